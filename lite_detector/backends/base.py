@@ -1,0 +1,67 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the detector asks of a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lite_detector.core.errors import ConfigError, ModelError
+from lite_detector.core.model_card import checked_files, ModelCard
+from lite_detector.core.types import FloatArray
+
+Precision = Literal['auto', 'fp32', 'bf16']
+
+BACKENDS = {
+    'ncnn': 'lite_detector.backends.ncnn_backend',
+    'onnx': 'lite_detector.backends.onnx_backend',
+}
+PRECISIONS = ('auto', 'fp32', 'bf16')
+
+
+class Backend(Protocol):
+    """A loaded network."""
+
+    def infer(self, blob: FloatArray) -> Sequence[FloatArray]:
+        """
+        Run the network once.
+
+        :param blob: normalised pixels, float32, C-contiguous, shape (3, height, width).
+        :return: the outputs in the order of the card, float32, without a batch axis; valid as
+            long as they are referenced.
+        :raises ModelError: if the runtime fails.
+        """
+
+
+def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
+                 precision: str) -> Backend:
+    """
+    Load the weights of a model folder.
+
+    :param card: the folder's card.
+    :param folder: where its files lie.
+    :param runtime: a key of ``BACKENDS``.
+    :param num_threads: threads for one inference, at least 1.
+    :param precision: auto (the runtime's own choice), fp32 or bf16 storage.
+    :raises ConfigError: if an option is not among the choices.
+    :raises ModelError: if the weights are missing, damaged or another network's.
+    """
+    for name, value, choices in (('runtime', runtime, tuple(BACKENDS)),
+                                 ('precision', precision, PRECISIONS)):
+        if value not in choices:
+            raise ConfigError(f'{name}: got {value!r}, wanted one of {", ".join(choices)}')
+    if num_threads < 1:
+        raise ConfigError(f'num_threads: got {num_threads}, wanted at least 1')
+    files = card.runtime_files(runtime)
+    paths = checked_files(folder, files)
+    try:
+        module = import_module(BACKENDS[runtime])
+    except ImportError as error:
+        package = {'ncnn': 'ncnn', 'onnx': 'onnxruntime'}[runtime]
+        raise ModelError(f'runtime {runtime}: {error}; install it with '
+                         f'`python3 -m pip install {package}`') from None
+    return module.open_network(files, paths, num_threads, precision)

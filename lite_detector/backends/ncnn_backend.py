@@ -1,0 +1,115 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The ncnn runtime.
+
+ncnn answers mistakes with return codes, and the Python binding turns an unread code into a
+segmentation fault, so every code, name and shape is checked here (``docs/ncnn.md`` of ncnn and
+measurements on 1.0.20261020).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import NcnnFiles
+from lite_detector.core.types import FloatArray
+
+# Threads that spin between layers starve the other nodes of a robot: with one busy neighbour
+# on two cores the spinning pool takes 2.5 times as long. libgomp reads this once, at import.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+import ncnn  # noqa: E402, I100
+
+PARAM_MAGIC = '7767517'
+
+
+class NcnnNetwork:
+    """
+    A network in ncnn; safe to use from several threads.
+
+    :param net: a loaded net.
+    :param files: names of the input and output blobs.
+    """
+
+    def __init__(self, net: ncnn.Net, files: NcnnFiles) -> None:
+        self._net = net
+        self._files = files
+
+    def infer(self, blob: FloatArray) -> list[FloatArray]:
+        """Run the network once; see :class:`lite_detector.backends.base.Backend`."""
+        # ncnn.Mat borrows the memory and does not look at strides or dtype.
+        blob = np.ascontiguousarray(blob, np.float32)
+        extractor = self._net.create_extractor()
+        code = extractor.input(self._files.input, ncnn.Mat(blob))
+        if code != 0:
+            raise ModelError(f'ncnn refused input {self._files.input!r} (code {code})')
+        outputs = []
+        for name in self._files.outputs:
+            mat = ncnn.Mat()
+            code = extractor.extract(name, mat)
+            # Reading a Mat that was never filled ends the process.
+            if code != 0 or mat.empty():
+                raise ModelError(f'ncnn could not compute output {name!r} (code {code})')
+            outputs.append(mat.numpy())
+        return outputs
+
+
+def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
+                 precision: str) -> NcnnNetwork:
+    """
+    Load ``.param`` and ``.bin``.
+
+    :param files: the card's ncnn section.
+    :param paths: paths by role, param and bin.
+    :param num_threads: threads for one inference.
+    :param precision: auto leaves ncnn its choice (fp16 where the processor has it).
+    :raises ModelError: if ncnn refuses them or a blob of the card is not in the network.
+    """
+    _check_blobs(paths['param'], files)
+    net = ncnn.Net()
+    net.opt.num_threads = num_threads
+    net.opt.use_vulkan_compute = False
+    if precision != 'auto':
+        net.opt.use_fp16_packed = False
+        net.opt.use_fp16_storage = False
+        net.opt.use_fp16_arithmetic = False
+        net.opt.use_bf16_storage = precision == 'bf16'
+    for role, load in (('param', net.load_param), ('bin', net.load_model)):
+        code = load(str(paths[role]))
+        if code != 0:
+            raise ModelError(f'{paths[role]}: ncnn cannot load it (code {code}); the file is '
+                             'cut short, damaged or belongs to another network')
+    return NcnnNetwork(net, files)
+
+
+def _check_blobs(path: Path, files: NcnnFiles) -> None:
+    try:
+        lines = path.read_text(encoding='ascii').splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    if not lines or lines[0].strip() != PARAM_MAGIC:
+        raise ModelError(f'{path}: not an ncnn .param text file')
+    produced: set[str] = set()
+    inputs: set[str] = set()
+    for line in lines[2:]:
+        # type, name, number of bottoms, number of tops, bottoms, tops, parameters
+        fields = line.split()
+        if len(fields) < 4 or not (fields[2].isdecimal() and fields[3].isdecimal()):
+            raise ModelError(f'{path}: line {line[:60]!r} is not an ncnn layer')
+        first = 4 + int(fields[2])
+        tops = fields[first:first + int(fields[3])]
+        produced.update(tops)
+        if fields[0] == 'Input':
+            inputs.update(tops)
+    for kind, names, wanted in (('input', inputs, (files.input,)),
+                                ('output', produced, files.outputs)):
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise ModelError(f'{path}: no {kind} blob {missing[0]!r}, which the card names; '
+                             'this is another network')

@@ -1,0 +1,97 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The command line: one table of commands, each imported only when it is called.
+
+Exit status 0; 2 with one line ``error: ...`` for wrong usage or bad input; 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+import logging
+import os
+from pathlib import Path
+import sys
+from typing import NoReturn
+
+from lite_detector.core.errors import LiteDetectorError
+
+COMMANDS = {
+    'detect': 'find objects in images, folders and video files',
+    'evaluate': 'measure COCO AP of a model',
+    'benchmark': 'measure the speed of a model on this board',
+    'fetch_model': 'download public weights into the user cache',
+}
+"""Commands with options; each is a file of ``lite_detector.commands``."""
+
+NODES = {
+    'detect_node': 'lite_detector.ros.node',
+    'camera_replay': 'lite_detector.ros.camera_replay',
+    'frame_saver': 'lite_detector.ros.frame_saver',
+}
+"""ROS nodes; they take ROS arguments (``--ros-args -p name:=value``) and nothing else."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers wrong usage with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f'error: {message} (see `{self.prog} --help`)\n')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    :param argv: command and its options; the process's own by default.
+    :return: exit status.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format='%(levelname)s: %(message)s')
+    try:
+        if argv and argv[0] in NODES:
+            return _run_node(argv[0], argv[1:])
+        args = _parse(argv)
+        args.run(args)
+    except LiteDetectorError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `... | head` closed our output; Python would complain once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def script() -> int:
+    """Run the command whose name this program was started under (``ros2 run``)."""
+    return main([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    commands = '\n'.join(f'  {name:14} {about}' for name, about in COMMANDS.items())
+    usage = Parser(prog='lite_detector', description=f'commands:\n{commands}\n\nROS nodes: '
+                   + ', '.join(NODES), formatter_class=argparse.RawDescriptionHelpFormatter)
+    usage.add_argument('command', choices=[*COMMANDS, *NODES], metavar='command')
+    name = usage.parse_args(argv[:1]).command
+    module = import_module(f'lite_detector.commands.{name}')
+    parser = Parser(prog=f'lite_detector {name}', description=COMMANDS[name])
+    module.add_arguments(parser)
+    args = parser.parse_args(argv[1:])
+    args.run = module.run
+    return args
+
+
+def _run_node(name: str, argv: list[str]) -> int:
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise LiteDetectorError(f'{name} needs ROS 2 ({error}); source its setup.bash, or in a '
+                                'checkout run `make setup` and `source scripts/env.sh`') from None
+    return import_module(NODES[name]).main(argv)

@@ -1,0 +1,112 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``detect``: images, folders and video files -> annotated pictures and JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+from lite_detector.commands.options import (add_model_options, add_selection_options,
+                                            detector_from, selection_from, write_json)
+from lite_detector.core.draw import draw_detections
+from lite_detector.core.errors import DataError, LiteDetectorError
+from lite_detector.core.media import find_media, is_video, read_image, VideoReader, VideoWriter
+from lite_detector.core.types import Detections, ImageArray, size_of
+from lite_detector.detector import Detector
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('sources', nargs='+', type=Path, metavar='SOURCE',
+                        help='image, folder or video file')
+    add_model_options(parser)
+    add_selection_options(parser)
+    parser.add_argument('--output', type=Path, metavar='DIR',
+                        help='annotated pictures and videos go here')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the detections')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Detect in every source; a file that cannot be read is named and passed over."""
+    files = find_media(args.sources)
+    detector = detector_from(args, selection_from(args))
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)
+    records: list[dict[str, Any]] = []
+    failed = 0
+    with tqdm(files, unit='file', disable=None) as progress:
+        for path in progress:
+            try:
+                found = _detect_file(path, detector, args.output)
+                for record in found:
+                    records.append(record)
+                    progress.set_postfix_str(f'{path.name}: {len(record["detections"])} boxes')
+                    if not is_video(path):
+                        progress.write(_summary(record))
+            except LiteDetectorError as error:
+                failed += 1
+                progress.write(f'warning: passed over: {error}')
+    if failed == len(files):
+        raise DataError(f'none of {len(files)} files could be read')
+    if args.json:
+        write_json(args.json, records)
+    if args.output:
+        print(f'pictures in {args.output}')
+
+
+def _detect_file(path: Path, detector: Detector, output: Path | None) -> Iterator[dict[str, Any]]:
+    names = detector.card.class_names
+    if not is_video(path):
+        image = read_image(path)
+        detections = detector.detect(image)
+        if output:
+            cv2.imwrite(str(_free_name(output, path.stem, '.jpg')),
+                        draw_detections(image, detections, names))
+        yield _record(str(path), image, detections, detector)
+        return
+    with VideoReader(path) as video:
+        target = _free_name(output, path.stem, '.mp4') if output else None
+        with VideoWriter(target, video.rate_hz) as annotated:
+            frames = tqdm(video, total=video.frame_count or None, unit='frame', leave=False,
+                          desc=path.name, disable=None)
+            for index, image in enumerate(frames):
+                detections = detector.detect(image)
+                if target:
+                    annotated.write(draw_detections(image, detections, names))
+                yield _record(f'{path}#{index}', image, detections, detector)
+
+
+def _record(file: str, image: ImageArray, detections: Detections,
+            detector: Detector) -> dict[str, Any]:
+    size = size_of(image)
+    return {'file': file, 'width': size.width, 'height': size.height, 'detections': [
+        {'class_id': int(class_id), 'class_name': detector.card.class_names[class_id],
+         'score': round(float(score), 4), 'box_xyxy': [round(float(x), 2) for x in box]}
+        for class_id, score, box in zip(detections.class_ids, detections.scores,
+                                        detections.boxes_xyxy)]}
+
+
+def _summary(record: dict[str, Any]) -> str:
+    found = ', '.join(f'{item["class_name"]} {item["score"]:.2f}'
+                      for item in record['detections'])
+    return f'{record["file"]}: {found or "nothing"}'
+
+
+def _free_name(folder: Path, stem: str, suffix: str) -> Path:
+    # a.jpg and other/a.png must not overwrite each other
+    path = folder / f'{stem}{suffix}'
+    number = 2
+    while path.exists():
+        path = folder / f'{stem}_{number}{suffix}'
+        number += 1
+    return path

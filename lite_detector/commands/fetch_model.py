@@ -1,0 +1,56 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``fetch_model``: download public weights into the user cache."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lite_detector.core.model_card import load_card
+from lite_detector.zoo import fetch_model, has_weights, list_models
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('names', nargs='*', metavar='NAME', help='models; none: list all')
+    parser.add_argument('--from', dest='source', type=Path, metavar='DIR',
+                        help='take the files from this folder (known by sha256) instead')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fetch each model, or list what there is."""
+    if not args.names:
+        for name, folder in sorted(list_models().items()):
+            card = load_card(folder)
+            state = 'ready' if has_weights(folder) else 'no weights yet'
+            print(f'{name:22} {state:15} {card.description}; licence: {card.license}')
+        return
+    for name in args.names:
+        with _ProgressBar() as bar:
+            folder = fetch_model(name, args.source, bar.update)
+        print(f'{name}: {folder}')
+
+
+class _ProgressBar:
+    """One tqdm bar per file, fed with totals as the download learns them."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, tqdm] = {}
+
+    def __enter__(self) -> _ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+    def update(self, name: str, done: int, total: int) -> None:
+        if name not in self._bars:
+            self._bars[name] = tqdm(desc=name, unit='B', unit_scale=True)
+        bar = self._bars[name]
+        bar.total = total or None
+        bar.update(done - bar.n)

@@ -1,0 +1,80 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from lite_detector.backends.base import BACKENDS, PRECISIONS
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import ImageSize
+from lite_detector.detector import Detector, Selection
+from lite_detector.zoo import find_model
+
+RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses a model and how it runs."""
+    parser.add_argument('--model', required=True, help='name or folder of a model')
+    parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
+    parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
+    parser.add_argument('--precision', choices=PRECISIONS, default='auto')
+    parser.add_argument('--size', type=int, metavar='N',
+                        help='square network input, a multiple of 32 (the card\'s)')
+    parser.add_argument('--resize', choices=RESIZES, help='how images are fitted (the card\'s)')
+
+
+def add_selection_options(parser: argparse.ArgumentParser,
+                          score_threshold: float = Selection().score_threshold) -> None:
+    """Add what chooses among the boxes found."""
+    parser.add_argument('--score-threshold', type=float, default=score_threshold, metavar='X',
+                        help=f'lowest score kept ({score_threshold})')
+    parser.add_argument('--nms-iou-threshold', type=float, metavar='X',
+                        default=Selection().nms_iou_threshold,
+                        help=f'overlap that suppresses ({Selection().nms_iou_threshold})')
+    parser.add_argument('--max-detections', type=int, default=Selection().max_detections,
+                        metavar='N', help=f'per image ({Selection().max_detections})')
+
+
+def selection_from(args: argparse.Namespace) -> Selection:
+    """
+    Return the boxes wanted.
+
+    :raises ConfigError: if an option is out of range.
+    """
+    return from_mapping({'score_threshold': args.score_threshold,
+                         'nms_iou_threshold': args.nms_iou_threshold,
+                         'max_detections': args.max_detections}, Selection, 'options')
+
+
+def detector_from(args: argparse.Namespace, selection: Selection = Selection()) -> Detector:
+    """
+    Load and warm up the model that the options name.
+
+    :raises LiteDetectorError: if it cannot be had.
+    """
+    size = ImageSize(args.size, args.size) if args.size else None
+    return Detector.from_folder(find_model(args.model), runtime=args.runtime,
+                                num_threads=args.threads, precision=args.precision,
+                                input_size=size, resize=args.resize, selection=selection)
+
+
+def write_json(path: Path, figures: Any) -> None:
+    """
+    Write figures, whole or not at all.
+
+    :raises ConfigError: if the file cannot be written.
+    """
+    scratch = path.with_name(f'.{path.name}.tmp')
+    try:
+        scratch.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
+        scratch.replace(path)
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot write: {error.strerror}') from None

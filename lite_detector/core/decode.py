@@ -1,0 +1,199 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+From raw network outputs to candidate boxes: pure functions, one per way of decoding.
+
+All of them look at the threshold first and decode only what survives it, and all take
+outputs either as raw heads (channels, rows, columns), which is fastest, or as rows per cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import math
+
+import numpy as np
+
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import DecodeSpec
+from lite_detector.core.types import Detections, FloatArray, ImageSize
+
+Decoder = Callable[[Sequence[FloatArray], DecodeSpec, int, ImageSize, float], Detections]
+
+
+def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
+               input_size: ImageSize, score_threshold: float) -> Detections:
+    """
+    Decode NanoDet and NanoDet-Plus.
+
+    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388): a side of the box lies at the
+    mean of a distribution over 0 .. reg_max strides from the centre of the cell.
+
+    :param outputs: per stride one head (num_classes + 4 * (reg_max + 1), rows, columns); or the
+        same as rows (cells, channels); or scores and distances apart, as rows, per stride in
+        turn; or all strides in one array of rows.
+    :param spec: strides, reg_max, grid_offset, score_activation.
+    :param num_classes: length of the card's class names.
+    :param input_size: network pixels of this frame, padding included.
+    :param score_threshold: lowest score that survives, in [0, 1].
+    :return: at most one candidate per cell (its best class), boxes in network pixels.
+    :raises ModelError: if the outputs do not have these shapes.
+    """
+    bins = spec.reg_max + 1
+    grids = grid_sizes(input_size, spec.strides)
+    threshold = logit(score_threshold) if spec.score_activation == 'sigmoid' else score_threshold
+    found = []
+    for head, grid, stride in zip(_gfl_heads(outputs, num_classes, 4 * bins, grids), grids,
+                                  spec.strides):
+        score_map, distance_map = head
+        cells = np.flatnonzero(score_map.max(axis=0) >= threshold)
+        if not len(cells):
+            continue
+        scores = score_map[:, cells]
+        class_ids = scores.argmax(axis=0)
+        scores = scores[class_ids, np.arange(len(cells))]
+        distances = _expectation(distance_map[:, cells].reshape(4, bins, -1))
+        rows, columns = np.divmod(cells, grid.width)
+        centers = (np.stack((columns, rows)) + spec.grid_offset).astype(np.float32)
+        boxes = np.concatenate((centers - distances[:2], centers + distances[2:])) * stride
+        found.append((boxes.T, scores, class_ids))
+    return _joined(found, spec.score_activation)
+
+
+def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
+                  input_size: ImageSize, score_threshold: float) -> Detections:
+    """
+    Decode YOLOv5-Lite.
+
+    xy = (2 sigmoid - 0.5 + cell) * stride, wh = (2 sigmoid)^2 * anchor, score = objectness *
+    class score (https://github.com/ppogg/YOLOv5-Lite).
+
+    :param outputs: raw logits per stride: heads (anchors * (5 + num_classes), rows, columns) or
+        rows (anchors, cells, 5 + num_classes).
+    :param spec: strides, anchors, score_activation (``none``: the graph applies the sigmoid).
+    :param num_classes: length of the card's class names.
+    :param input_size: network pixels of this frame, padding included.
+    :param score_threshold: lowest score that survives, in [0, 1].
+    :return: at most one candidate per cell and anchor, boxes in network pixels.
+    :raises ModelError: if the outputs do not have these shapes.
+    """
+    raw = spec.score_activation == 'sigmoid'
+    threshold = logit(score_threshold) if raw else score_threshold
+    grids = grid_sizes(input_size, spec.strides)
+    _check_count(outputs, (len(grids),))
+    found = []
+    for output, grid, stride, anchors in zip(outputs, grids, spec.strides, spec.anchors):
+        head = _yolo_head(output, len(anchors), 5 + num_classes, grid)
+        # objectness bounds the score from above, so one plane of 85 decides for most cells
+        anchor_ids, cells = np.nonzero(head[:, 4] >= threshold)
+        if not len(cells):
+            continue
+        values = head[anchor_ids, :, cells]
+        values = sigmoid(values) if raw else values
+        class_ids = values[:, 5:].argmax(axis=1)
+        scores = values[:, 4] * values[np.arange(len(cells)), 5 + class_ids]
+        rows, columns = np.divmod(cells, grid.width)
+        corner = np.stack((columns, rows), axis=1).astype(np.float32) - 0.5
+        centers = (2 * values[:, :2] + corner) * stride
+        half = 2 * values[:, 2:4] ** 2 * np.array(anchors, np.float32)[anchor_ids]
+        boxes = np.concatenate((centers - half, centers + half), axis=1)
+        keep = scores >= score_threshold
+        found.append((boxes[keep], scores[keep], class_ids[keep]))
+    return _joined(found, 'none')
+
+
+DECODERS: dict[str, Decoder] = {
+    'nanodet': decode_gfl,
+    'nanodet_plus': decode_gfl,
+    'yolov5_lite': decode_yolov5,
+}
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """Return 1 / (1 + exp(-values)), without overflow for any finite value."""
+    return 0.5 * (np.tanh(0.5 * values) + 1)
+
+
+def logit(probability: float) -> float:
+    """Return the value whose sigmoid is the probability; +-inf at 1 and 0."""
+    if probability <= 0 or probability >= 1:
+        return math.copysign(math.inf, probability - 0.5)
+    return math.log(probability / (1 - probability))
+
+
+def grid_sizes(input_size: ImageSize, strides: Sequence[int]) -> list[ImageSize]:
+    """Return the cells per stride; a side that is off the stride counts its last, cut cell."""
+    return [ImageSize(-(-input_size.height // stride), -(-input_size.width // stride))
+            for stride in strides]
+
+
+def _expectation(logits: FloatArray) -> FloatArray:
+    """Return the mean bin of softmax(logits); shape (4, bins, n) -> (4, n)."""
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    bins = np.arange(logits.shape[1], dtype=np.float32)
+    return np.einsum('sbn,b->sn', weights, bins) / weights.sum(axis=1)
+
+
+def _joined(found: list[tuple[FloatArray, FloatArray, FloatArray]],
+            score_activation: str) -> Detections:
+    if not found:
+        return Detections.empty()
+    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
+    if score_activation == 'sigmoid':
+        scores = sigmoid(scores)
+    return Detections(boxes.astype(np.float32, copy=False),
+                      scores.astype(np.float32, copy=False),
+                      class_ids.astype(np.int64, copy=False))
+
+
+def _gfl_heads(outputs: Sequence[FloatArray], num_classes: int, num_bins: int,
+               grids: Sequence[ImageSize]) -> list[tuple[FloatArray, FloatArray]]:
+    """Return per stride the views (num_classes, cells) and (num_bins, cells)."""
+    levels = len(grids)
+    _check_count(outputs, (1, levels, 2 * levels))
+    channels = num_classes + num_bins
+    if len(outputs) == 2 * levels:
+        return [(_channels_first(outputs[2 * level], num_classes, grid),
+                 _channels_first(outputs[2 * level + 1], num_bins, grid))
+                for level, grid in enumerate(grids)]
+    if len(outputs) == levels:
+        heads = [_channels_first(output, channels, grid)
+                 for output, grid in zip(outputs, grids)]
+    else:
+        cells = [grid.height * grid.width for grid in grids]
+        whole = _channels_first(outputs[0], channels, ImageSize(1, sum(cells)))
+        heads = np.split(whole, np.cumsum(cells)[:-1], axis=1)
+    return [(head[:num_classes], head[num_classes:]) for head in heads]
+
+
+def _channels_first(output: FloatArray, channels: int, grid: ImageSize) -> FloatArray:
+    cells = grid.height * grid.width
+    if output.shape == (channels, *grid):
+        return output.reshape(channels, cells)
+    if output.shape == (cells, channels):
+        return output.T
+    raise _shape_error(output, f'({channels}, {grid.height}, {grid.width}) or '
+                               f'({cells}, {channels})')
+
+
+def _yolo_head(output: FloatArray, anchors: int, values: int, grid: ImageSize) -> FloatArray:
+    """Return a view (anchors, values, cells)."""
+    cells = grid.height * grid.width
+    if output.shape == (anchors * values, *grid):
+        return output.reshape(anchors, values, cells)
+    if output.shape == (anchors, cells, values):
+        return output.transpose(0, 2, 1)
+    raise _shape_error(output, f'({anchors * values}, {grid.height}, {grid.width}) or '
+                               f'({anchors}, {cells}, {values})')
+
+
+def _check_count(outputs: Sequence[FloatArray], wanted: Sequence[int]) -> None:
+    if len(outputs) not in wanted:
+        raise ModelError(f'network gives {len(outputs)} outputs, the card\'s strides want '
+                         f'{" or ".join(str(count) for count in sorted(set(wanted)))}')
+
+
+def _shape_error(output: FloatArray, wanted: str) -> ModelError:
+    return ModelError(f'network output has shape {output.shape}, wanted {wanted}: class_names, '
+                      'reg_max, anchors or strides of the card do not fit this network')

@@ -1,0 +1,54 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Boxes and labels on a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import colorsys
+
+import cv2
+
+from lite_detector.core.types import Detections, ImageArray
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+GOLDEN_RATIO = 0.618034
+
+
+def class_color(class_id: int) -> tuple[int, int, int]:
+    """
+    Return a colour that is the same for a class everywhere and far from its neighbours'.
+
+    :return: blue, green, red in 0 .. 255.
+    """
+    red, green, blue = colorsys.hsv_to_rgb(class_id * GOLDEN_RATIO % 1, 0.75, 0.95)
+    return int(blue * 255), int(green * 255), int(red * 255)
+
+
+def draw_detections(image_bgr: ImageArray, detections: Detections,
+                    class_names: Sequence[str]) -> ImageArray:
+    """
+    Draw every box with its class and score; the best score lies on top.
+
+    :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
+    :param detections: boxes in pixels of this image.
+    :param class_names: names by class id.
+    :return: a new picture of the same shape.
+    """
+    canvas = image_bgr.copy()
+    scale = max(0.4, min(canvas.shape[:2]) / 1000)
+    thickness = max(1, round(2 * scale))
+    for index in reversed(range(len(detections))):
+        class_id = int(detections.class_ids[index])
+        left, top, right, bottom = detections.boxes_xyxy[index].round().astype(int).tolist()
+        color = class_color(class_id)
+        cv2.rectangle(canvas, (left, top), (right, bottom), color, 2 * thickness)
+        label = f'{class_names[class_id]} {detections.scores[index]:.2f}'
+        (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
+        x = max(0, min(left, canvas.shape[1] - width))
+        y = max(top, height + base)
+        cv2.rectangle(canvas, (x, y - height - base), (x + width, y), color, cv2.FILLED)
+        cv2.putText(canvas, label, (x, y - base // 2), FONT, scale, (0, 0, 0), thickness,
+                    cv2.LINE_AA)
+    return canvas

@@ -1,0 +1,147 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images, folders and videos on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lite_detector.core.errors import DataError, ImageError
+from lite_detector.core.types import ImageArray
+
+IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg'}
+
+
+def is_video(path: Path) -> bool:
+    """Return whether the name of a file says video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_media(sources: Sequence[Path]) -> list[Path]:
+    """
+    Return the image and video files among files and folders.
+
+    :param sources: files stay in their order; a folder gives its files by name, not recursively.
+    :raises DataError: if a source is absent, of an unknown kind, or a folder without media.
+    """
+    files: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            inside = sorted(path for path in source.iterdir() if _is_media(path))
+            if not inside:
+                raise DataError(f'{source}: no image or video in this folder')
+            files += inside
+        elif not source.is_file():
+            raise DataError(f'{source}: no such file or folder')
+        elif not _is_media(source):
+            raise DataError(f'{source}: neither image nor video; wanted one of '
+                            f'{" ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))}')
+        else:
+            files.append(source)
+    return files
+
+
+def _is_media(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file()
+
+
+def read_image(path: Path) -> ImageArray:
+    """
+    Read an image file.
+
+    :return: uint8 BGR, shape (height, width, 3), turned upright by its EXIF data.
+    :raises ImageError: if it is absent or cannot be decoded.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ImageError(f'{path}: {error.strerror}') from None
+    return decode_image(data, str(path))
+
+
+def decode_image(data: ImageArray, where: str) -> ImageArray:
+    """
+    Decode a JPEG, PNG or other compressed image.
+
+    :param data: the file's bytes, uint8, shape (n,).
+    :param where: name for the message.
+    :return: uint8 BGR, shape (height, width, 3).
+    :raises ImageError: if it cannot be decoded.
+    """
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image')
+    return image
+
+
+class VideoReader:
+    """
+    The frames of a video file, in order.
+
+    :param path: the file.
+    :raises ImageError: if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise ImageError(f'{path}: cannot be opened as a video')
+        self.rate_hz = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
+        self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[ImageArray]:
+        while True:
+            ok, image = self._capture.read()
+            if not ok:
+                return
+            yield image
+
+
+class VideoWriter:
+    """
+    An MP4 that opens with its first frame; without a path it does nothing.
+
+    :param path: where it goes.
+    :param rate_hz: frames per second.
+    """
+
+    def __init__(self, path: Path | None, rate_hz: float) -> None:
+        self._path = path
+        self._rate_hz = rate_hz
+        self._writer: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer:
+            self._writer.release()
+
+    def write(self, image_bgr: ImageArray) -> None:
+        """
+        Add a frame.
+
+        :raises DataError: if the file cannot be written.
+        """
+        if self._writer is None:
+            size = (image_bgr.shape[1], image_bgr.shape[0])
+            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'),
+                                           self._rate_hz, size)
+            if not self._writer.isOpened():
+                raise DataError(f'{self._path}: cannot be written as a video')
+        self._writer.write(image_bgr)

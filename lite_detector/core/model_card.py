@@ -1,0 +1,203 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The model card: the only source of preprocessing, decoding and class names of a network.
+
+A number such as a channel mean stands in a ``card.yaml`` and nowhere in the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from lite_detector.core.config import load_yaml, Spec
+from lite_detector.core.errors import ModelError
+from lite_detector.core.types import ImageSize
+
+CARD_FILE = 'card.yaml'
+GRID = 32
+"""Both sides of a network input are multiples of this: the stride of every backbone here."""
+
+Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite']
+Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
+Positive = Annotated[float, Meta(gt=0)]
+Anchor = tuple[Positive, Positive]
+Name = Annotated[str, Meta(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$', max_length=80)]
+Sha256 = Annotated[str, Meta(pattern='^[0-9a-f]{64}$')]
+HttpsUrl = Annotated[str, Meta(pattern='^https://')]
+
+
+class SizeSpec(Spec):
+    """Network input in pixels; both sides on the grid of 32."""
+
+    height: Side
+    width: Side
+
+
+class PreprocessSpec(Spec):
+    """From camera pixels to network input: ``(pixel - mean) / std`` in the given order."""
+
+    resize: Literal['letterbox_rect', 'letterbox_square', 'stretch']
+    """Keep ratio and pad to the largest stride; keep ratio and pad to input_size; or neither."""
+    color: Literal['bgr', 'rgb']
+    mean: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
+    pad: Literal['center', 'bottom_right'] = 'center'
+    """Letterbox only: where the image lies in the input."""
+    pad_value: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Letterbox only: grey level of the border, before normalisation."""
+
+
+class DecodeSpec(Spec):
+    """From raw outputs to boxes; which keys a family needs is checked by the card."""
+
+    strides: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)]
+    score_activation: Literal['none', 'sigmoid']
+    """What the decoder still has to apply to class scores; none: the graph ends in a sigmoid."""
+    reg_max: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
+    grid_offset: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """GFL families: the centre of cell i lies at (i + grid_offset) * stride."""
+    anchors: tuple[tuple[Anchor, ...], ...] | None = None
+    """YOLOv5 families: width and height in input pixels, one list per stride."""
+
+
+class NcnnFiles(Spec):
+    """The ncnn runtime of a model; ``url`` and ``sha256`` are keyed by param and bin."""
+
+    param: str
+    bin: str
+    input: str
+    outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
+    url: dict[Literal['param', 'bin'], HttpsUrl] = {}
+    sha256: dict[Literal['param', 'bin'], Sha256] = {}
+
+    def files(self) -> dict[str, str]:
+        """Return role -> file name."""
+        return {'param': self.param, 'bin': self.bin}
+
+
+class OnnxFiles(Spec):
+    """The ONNX Runtime of a model; ``url`` and ``sha256`` are keyed by file."""
+
+    file: str
+    input: str
+    outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
+    url: dict[Literal['file'], HttpsUrl] = {}
+    sha256: dict[Literal['file'], Sha256] = {}
+
+    def files(self) -> dict[str, str]:
+        """Return role -> file name."""
+        return {'file': self.file}
+
+
+RuntimeFiles = NcnnFiles | OnnxFiles
+
+
+class Runtimes(Spec):
+    """The same network for one or both runtimes."""
+
+    ncnn: NcnnFiles | None = None
+    onnx: OnnxFiles | None = None
+
+    def __post_init__(self) -> None:
+        if self.ncnn is None and self.onnx is None:
+            raise ValueError('give at least one of ncnn, onnx')
+
+
+class ModelCard(Spec):
+    """Everything that has to be known to run a network and to name what it finds."""
+
+    format: Literal[1]
+    name: Name
+    family: Family
+    description: str
+    license: str
+    source: str
+    input_size: SizeSpec
+    preprocess: PreprocessSpec
+    decode: DecodeSpec
+    runtimes: Runtimes
+    class_names: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
+    metrics: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    parity: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        needed = ('anchors',) if self.family == 'yolov5_lite' else ('reg_max', 'grid_offset')
+        for key in ('anchors', 'reg_max', 'grid_offset'):
+            if (getattr(self.decode, key) is None) == (key in needed):
+                verb = 'needs' if key in needed else 'has no'
+                raise ValueError(f'family {self.family} {verb} decode.{key}')
+        anchors = self.decode.anchors
+        if anchors is not None and (len(anchors) != len(self.decode.strides)
+                                    or len({len(level) for level in anchors}) != 1):
+            raise ValueError('decode.anchors: wanted one list of equal length for each stride')
+        if tuple(sorted(set(self.decode.strides))) != self.decode.strides:
+            raise ValueError(f'decode.strides: got {self.decode.strides}, wanted rising values')
+        twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
+        if twice:
+            raise ValueError(f'class_names: {twice[0]!r} is named twice')
+
+    @property
+    def size(self) -> ImageSize:
+        """Network input the model was made for."""
+        return ImageSize(self.input_size.height, self.input_size.width)
+
+    def runtime_files(self, runtime: str) -> RuntimeFiles:
+        """
+        Return the section of one runtime.
+
+        :param runtime: ncnn or onnx.
+        :raises ModelError: if the card has none for it.
+        """
+        files = getattr(self.runtimes, runtime)
+        if files is None:
+            have = [name for name in ('ncnn', 'onnx') if getattr(self.runtimes, name)]
+            raise ModelError(f'{self.name}: card has no runtime {runtime!r}; it has '
+                             f'{", ".join(have)}')
+        return files
+
+
+def load_card(folder: Path) -> ModelCard:
+    """
+    Read and check the card of a model folder.
+
+    :raises ConfigError: if it is absent or says something impossible.
+    """
+    return load_yaml(folder / CARD_FILE, ModelCard)
+
+
+def resolve_file(folder: Path, file_name: str) -> Path:
+    """
+    Return the path of a file that a card names.
+
+    :raises ModelError: if it leaves the folder (also through a link) or is absent.
+    """
+    relative = PurePosixPath(file_name)
+    path = folder / relative
+    if relative.is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} lies outside the model folder')
+    if not path.is_file():
+        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} is not in the model folder')
+    return path
+
+
+def checked_files(folder: Path, files: RuntimeFiles) -> dict[str, Path]:
+    """
+    Return role -> path of a runtime's files, after holding them against the card's sha256.
+
+    :raises ModelError: if one is absent, outside the folder or not the one the card means.
+    """
+    paths = {role: resolve_file(folder, name) for role, name in files.files().items()}
+    for role, wanted in files.sha256.items():
+        got = hashlib.sha256(paths[role].read_bytes()).hexdigest()
+        if got != wanted:
+            raise ModelError(f'{paths[role]}: sha256 is {got}, the card wants {wanted}; '
+                             'the file is damaged or belongs to another model')
+    return paths

@@ -1,0 +1,41 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.types import Detections
+
+MAX_CANDIDATES = 1000
+"""Best candidates that compete, as is usual in the field; bounds the time of a bad threshold."""
+
+
+def nms(candidates: Detections, iou_threshold: float, max_detections: int) -> Detections:
+    """
+    Keep the best of every group of overlapping boxes of one class (greedy).
+
+    Boxes of different classes never suppress each other; equal scores keep their order.
+
+    :param candidates: in any order.
+    :param iou_threshold: a box goes if it overlaps a better one by more than this, in [0, 1].
+    :param max_detections: at most this many are returned.
+    :return: what is left, best score first.
+    """
+    order = np.argsort(-candidates.scores, kind='stable')[:MAX_CANDIDATES]
+    ranked = candidates.select(order)
+    overlaps = iou_matrix(ranked.boxes_xyxy, ranked.boxes_xyxy) > iou_threshold
+    overlaps &= ranked.class_ids[:, None] == ranked.class_ids[None, :]
+    suppressed = np.zeros(len(ranked), bool)
+    keep: list[int] = []
+    for index in range(len(ranked)):
+        if suppressed[index]:
+            continue
+        keep.append(index)
+        if len(keep) == max_detections:
+            break
+        suppressed |= overlaps[index]
+    return ranked.select(np.array(keep, np.int64))

@@ -1,0 +1,80 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The types that travel between the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+ImageArray = npt.NDArray[np.uint8]
+
+
+class ImageSize(NamedTuple):
+    """Height and width in pixels; never a bare pair, so that the order cannot be mixed up."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        """Print as people say it: width x height."""
+        return f'{self.width}x{self.height}'
+
+
+def size_of(image: npt.NDArray[np.generic]) -> ImageSize:
+    """
+    Return the size of an image array.
+
+    :param image: any array of shape (height, width, ...).
+    """
+    return ImageSize(int(image.shape[0]), int(image.shape[1]))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """
+    What was found in one image, best score first.
+
+    :param boxes_xyxy: left, top, right, bottom in pixels, float32, shape (n, 4).
+    :param scores: in [0, 1], float32, shape (n,).
+    :param class_ids: index into the class names of the model, int64, shape (n,).
+    :raises ValueError: if the shapes do not fit each other.
+    """
+
+    boxes_xyxy: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        for name, wanted in (('boxes_xyxy', (count, 4)), ('scores', (count,)),
+                             ('class_ids', (count,))):
+            got = getattr(self, name).shape
+            if got != wanted:
+                raise ValueError(f'Detections.{name}: got shape {got}, wanted {wanted}')
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Return the result of an image in which nothing was found."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: npt.NDArray[np.generic]) -> Detections:
+        """
+        Return the rows that an index or a mask names, in its order.
+
+        :param index: int array of any length or bool mask of shape (n,).
+        """
+        return Detections(self.boxes_xyxy[index], self.scores[index], self.class_ids[index])
+
+    def with_boxes(self, boxes_xyxy: FloatArray) -> Detections:
+        """Return the same detections in another frame of coordinates."""
+        return replace(self, boxes_xyxy=boxes_xyxy)

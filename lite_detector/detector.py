@@ -1,0 +1,177 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The detector: an image in, boxes out. The only place where the steps are strung together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+import numpy as np
+
+from lite_detector.backends.base import Backend, open_backend
+from lite_detector.core.config import from_mapping, Spec
+from lite_detector.core.decode import DECODERS
+from lite_detector.core.errors import ConfigError, ImageError, ModelError
+from lite_detector.core.geometry import clip_boxes, Letterbox
+from lite_detector.core.model_card import load_card, ModelCard, SizeSpec
+from lite_detector.core.nms import nms
+from lite_detector.core.preprocess import blank_blob, BlobCache
+from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
+
+MIN_SIDE = 8
+MAX_SIDE = 16384
+
+
+class Selection(Spec):
+    """Which of the boxes that a network finds are wanted."""
+
+    score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.35
+    """Lowest score that is kept."""
+    nms_iou_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    """A box goes if it overlaps a better one of its class by more than this."""
+    max_detections: Annotated[int, Meta(ge=1, le=1000)] = 100
+    """At most this many per image, best first."""
+    classes: tuple[str, ...] = ()
+    """Class names that are wanted; empty: all."""
+
+
+class Detector:
+    """
+    A network with everything around it.
+
+    One detector belongs to one thread: it reuses its input buffers. Attribute ``selection`` may
+    be replaced at any time, also from another thread; the next image uses it.
+
+    :param card: what the network wants and gives.
+    :param backend: the loaded network.
+    :param selection: which boxes are wanted.
+    :param input_size: network input if it is not the card's; both sides on the grid of 32.
+    :raises ConfigError: if a wanted class is not one of the card's.
+    """
+
+    def __init__(self, card: ModelCard, backend: Backend, selection: Selection = Selection(),
+                 input_size: ImageSize | None = None) -> None:
+        self.card = card
+        self.backend = backend
+        self.input_size = checked_size(input_size or card.size)
+        self.selection = selection
+        self._blobs = BlobCache(card.preprocess)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, runtime: str = 'ncnn', num_threads: int = 1,
+                    precision: str = 'auto', input_size: ImageSize | None = None,
+                    resize: str | None = None,
+                    selection: Selection = Selection()) -> Detector:
+        """
+        Load a model folder and run it once, so that a wrong card fails here and not in flight.
+
+        :param folder: with ``card.yaml`` and the weights.
+        :param runtime: ncnn or onnx.
+        :param num_threads: threads for one inference.
+        :param precision: auto, fp32 or bf16.
+        :param input_size: network input if it is not the card's.
+        :param resize: way to fit images if it is not the card's, to measure what it does.
+        :param selection: which boxes are wanted.
+        :raises LiteDetectorError: with one line that says what is wrong.
+        """
+        card = load_card(folder)
+        if resize is not None:
+            preprocess = msgspec.structs.replace(card.preprocess, resize=resize)
+            card = msgspec.structs.replace(card, preprocess=preprocess)
+        backend = open_backend(card, folder, runtime, num_threads, precision)
+        detector = cls(card, backend, selection, input_size)
+        detector.warm_up()
+        return detector
+
+    @property
+    def selection(self) -> Selection:
+        """Which boxes are wanted."""
+        return self._selection[0]
+
+    @selection.setter
+    def selection(self, selection: Selection) -> None:
+        # one assignment, so that a reader in another thread never sees half of a change
+        self._selection = (selection, _class_ids(selection.classes, self.card))
+
+    def detect(self, image_bgr: ImageArray) -> Detections:
+        """
+        Find objects in an image.
+
+        :param image_bgr: uint8, shape (height, width, 3), sides of 8 .. 16384 pixels.
+        :return: best score first, boxes in pixels of this image and cut at its border.
+        :raises ImageError: if it is no such image.
+        :raises ModelError: if the runtime fails.
+        """
+        letterbox = self.fit(image_bgr)
+        outputs = self.backend.infer(self.make_blob(image_bgr, letterbox))
+        return self.finish(outputs, letterbox)
+
+    def fit(self, image_bgr: ImageArray) -> Letterbox:
+        """Return how this image lies in the network input; raise ImageError if it is none."""
+        if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
+            raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}, '
+                             'wanted uint8 of shape (height, width, 3)')
+        source = size_of(image_bgr)
+        if not MIN_SIDE <= min(source) <= max(source) <= MAX_SIDE:
+            raise ImageError(f'image is {source} pixels, wanted sides of '
+                             f'{MIN_SIDE} to {MAX_SIDE}')
+        return Letterbox.fit(source, self.input_size, self.card.preprocess,
+                             self.card.decode.strides[-1])
+
+    def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
+        """Return the network input; its memory belongs to the detector and is used again."""
+        return self._blobs.make(image_bgr, letterbox)
+
+    def finish(self, outputs: Sequence[FloatArray], letterbox: Letterbox) -> Detections:
+        """
+        Turn network outputs into detections.
+
+        :param outputs: as the backend returned them.
+        :param letterbox: how the image lay in the input.
+        """
+        selection, class_ids = self._selection
+        card = self.card
+        candidates = DECODERS[card.family](outputs, card.decode, len(card.class_names),
+                                           letterbox.input_size, selection.score_threshold)
+        if class_ids is not None:
+            candidates = candidates.select(np.isin(candidates.class_ids, class_ids))
+        found = nms(candidates, selection.nms_iou_threshold, selection.max_detections)
+        boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)
+        return found.with_boxes(boxes)
+
+    def warm_up(self) -> None:
+        """
+        Run the network once and check that its outputs fit the card.
+
+        :raises ModelError: if they do not, or are not finite.
+        """
+        blank = ImageSize(self.input_size.height, self.input_size.width)
+        letterbox = Letterbox.fit(blank, self.input_size, self.card.preprocess,
+                                  self.card.decode.strides[-1])
+        outputs = self.backend.infer(blank_blob(letterbox.input_size))
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise ModelError(f'{self.card.name}: network gives NaN or infinity; try precision '
+                             'fp32, else the weights are damaged')
+        self.finish(outputs, letterbox)
+
+
+def checked_size(size: ImageSize) -> ImageSize:
+    """
+    Return a network input size if it is one.
+
+    :raises ConfigError: if a side is off the grid of 32 or out of range.
+    """
+    from_mapping({'height': size.height, 'width': size.width}, SizeSpec, f'input size {size}')
+    return size
+
+
+def _class_ids(classes: Sequence[str], card: ModelCard) -> list[int] | None:
+    unknown = [name for name in classes if name not in card.class_names]
+    if unknown:
+        raise ConfigError(f'classes: {card.name} has no class {unknown[0]!r}')
+    return [card.class_names.index(name) for name in classes] or None

@@ -1,0 +1,140 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Find a model folder by name or path, and fetch public weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import hashlib
+import os
+from pathlib import Path
+import shutil
+import tempfile
+
+from lite_detector.core.errors import DownloadError, ModelError
+from lite_detector.core.model_card import CARD_FILE, load_card, ModelCard, RuntimeFiles
+from lite_detector.download import download
+
+SEARCH_VARIABLE = 'LITE_DETECTOR_MODELS'
+Progress = Callable[[str, int, int], None]
+
+
+def user_cache() -> Path:
+    """Return the folder that fetched models go to."""
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(base) / 'lite_detector' / 'models'
+
+
+def search_path() -> list[Path]:
+    """Return the folders that hold model folders, in the order of precedence."""
+    named = [Path(part) for part in os.environ.get(SEARCH_VARIABLE, '').split(os.pathsep) if part]
+    # Beside the sources; and share/ of the prefix (colcon, pip, apt) the package runs from.
+    package = Path(__file__).resolve().parent
+    own = [package.parent / 'models']
+    own += [parent / 'share' / 'lite_detector' / 'models' for parent in package.parents]
+    return [folder for folder in (*named, *own, user_cache()) if folder.is_dir()]
+
+
+def list_models() -> dict[str, Path]:
+    """Return name -> folder of every model in reach; one with weights wins over a bare card."""
+    models: dict[str, Path] = {}
+    for folder in search_path():
+        for card_path in sorted(folder.glob(f'*/{CARD_FILE}')):
+            name = card_path.parent.name
+            if name not in models or not has_weights(models[name]):
+                models[name] = card_path.parent
+    return models
+
+
+def find_model(model: str) -> Path:
+    """
+    Return the folder of a model, weights included.
+
+    :param model: path of a model folder, or a name to look for in ``search_path``.
+    :raises ModelError: if there is none, or only its card.
+    """
+    if not model:
+        raise ModelError('no model named; ' + _choices())
+    path = Path(model).expanduser()
+    if (path / CARD_FILE).is_file():
+        return path
+    if path.name != model or path.is_dir():
+        raise ModelError(f'{model}: no model folder ({CARD_FILE} is missing)')
+    folder = list_models().get(model)
+    if folder is None:
+        raise ModelError(f'model {model!r} not found; ' + _choices())
+    if not has_weights(folder):
+        raise ModelError(f'model {model!r} has no weights yet; get them with '
+                         f'`ros2 run lite_detector fetch_model {model}`')
+    return folder
+
+
+def has_weights(folder: Path) -> bool:
+    """Return whether the files of at least one runtime are there."""
+    card = load_card(folder)
+    return any(all((folder / name).is_file() for name in files.files().values())
+               for files in _runtime_files(card))
+
+
+def fetch_model(name: str, source: Path | None = None,
+                progress: Progress | None = None) -> Path:
+    """
+    Put the public weights of a card into the user cache.
+
+    The folder appears whole or not at all; a download that was cut off goes on where it ended.
+
+    :param name: a model whose card has urls.
+    :param source: take the files from this folder instead; they are known by their sha256, so
+        their names do not matter.
+    :param progress: called with file name, bytes so far and bytes in all (0: unknown).
+    :return: the model folder.
+    :raises DownloadError: if a file cannot be had or is not the one the card means.
+    """
+    folder = list_models().get(name)
+    if folder is None:
+        raise ModelError(f'model {name!r} not found; ' + _choices())
+    if has_weights(folder):
+        return folder
+    card = load_card(folder)
+    target = user_cache() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{name}-') as scratch:
+        staged = Path(scratch) / name
+        staged.mkdir()
+        shutil.copy(folder / CARD_FILE, staged)
+        for files in _runtime_files(card):
+            for role, file_name in files.files().items():
+                _obtain(name, files, role, staged / file_name, source, progress)
+        shutil.rmtree(target, ignore_errors=True)
+        staged.rename(target)
+    return target
+
+
+def _obtain(name: str, files: RuntimeFiles, role: str, path: Path, source: Path | None,
+            progress: Progress | None) -> None:
+    sha256 = files.sha256.get(role)
+    if sha256 is None or (source is None and role not in files.url):
+        raise DownloadError(f'model {name!r}: its card has no url and sha256 for {path.name}')
+    if source is None:
+        download(files.url[role], path, sha256, user_cache() / '.partial', progress)
+        return
+    if not source.is_dir():
+        raise DownloadError(f'--from {source}: no such folder')
+    for candidate in sorted(source.iterdir()):
+        if (candidate.is_file()
+                and hashlib.sha256(candidate.read_bytes()).hexdigest() == sha256):
+            shutil.copyfile(candidate, path)
+            return
+    raise DownloadError(f'--from {source}: no file with the sha256 of {path.name}, {sha256}')
+
+
+def _runtime_files(card: ModelCard) -> list[RuntimeFiles]:
+    return [files for files in (card.runtimes.ncnn, card.runtimes.onnx) if files]
+
+
+def _choices() -> str:
+    names = sorted(list_models())
+    if not names:
+        return f'no models in reach; set {SEARCH_VARIABLE} or give the path of a model folder'
+    return f'choose from {", ".join(names)}, or give the path of a model folder'
