@@ -18,7 +18,7 @@ from lite_detector.core.config import from_mapping, Spec
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
 from lite_detector.core.geometry import clip_boxes, Letterbox
-from lite_detector.core.model_card import load_card, ModelCard, SizeSpec
+from lite_detector.core.model_card import load_card, ModelCard, PreprocessSpec, SizeSpec
 from lite_detector.core.nms import nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
@@ -81,7 +81,8 @@ class Detector:
         """
         card = load_card(folder)
         if resize is not None:
-            preprocess = msgspec.structs.replace(card.preprocess, resize=resize)
+            preprocess = from_mapping({**msgspec.structs.asdict(card.preprocess),
+                                       'resize': resize}, PreprocessSpec, 'resize')
             card = msgspec.structs.replace(card, preprocess=preprocess)
         backend = open_backend(card, folder, runtime, num_threads, precision)
         detector = cls(card, backend, selection, input_size)
@@ -95,6 +96,7 @@ class Detector:
 
     @selection.setter
     def selection(self, selection: Selection) -> None:
+        from_mapping(msgspec.structs.asdict(selection), Selection, 'selection')  # check bounds
         # one assignment, so that a reader in another thread never sees half of a change
         self._selection = (selection, _class_ids(selection.classes, self.card))
 
@@ -113,6 +115,8 @@ class Detector:
 
     def fit(self, image_bgr: ImageArray) -> Letterbox:
         """Return how this image lies in the network input; raise ImageError if it is none."""
+        if not isinstance(image_bgr, np.ndarray):  # cv2.imread answers None to a missing file
+            raise ImageError(f'image is {type(image_bgr).__name__}, wanted a numpy array')
         if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
             raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}, '
                              'wanted uint8 of shape (height, width, 3)')

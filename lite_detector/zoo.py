@@ -13,7 +13,8 @@ import shutil
 import tempfile
 
 from lite_detector.core.errors import DownloadError, ModelError
-from lite_detector.core.model_card import CARD_FILE, load_card, ModelCard, RuntimeFiles
+from lite_detector.core.model_card import (CARD_FILE, load_card, ModelCard, path_inside,
+                                            RuntimeFiles)
 from lite_detector.download import download
 
 SEARCH_VARIABLE = 'LITE_DETECTOR_MODELS'
@@ -105,7 +106,9 @@ def fetch_model(name: str, source: Path | None = None,
         shutil.copy(folder / CARD_FILE, staged)
         for files in _runtime_files(card):
             for role, file_name in files.files().items():
-                _obtain(name, files, role, staged / file_name, source, progress)
+                path = path_inside(staged, file_name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _obtain(name, files, role, path, source, progress)
         shutil.rmtree(target, ignore_errors=True)
         staged.rename(target)
     return target

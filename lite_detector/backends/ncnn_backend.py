@@ -40,13 +40,15 @@ class NcnnNetwork:
     def __init__(self, net: ncnn.Net, files: NcnnFiles) -> None:
         self._net = net
         self._files = files
+        self._only_read = _input_is_only_read(net, files.input)
 
     def infer(self, blob: FloatArray) -> list[FloatArray]:
         """Run the network once; see :class:`lite_detector.backends.base.Backend`."""
         # ncnn.Mat borrows the memory and does not look at strides or dtype.
         blob = np.ascontiguousarray(blob, np.float32)
         extractor = self._net.create_extractor()
-        code = extractor.input(self._files.input, ncnn.Mat(blob))
+        mat = ncnn.Mat(blob) if self._only_read else ncnn.Mat(blob).clone()
+        code = extractor.input(self._files.input, mat)
         if code != 0:
             raise ModelError(f'ncnn refused input {self._files.input!r} (code {code})')
         outputs = []
@@ -86,6 +88,13 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
             raise ModelError(f'{paths[role]}: ncnn cannot load it (code {code}); the file is '
                              'cut short, damaged or belongs to another network')
     return NcnnNetwork(net, files)
+
+
+def _input_is_only_read(net: ncnn.Net, name: str) -> bool:
+    # A layer that works in place asks for the owner of its memory, and a borrowed Mat has none:
+    # the process ends. Split and Reshape hand the memory on. A convolution does neither.
+    blob = next(blob for blob in net.blobs() if blob.name == name)
+    return blob.consumer >= 0 and net.layers()[blob.consumer].type == 'Convolution'
 
 
 def _check_blobs(path: Path, files: NcnnFiles) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-import logging
 from pathlib import Path
+import sys
 from typing import Any
 
 import cv2
@@ -21,8 +21,6 @@ from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.media import find_media, is_video, read_image, VideoReader, VideoWriter
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.detector import Detector
-
-logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     files = find_media(args.sources)
     detector = detector_from(args, selection_from(args))
     if args.output:
-        args.output.mkdir(parents=True, exist_ok=True)
+        _make_folder(args.output)
     records: list[dict[str, Any]] = []
     failed = 0
     with tqdm(files, unit='file', disable=None) as progress:
@@ -55,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
                         progress.write(_summary(record))
             except LiteDetectorError as error:
                 failed += 1
-                progress.write(f'warning: passed over: {error}')
+                progress.write(f'warning: passed over: {error}', file=sys.stderr)
     if failed == len(files):
         raise DataError(f'none of {len(files)} files could be read')
     if args.json:
@@ -70,8 +68,9 @@ def _detect_file(path: Path, detector: Detector, output: Path | None) -> Iterato
         image = read_image(path)
         detections = detector.detect(image)
         if output:
-            cv2.imwrite(str(_free_name(output, path.stem, '.jpg')),
-                        draw_detections(image, detections, names))
+            target = _free_name(output, path.stem, '.jpg')
+            if not cv2.imwrite(str(target), draw_detections(image, detections, names)):
+                raise DataError(f'{target}: cannot be written')
         yield _record(str(path), image, detections, detector)
         return
     with VideoReader(path) as video:
@@ -84,6 +83,13 @@ def _detect_file(path: Path, detector: Detector, output: Path | None) -> Iterato
                 if target:
                     annotated.write(draw_detections(image, detections, names))
                 yield _record(f'{path}#{index}', image, detections, detector)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f'--output {path}: {error.strerror}') from None
 
 
 def _record(file: str, image: ImageArray, detections: Detections,

@@ -48,7 +48,7 @@ def load_yaml(path: Path, kind: type[T]) -> T:
         data = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'{path}: {error.strerror}') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8; date 2026-13-01
         reason = ' '.join(str(error).split())
         raise ConfigError(f'{path}: not valid YAML: {reason}') from None
     return from_mapping(data, kind, str(path))

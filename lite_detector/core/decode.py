@@ -142,6 +142,8 @@ def _joined(found: list[tuple[FloatArray, FloatArray, FloatArray]],
     boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
     if score_activation == 'sigmoid':
         scores = sigmoid(scores)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    boxes, scores, class_ids = boxes[finite], scores[finite], class_ids[finite]
     return Detections(boxes.astype(np.float32, copy=False),
                       scores.astype(np.float32, copy=False),
                       class_ids.astype(np.int64, copy=False))

@@ -25,7 +25,8 @@ GRID = 32
 
 Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite']
 Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
-Positive = Annotated[float, Meta(gt=0)]
+Level = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Positive = Annotated[float, Meta(gt=0, le=1e6)]
 Anchor = tuple[Positive, Positive]
 Name = Annotated[str, Meta(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$', max_length=80)]
 Sha256 = Annotated[str, Meta(pattern='^[0-9a-f]{64}$')]
@@ -45,7 +46,7 @@ class PreprocessSpec(Spec):
     resize: Literal['letterbox_rect', 'letterbox_square', 'stretch']
     """Keep ratio and pad to the largest stride; keep ratio and pad to input_size; or neither."""
     color: Literal['bgr', 'rgb']
-    mean: tuple[float, float, float]
+    mean: tuple[Level, Level, Level]
     std: tuple[Positive, Positive, Positive]
     pad: Literal['center', 'bottom_right'] = 'center'
     """Letterbox only: where the image lies in the input."""
@@ -56,7 +57,7 @@ class PreprocessSpec(Spec):
 class DecodeSpec(Spec):
     """From raw outputs to boxes; which keys a family needs is checked by the card."""
 
-    strides: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)]
+    strides: Annotated[tuple[Annotated[int, Meta(ge=1, le=256)], ...], Meta(min_length=1)]
     score_activation: Literal['none', 'sigmoid']
     """What the decoder still has to apply to class scores; none: the graph ends in a sigmoid."""
     reg_max: Annotated[int, Meta(ge=1, le=64)] | None = None
@@ -179,12 +180,22 @@ def resolve_file(folder: Path, file_name: str) -> Path:
 
     :raises ModelError: if it leaves the folder (also through a link) or is absent.
     """
-    relative = PurePosixPath(file_name)
-    path = folder / relative
-    if relative.is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} lies outside the model folder')
+    path = path_inside(folder, file_name)
     if not path.is_file():
         raise ModelError(f'{folder / CARD_FILE}: {file_name!r} is not in the model folder')
+    return path
+
+
+def path_inside(folder: Path, file_name: str) -> Path:
+    """
+    Return where a file that a card names lies, or would lie.
+
+    :raises ModelError: if that leaves the folder, also through a link.
+    """
+    path = folder / file_name
+    if (PurePosixPath(file_name).is_absolute()
+            or not path.resolve().is_relative_to(folder.resolve())):
+        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} lies outside the model folder')
     return path
 
 

@@ -1,0 +1,37 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Photographs as a camera, the detector, and a saver that writes what it drew."""
+
+from launch import LaunchDescription
+from launch.actions import (DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription,
+                            RegisterEventHandler)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, ThisLaunchFileDir
+from launch_ros.actions import Node
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Play the photographs once, then end."""
+    replay = Node(
+        package='lite_detector', executable='camera_replay', output='screen',
+        parameters=[{'source': LaunchConfiguration('source'), 'rate_hz': 10.0, 'loop': False,
+                     'pan_zoom': 20, 'frame_id': '', 'wait_for_subscriber': True}])
+    saver = Node(
+        package='lite_detector', executable='frame_saver', output='screen',
+        parameters=[{'output_dir': LaunchConfiguration('output_dir')}])
+    detector = IncludeLaunchDescription(PythonLaunchDescriptionSource(
+        [ThisLaunchFileDir(), '/detect.launch.py']))
+    return LaunchDescription([
+        DeclareLaunchArgument('source', default_value='photos',
+                              description='image, folder, video, or photos'),
+        DeclareLaunchArgument('output_dir', default_value='demo_output',
+                              description='folder for the annotated frames'),
+        saver,
+        detector,
+        replay,
+        RegisterEventHandler(OnProcessExit(
+            target_action=replay, on_exit=[EmitEvent(event=Shutdown(reason='end of source'))])),
+    ])

@@ -1,0 +1,248 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Speed of a detector on this board.
+
+A robot's processor is never quiet: clocks change and other nodes come and go. So what is compared
+is measured in turn, round by round in one run, and all figures are medians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, ExitStack
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from lite_detector.core.errors import LiteDetectorError
+from lite_detector.core.types import ImageArray, ImageSize, size_of
+from lite_detector.detector import Detector
+
+Clock = Callable[[], float]
+Progress = Callable[[float], object]
+"""Called now and then with the seconds that went by since the last call."""
+
+WARM_UP_ROUNDS = 3
+MIN_ROUNDS = 5
+MIN_SIDE = 160
+SIDE_STEP = 32
+
+# A busy process ends by itself when its parent is gone, however that came about.
+SPIN = """\
+import os, sys
+parent = int(sys.argv[1])
+print('busy', flush=True)
+while os.getppid() == parent:
+    for _ in range(100000):
+        pass
+"""
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """Medians of one run."""
+
+    model: str
+    threads: int
+    image_size: str
+    """Of the source, width x height in pixels."""
+    forward_ms: float
+    """Wall time of the network alone."""
+    end_to_end_ms: float
+    """Wall time from the image to the detections."""
+    overhead_ratio: float
+    """CPU time, end to end / forward; see :func:`measure_speed`."""
+    forward_cpu_ms: float
+    end_to_end_cpu_ms: float
+    peak_rss_mb: float | None
+    """Most memory that this process ever held; None where the system does not tell."""
+    fps: float
+    """Images per second, one after the other."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """
+    What one step took, round by round.
+
+    :param wall_ms: shape (rounds,).
+    :param cpu_ms: time on a processor, summed over threads, shape (rounds,).
+    """
+
+    wall_ms: npt.NDArray[np.float64]
+    cpu_ms: npt.NDArray[np.float64]
+
+    def cpu_ratio(self, other: Timing) -> float:
+        """Return how much more CPU time than the other step it takes, pairwise; a median."""
+        return float(np.median(self.cpu_ms / other.cpu_ms))
+
+
+def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_clock: Clock,
+               progress: Progress | None = None) -> dict[str, Timing]:
+    """
+    Time several steps in turn, round by round, after a few rounds to warm up.
+
+    :param steps: name -> what to time.
+    :param seconds: wall time to spend; at least ``MIN_ROUNDS`` rounds are made.
+    :param cpu_clock: ``time.thread_time`` where a step computes in this thread alone, else
+        ``time.process_time``.
+    :param progress: told the seconds as they pass.
+    """
+    rounds: list[list[tuple[float, float]]] = []
+    for _ in range(WARM_UP_ROUNDS):
+        for step in steps.values():
+            step()
+    start = last = time.perf_counter()
+    while last - start < seconds or len(rounds) < MIN_ROUNDS:
+        rounds.append([_time(step, cpu_clock) for step in steps.values()])
+        now = time.perf_counter()
+        if progress:
+            progress(now - last)
+        last = now
+    times_ms = np.array(rounds).transpose(1, 2, 0) * 1000
+    return {name: Timing(wall_ms, cpu_ms) for name, (wall_ms, cpu_ms) in zip(steps, times_ms)}
+
+
+def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, seconds: float,
+                  progress: Progress | None = None) -> Speed:
+    """
+    Measure the network alone and image to detections, in turn.
+
+    The overhead ratio is the median of the ratios of neighbouring runs, which share their
+    clock rate and their disturbances. It is steadier than the ratio of two medians.
+
+    :param detector: loaded with ``num_threads``.
+    :param image_bgr: uint8, shape (height, width, 3). Decoding and NMS take longer the more there
+        is to be seen in it.
+    :param num_threads: threads per inference.
+    :param seconds: wall time to spend.
+    :param progress: told the seconds as they pass.
+    :raises LiteDetectorError: if the image or the network does not work.
+    """
+    with single_threaded_opencv():
+        blob = detector.make_blob(image_bgr, detector.fit(image_bgr))
+        timings = interleave({'forward': lambda: detector.backend.infer(blob),
+                              'end_to_end': lambda: detector.detect(image_bgr)},
+                             seconds, clock_for(num_threads), progress)
+    forward, end_to_end = timings['forward'], timings['end_to_end']
+    end_to_end_ms = float(np.median(end_to_end.wall_ms))
+    peak_rss_mb = peak_memory_mb()
+    return Speed(
+        model=detector.card.name, threads=num_threads, image_size=str(size_of(image_bgr)),
+        forward_ms=round(float(np.median(forward.wall_ms)), 3),
+        end_to_end_ms=round(end_to_end_ms, 3),
+        overhead_ratio=round(end_to_end.cpu_ratio(forward), 4),
+        forward_cpu_ms=round(float(np.median(forward.cpu_ms)), 3),
+        end_to_end_cpu_ms=round(float(np.median(end_to_end.cpu_ms)), 3),
+        peak_rss_mb=None if peak_rss_mb is None else round(peak_rss_mb, 1),
+        fps=round(1000 / end_to_end_ms, 2))
+
+
+def fit_budget(detector: Detector, measure: Callable[[Detector], Speed],
+               budget_ms: float) -> tuple[Detector, Speed]:
+    """
+    Find the largest network input that is fast enough.
+
+    Tried are the size of the detector, then squares that fit into it, down to 160 pixels.
+
+    :param detector: of the largest size that may be used.
+    :param measure: measures a detector of one size.
+    :param budget_ms: most milliseconds, end to end on the wall clock.
+    :return: a detector of that size, and its figures.
+    :raises LiteDetectorError: naming the fastest, if none is fast enough.
+    """
+    best = (float('inf'), '')
+    for size in _sizes(detector.input_size):
+        smaller = Detector(detector.card, detector.backend, detector.selection, size)
+        smaller.warm_up()
+        speed = measure(smaller)
+        if speed.end_to_end_ms <= budget_ms:
+            return smaller, speed
+        best = min(best, (speed.end_to_end_ms, str(size)))
+    raise LiteDetectorError(f'no input size of {detector.card.name} takes {budget_ms:g} ms or '
+                            f'less here; the fastest is {best[1]} with {best[0]:.1f} ms')
+
+
+def clock_for(num_threads: int) -> Clock:
+    """Return the clock that sees all the threads of an inference and as little else as it can."""
+    return time.thread_time if num_threads == 1 else time.process_time
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Keep OpenCV on the calling thread: threads of its own would not be seen by its clock."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """
+    Keep processors busy meanwhile, as the other nodes of a robot do.
+
+    :param count: processes that compute without a pause; all of them run when this begins and
+        none when it is left.
+    """
+    with ExitStack() as stack:
+        for _ in range(count):
+            process = subprocess.Popen([sys.executable, '-I', '-S', '-c', SPIN,
+                                        str(os.getpid())], stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            process.stdout.readline()
+        yield
+
+
+def generated_image(size: ImageSize) -> ImageArray:
+    """
+    Return a picture that is the same everywhere: colour clouds with hard-edged shapes.
+
+    :return: uint8 BGR, shape (height, width, 3).
+    """
+    random = np.random.default_rng(0)
+    clouds = random.integers(0, 256, (12, 16, 3), np.uint8)
+    image_bgr = cv2.resize(clouds, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(12):
+        x, y, radius = (int(value) for value in random.uniform(0, 1, 3)
+                        * (size.width, size.height, min(size) / 6))
+        color = random.integers(0, 256, 3).tolist()
+        cv2.circle(image_bgr, (x, y), radius, color, cv2.FILLED)
+        cv2.rectangle(image_bgr, (y, x), (y + 2 * radius, x + radius), color[::-1], 2)
+    return image_bgr
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process ever held, in MB of 10^6 bytes."""
+    # Not getrusage: its peak is inherited from the process that started this one.
+    try:
+        lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith('VmHWM:')), None)
+    return None if kib is None else int(kib) * 1024 / 1e6
+
+
+def _time(step: Callable[[], object], cpu_clock: Clock) -> tuple[float, float]:
+    cpu_start, wall_start = cpu_clock(), time.perf_counter()
+    step()
+    wall_end, cpu_end = time.perf_counter(), cpu_clock()
+    return wall_end - wall_start, cpu_end - cpu_start
+
+
+def _sizes(largest: ImageSize) -> list[ImageSize]:
+    squares = (ImageSize(side, side) for side in range(min(largest), MIN_SIDE - 1, -SIDE_STEP))
+    return [largest, *(size for size in squares if size != largest)]

@@ -1,0 +1,170 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One camera of the node: its subscription, its publishers, and why nothing arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.node import Node
+from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy)
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
+
+from lite_detector.core.draw import draw_detections
+from lite_detector.core.errors import ImageError
+from lite_detector.core.types import Detections, ImageArray
+from lite_detector.detector import Detector
+from lite_detector.ros.camera_stats import CameraStats
+from lite_detector.ros.conversions import (bgr_to_compressed_msg, bgr_to_image_msg,
+                                           compressed_msg_to_bgr, image_msg_to_bgr)
+from lite_detector.ros.messages import DetectionsWriter
+from lite_detector.ros.settings import Settings
+
+SILENCE_S = 3.0
+OUTPUT_DEPTH = 5
+TRANSPORTS = {
+    'raw': (Image, 'sensor_msgs/msg/Image', image_msg_to_bgr),
+    'compressed': (CompressedImage, 'sensor_msgs/msg/CompressedImage', compressed_msg_to_bgr),
+}
+
+
+class Camera:
+    """
+    One camera: its subscription and what is published about it.
+
+    :param node: owner of the subscription and the publishers.
+    :param name: namespace of the camera; empty: the node's own.
+    :param settings: transport and reliability.
+    :param on_frame: called with the camera and each message.
+    """
+
+    def __init__(self, node: Node, name: str, settings: Settings,
+                 on_frame: Callable[[Camera, Image | CompressedImage], None]) -> None:
+        self.name = name
+        self.stats = CameraStats()
+        self._node = node
+        self._settings = settings
+        self._on_frame = on_frame
+        self._subscription = None
+        self._reliability = ReliabilityPolicy.BEST_EFFORT
+        if settings.reliability == 'reliable':
+            self._reliability = ReliabilityPolicy.RELIABLE
+        self._message_type, self._type_name, self._to_bgr = TRANSPORTS[settings.transport]
+        self._writer = DetectionsWriter()
+        prefix = f'{name}/' if name else ''
+        # Resolved first, so that a remapping of `image` moves `image/compressed` along with it.
+        self.topic = node.resolve_topic_name(f'{prefix}image')
+        if settings.transport == 'compressed':
+            self.topic += '/compressed'
+        self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',
+                                                 OUTPUT_DEPTH)
+        self._annotated = node.create_publisher(Image, f'{prefix}annotated', OUTPUT_DEPTH)
+        self._annotated_compressed = node.create_publisher(
+            CompressedImage, f'{prefix}annotated/compressed', OUTPUT_DEPTH)
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return self.name or self.topic
+
+    def read(self, msg: Image | CompressedImage) -> ImageArray:
+        """
+        Convert a message; uint8 BGR, shape (height, width, 3).
+
+        :raises ImageError: if it cannot be read or has no stamp.
+        """
+        if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
+            raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
+                             'can tell when the objects were there')
+        return self._to_bgr(msg)
+
+    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray,
+                detections: Detections, class_ids: list[str], detector: Detector) -> None:
+        """
+        Publish detections, and the annotated image where somebody listens.
+
+        :param msg: the image they were found in.
+        :param class_ids: what class_id says, by class index.
+        """
+        self._detections.publish(self._writer.write(msg.header, detections, class_ids))
+        age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
+        self.stats.on_published(age.nanoseconds / 1e9)
+        listeners = [(publisher, to_message) for publisher, to_message in
+                     ((self._annotated, bgr_to_image_msg),
+                      (self._annotated_compressed, bgr_to_compressed_msg))
+                     if publisher.get_subscription_count()]
+        if listeners:
+            picture = draw_detections(image_bgr, detections, detector.card.class_names)
+            for publisher, to_message in listeners:
+                publisher.publish(to_message(picture, msg.header))
+
+    def subscribe(self) -> None:
+        """Begin to listen."""
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                         durability=DurabilityPolicy.VOLATILE, reliability=self._reliability)
+        self._subscription = self._node.create_subscription(
+            self._message_type, self.topic, lambda msg: self._on_frame(self, msg), qos)
+        self.stats.restart()
+
+    def unsubscribe(self) -> None:
+        """Stop listening, which also takes the messages' cost off the processor."""
+        if self._subscription:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def destroy(self) -> None:
+        """Give everything back."""
+        self.unsubscribe()
+        for publisher in (self._detections, self._annotated, self._annotated_compressed):
+            self._node.destroy_publisher(publisher)
+
+    def follow_publishers(self) -> None:
+        """With ``reliability: auto``, ask for what every publisher offers, and no more."""
+        if self._settings.reliability != 'auto' or self._subscription is None:
+            return
+        offers = {info.qos_profile.reliability for info in self._publishers()}
+        if not offers:
+            return
+        wanted = ReliabilityPolicy.BEST_EFFORT
+        if offers == {ReliabilityPolicy.RELIABLE}:
+            wanted = ReliabilityPolicy.RELIABLE
+        if wanted != self._reliability:
+            self._reliability = wanted
+            self.unsubscribe()
+            self.subscribe()
+
+    def silence(self) -> str | None:
+        """Return why no image arrives, or None while they do."""
+        silent_s = self.stats.silent_s()
+        if self._subscription is None or silent_s < SILENCE_S:
+            return None
+        every = self._node.get_publishers_info_by_topic(self.topic)
+        if not every:
+            return f'no publisher on {self.topic}{self._other_topics()}'
+        typed = self._publishers()
+        if not typed:
+            return (f'{self.topic} carries {every[0].topic_type}, wanted {self._type_name} '
+                    f'(transport: {self._settings.transport})')
+        if self._reliability == ReliabilityPolicy.RELIABLE and not any(
+                info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in typed):
+            return (f'QoS mismatch: the publishers of {self.topic} offer best effort, '
+                    'reliability: reliable asks for more; set reliability to auto')
+        what = 'went silent' if self.stats.ever_received() else 'sends nothing'
+        return f'publisher {typed[0].node_name} of {self.topic} {what} for {silent_s:.0f} s'
+
+    def _publishers(self) -> list:
+        return [info for info in self._node.get_publishers_info_by_topic(self.topic)
+                if info.topic_type == self._type_name]
+
+    def _other_topics(self) -> str:
+        own = {publisher.topic_name for publisher in (self._annotated,
+                                                      self._annotated_compressed)}
+        others = sorted(topic for topic, types in self._node.get_topic_names_and_types()
+                        if self._type_name in types and topic != self.topic
+                        and topic not in own and self._node.count_publishers(topic))
+        if not others:
+            return ''
+        return f'; images are on {", ".join(others[:3])}: remap with -r image:={others[0]}'

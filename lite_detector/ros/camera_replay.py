@@ -1,0 +1,178 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A camera made of files: images, a folder or a video, published as a camera topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import importlib.util
+from itertools import cycle
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cv2
+from msgspec import Meta
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import DataError
+from lite_detector.core.media import find_media, is_video, read_image, VideoReader
+from lite_detector.core.types import ImageArray
+from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
+from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
+
+PHOTOS = 'photos'
+PHOTO_NAMES = ('astronaut', 'camera', 'chelsea', 'coffee', 'motorcycle_left')
+ZOOM = 0.2
+LINGER_S = 1.0
+"""After the last frame, so that subscribers get it before this publisher is gone."""
+
+
+class Settings(Spec):
+    """Parameters of the node."""
+
+    source: Annotated[str, Meta(
+        description='Image, folder or video file; photos: the photographs that come with the '
+        'package scikit-image.', min_length=1)] = PHOTOS
+    rate_hz: Annotated[float, Meta(
+        description='Frames per second; 0: the rate of the video, 10 for images.',
+        ge=0, le=1000)] = 0.0
+    loop: Annotated[bool, Meta(
+        description='Begin again at the end; false: play once and end.')] = True
+    pan_zoom: Annotated[int, Meta(
+        description='Frames for which the view wanders over each image; 0: the image as it is, '
+        'once.', ge=0, le=10000)] = 0
+    transport: Annotated[Literal['raw', 'compressed'], Meta(
+        description='raw publishes image, compressed publishes image/compressed.')] = 'raw'
+    reliability: Annotated[Literal['best_effort', 'reliable'], Meta(
+        description='What the publisher offers; cameras offer best_effort.')] = 'best_effort'
+    frame_id: Annotated[str, Meta(
+        description='Frame of the camera; empty: the name of the file that is shown.')] = 'camera'
+    wait_for_subscriber: Annotated[bool, Meta(
+        description='Begin only when somebody listens.')] = False
+
+
+PARAMETERS = parameter_table(Settings)
+
+
+class CameraReplay(Node):
+    """Node ``camera_replay``; publishes ``image`` or ``image/compressed``."""
+
+    def __init__(self) -> None:
+        super().__init__('camera_replay')
+        declare_parameters(self, PARAMETERS)
+        self._settings = current_settings(self, Settings, PARAMETERS)
+        settings = self._settings
+        files = photo_files() if settings.source == PHOTOS else find_media([Path(settings.source)])
+        self._frames = frames_of(files, settings)
+        raw = settings.transport == 'raw'
+        reliable = settings.reliability == 'reliable'
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE if reliable
+                         else ReliabilityPolicy.BEST_EFFORT)
+        self._publisher = (
+            self.create_publisher(Image, 'image', qos) if raw else
+            self.create_publisher(CompressedImage, self.resolve_topic_name('image')
+                                  + '/compressed', qos))
+        self._to_message = bgr_to_image_msg if raw else bgr_to_compressed_msg
+        self._left_s = LINGER_S
+        self.done = False
+        rate_hz = settings.rate_hz or _natural_rate_hz(files)
+        self._period_s = 1 / rate_hz
+        self.create_timer(self._period_s, self._on_timer)
+        self.get_logger().info(f'{len(files)} files on {self._publisher.topic_name} at '
+                               f'{rate_hz:.1f} Hz')
+
+    def _on_timer(self) -> None:
+        if self._settings.wait_for_subscriber and not self._publisher.get_subscription_count():
+            return
+        name, image = next(self._frames, ('', None))
+        if image is None:
+            self._left_s -= self._period_s
+            self.done = self._left_s <= 0
+            return
+        header = Header(stamp=self.get_clock().now().to_msg(),
+                        frame_id=self._settings.frame_id or name)
+        self._publisher.publish(self._to_message(image, header))
+
+
+def photo_files() -> list[Path]:
+    """
+    Return the photographs of scikit-image, without importing it.
+
+    :raises DataError: if the package is not installed.
+    """
+    spec = importlib.util.find_spec('skimage')
+    if spec is None:
+        raise DataError('source photos needs the package scikit-image; install it with '
+                        '`python3 -m pip install --no-deps scikit-image`, or set source')
+    folder = Path(spec.submodule_search_locations[0]) / 'data'
+    return [path for name in PHOTO_NAMES for path in sorted(folder.glob(f'{name}.*'))]
+
+
+def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, ImageArray]]:
+    """
+    Yield the frames of all files in turn.
+
+    :return: name of the file without its suffix, and a uint8 BGR image.
+    """
+    for path in cycle(files) if settings.loop else files:
+        if is_video(path):
+            with VideoReader(path) as video:
+                for image in video:
+                    yield path.stem, image
+            continue
+        image = read_image(path)
+        if not settings.pan_zoom:
+            yield path.stem, image
+        for index in range(settings.pan_zoom):
+            yield path.stem, pan_zoom(image, index / settings.pan_zoom)
+
+
+def pan_zoom(image_bgr: ImageArray, phase: float) -> ImageArray:
+    """
+    Look at an image through a view that wanders and zooms, as a moving camera would.
+
+    :param image_bgr: uint8, shape (height, width, 3).
+    :param phase: where on the closed path, in [0, 1]; 0 is the whole image.
+    :return: an image of the same shape.
+    """
+    height, width = image_bgr.shape[:2]
+    angle = 2 * math.pi * phase
+    zoom = 1 + ZOOM * (1 - math.cos(angle)) / 2
+    # the view stays inside the image: it may only wander by what the zoom sets free
+    free = (zoom - 1) / 2
+    shift_x = free * width * (math.sin(angle) - 1)
+    shift_y = free * height * (math.sin(2 * angle) - 1)
+    matrix = np.array([[zoom, 0, shift_x], [0, zoom, shift_y]], np.float32)
+    return cv2.warpAffine(image_bgr, matrix, (width, height))
+
+
+def _natural_rate_hz(files: Sequence[Path]) -> float:
+    for path in files:
+        if is_video(path):
+            with VideoReader(path) as video:
+                return video.rate_hz
+    return 10.0
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until its source ends or it is interrupted."""
+    rclpy.init(args=args)
+    try:
+        node = CameraReplay()
+        while not node.done:
+            rclpy.spin_once(node)
+        node.destroy_node()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,109 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Writes the annotated frames of a detector to disk, and says what was found in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+import json
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+from msgspec import Meta
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ConfigError
+from lite_detector.ros.conversions import image_msg_to_bgr
+from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
+
+SUMMARY_FILE = 'summary.json'
+
+
+class Settings(Spec):
+    """Parameters of the node."""
+
+    output_dir: Annotated[str, Meta(
+        description='Folder that the pictures go to.', min_length=1)] = 'annotated_frames'
+    max_frames: Annotated[int, Meta(
+        description='Pictures at most; later frames only count in the summary.',
+        ge=0, le=1000000)] = 1000
+
+
+PARAMETERS = parameter_table(Settings)
+
+
+class FrameSaver(Node):
+    """Node ``frame_saver``; subscribes ``annotated`` and ``detections``."""
+
+    def __init__(self) -> None:
+        super().__init__('frame_saver')
+        declare_parameters(self, PARAMETERS)
+        self._settings = current_settings(self, Settings, PARAMETERS)
+        self._folder = Path(self._settings.output_dir)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f'output_dir {self._folder}: {error.strerror}') from None
+        self._frames: dict[str, int] = defaultdict(int)
+        self._found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._saved = 0
+        self.create_subscription(Image, 'annotated', self._on_annotated, 10)
+        self.create_subscription(Detection2DArray, 'detections', self._on_detections, 10)
+
+    def _on_annotated(self, msg: Image) -> None:
+        if self._saved >= self._settings.max_frames:
+            return
+        self._saved += 1
+        name = ''.join(char if char.isalnum() else '_' for char in msg.header.frame_id)
+        path = self._folder / f'{self._saved:04d}_{name or "frame"}.jpg'
+        if not cv2.imwrite(str(path), image_msg_to_bgr(msg)):
+            self.get_logger().error(f'{path}: cannot be written')
+
+    def _on_detections(self, msg: Detection2DArray) -> None:
+        name = msg.header.frame_id
+        self._frames[name] += 1
+        best: dict[str, float] = {}
+        for detection in msg.detections:
+            hypothesis = detection.results[0].hypothesis
+            best[hypothesis.class_id] = max(hypothesis.score, best.get(hypothesis.class_id, 0))
+        for class_id, score in best.items():
+            self._found[name][class_id].append(score)
+
+    def report(self) -> None:
+        """Print and write what was found: share of frames and mean best score, by frame_id."""
+        summary = {}
+        for name, frames in self._frames.items():
+            classes = {class_id: {'share_of_frames': round(len(scores) / frames, 2),
+                                  'mean_best_score': round(sum(scores) / len(scores), 2)}
+                       for class_id, scores in self._found[name].items()}
+            summary[name] = {'frames': frames, 'classes': dict(sorted(
+                classes.items(), key=lambda item: -item[1]['share_of_frames']))}
+        (self._folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + '\n')
+        for name, entry in summary.items():
+            found = ', '.join(f'{class_id} in {figures["share_of_frames"]:.0%} '
+                              f'(score {figures["mean_best_score"]:.2f})'
+                              for class_id, figures in entry['classes'].items())
+            print(f'{name}: {entry["frames"]} frames: {found or "nothing"}', flush=True)
+        print(f'{self._saved} pictures in {self._folder.resolve()}', flush=True)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted, then report."""
+    rclpy.init(args=args)
+    try:
+        node = FrameSaver()
+        try:
+            rclpy.spin(node)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            node.report()
+    finally:
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,77 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Newest-frame slots: what stands between the subscriptions and the one worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import threading
+import time
+from typing import Generic, TypeVar
+
+T = TypeVar('T')
+
+
+class FrameSlots(Generic[T]):
+    """
+    One slot per camera that only ever holds its newest frame.
+
+    The worker is served in turn: a camera that was just served comes last, so a fast camera
+    cannot starve a slow one.
+
+    :param cameras: names.
+    :param max_rate_hz: at most this many frames per second and camera; 0: no limit.
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(self, cameras: Sequence[str], max_rate_hz: float = 0.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._turn = list(cameras)
+        self._frames: dict[str, T] = {}
+        self._due = dict.fromkeys(cameras, 0.0)
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closed = False
+        self.max_rate_hz = max_rate_hz
+
+    def put(self, camera: str, frame: T) -> bool:
+        """
+        Store a frame in place of the one before.
+
+        :return: whether one was lost that nobody had taken.
+        """
+        with self._changed:
+            lost = camera in self._frames
+            self._frames[camera] = frame
+            self._changed.notify()
+        return lost
+
+    def take(self) -> tuple[str, T] | None:
+        """Wait for the next frame that is due; None once the slots are closed."""
+        with self._changed:
+            while not self._closed:
+                now = self._clock()
+                for camera in self._turn:
+                    if camera in self._frames and self._due[camera] <= now:
+                        self._turn.remove(camera)
+                        self._turn.append(camera)
+                        if self.max_rate_hz > 0:
+                            self._due[camera] = now + 1 / self.max_rate_hz
+                        return camera, self._frames.pop(camera)
+                waits = [self._due[camera] - now for camera in self._frames]
+                self._changed.wait(min(waits) if waits else None)
+            return None
+
+    def set_max_rate(self, max_rate_hz: float) -> None:
+        """Change the limit; it holds from the next frame on."""
+        with self._changed:
+            self.max_rate_hz = max_rate_hz
+            self._due = dict.fromkeys(self._due, 0.0)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Let the worker go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

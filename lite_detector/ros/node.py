@@ -1,0 +1,344 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The detector node: camera topics in, detections out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import threading
+import time
+from typing import NamedTuple
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_updater import DiagnosticStatusWrapper, Updater
+from rcl_interfaces.msg import SetParametersResult
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+from vision_msgs.msg import VisionInfo
+
+from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.detector import Detector
+from lite_detector.ros.camera import Camera
+from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
+from lite_detector.ros.parameters import checked_settings, current_settings, declare_parameters
+from lite_detector.ros.settings import PARAMETERS, Settings
+from lite_detector.zoo import find_model
+
+HEALTH_PERIOD_S = 1.0
+WARNING_PERIOD_S = 5.0
+JOIN_TIMEOUT_S = 0.7
+OVERRUN_SHARE = 0.75
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Serving(NamedTuple):
+    """What the worker needs for one frame; replaced as a whole, between two frames."""
+
+    detector: Detector
+    class_ids: list[str]
+
+
+class DetectorNode(LifecycleNode):
+    """
+    Lifecycle node ``detector``; topics, parameters and services are in docs/node.md.
+
+    The executor's thread only stores the newest message of each camera; one worker thread
+    converts, detects and publishes.
+    """
+
+    def __init__(self, **node_options: object) -> None:
+        super().__init__('detector', **node_options)
+        declare_parameters(self, PARAMETERS)
+        self._settings: Settings | None = None
+        self._serving: Serving | None = None
+        self._cameras: list[Camera] = []
+        self._slots: FrameSlots | None = None
+        self._worker: threading.Thread | None = None
+        self._state = 'unconfigured'
+        self._enabled = True
+        self._problem = 'not configured yet'
+        self._warned_s: dict[str, float] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._info_publishers: list = []
+        self._retry = None
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.create_service(SetBool, 'enable', self._on_enable)
+        self._diagnostics = Updater(self)
+        self._diagnostics.setHardwareID('lite_detector')
+        self._diagnostics.add('detector', self._diagnose_detector)
+        # Steady: health has to be watched also while simulated time stands still.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self._steady)
+
+    # lifecycle
+
+    def autostart(self) -> None:
+        """Configure and activate, if parameter ``autostart`` says so."""
+        if self.get_parameter('autostart').value is not True:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model; without one the node stays unconfigured and says why."""
+        try:
+            settings = current_settings(self, Settings, PARAMETERS)
+            serving = self._load(settings)
+        except LiteDetectorError as error:
+            self._problem = str(error)
+            self.get_logger().error(f'not configured: {error}')
+            return TransitionCallbackReturn.FAILURE
+        cv2.setNumThreads(settings.num_threads)
+        self._settings, self._serving, self._problem = settings, serving, ''
+        self._cameras = [Camera(self, name, settings, self._on_image)
+                         for name in settings.cameras or ('',)]
+        for camera in self._cameras:
+            self._diagnostics.add(f'camera {camera.label}',
+                                  lambda status, of=camera: self._diagnose_camera(of, status))
+        self._info_publishers = [self.create_publisher(VisionInfo, 'vision_info', LATCHED)]
+        if LabelInfo is not None:
+            self._info_publishers.append(self.create_publisher(LabelInfo, 'label_info', LATCHED))
+        self._publish_infos()
+        self._state = 'inactive'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to detect."""
+        self._slots = FrameSlots(self._cameras, self._settings.max_rate_hz)
+        self._worker = threading.Thread(target=self._work, args=(self._slots,), daemon=True,
+                                        name='detect')
+        self._worker.start()
+        if self._enabled:
+            self._subscribe()
+        self._state = 'active'
+        card = self._serving.detector.card
+        self.get_logger().info(f'detecting with {card.name} ({self._settings.runtime}) on '
+                               + ', '.join(camera.topic for camera in self._cameras))
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop detecting; the model stays loaded."""
+        self.stop()
+        self._state = 'inactive'
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model back."""
+        self._release()
+        self._state, self._problem = 'unconfigured', 'not configured yet'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good."""
+        self._release()
+        self._state = 'finalized'
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> None:
+        """End the worker; safe to call at any time."""
+        for camera in self._cameras:
+            camera.unsubscribe()
+        if self._slots:
+            self._slots.close()
+        if self._worker:
+            self._worker.join(JOIN_TIMEOUT_S)
+        self._slots = self._worker = None
+
+    def _release(self) -> None:
+        self.stop()
+        for camera in self._cameras:
+            self._diagnostics.removeByName(f'camera {camera.label}')
+            camera.destroy()
+        for publisher in self._info_publishers:
+            self.destroy_publisher(publisher)
+        self._cameras, self._info_publishers = [], []
+        self._serving = None
+
+    def _load(self, settings: Settings) -> Serving:
+        detector = Detector.from_folder(find_model(settings.model), **settings.detector_options())
+        return Serving(detector, class_id_strings(detector.card, settings.class_id_format))
+
+    def _subscribe(self) -> None:
+        for camera in self._cameras:
+            camera.subscribe()
+
+    # one frame
+
+    def _on_image(self, camera: Camera, msg: Image | CompressedImage) -> None:
+        camera.stats.on_received()
+        if self._slots and self._slots.put(camera, msg):
+            camera.stats.on_replaced()
+
+    def _work(self, slots: FrameSlots) -> None:
+        while (taken := slots.take()) is not None:
+            camera, msg = taken
+            try:
+                self.process(camera, msg)
+            except LiteDetectorError as error:
+                self._drop(camera, str(error))
+            except Exception as error:  # whatever a driver sends, one frame must not stop us
+                self._drop(camera, f'{type(error).__name__}: {error}')
+
+    def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
+        """Convert, detect and publish one frame; the whole work of the worker thread."""
+        detector, class_ids = self._serving
+        image_bgr = camera.read(msg)
+        camera.publish(msg, image_bgr, detector.detect(image_bgr), class_ids, detector)
+
+    def _drop(self, camera: Camera, reason: str) -> None:
+        if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
+            return
+        camera.stats.on_bad(reason)
+        self._warn(camera, f'frame dropped: {reason}')
+
+    def _warn(self, camera: Camera, what: str) -> None:
+        # Throttled by hand: rclpy throttles per line of code, which would mute one camera
+        # while another complains.
+        now = time.monotonic()
+        if now - self._warned_s.get(camera.label, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
+            self._warned_s[camera.label] = now
+            self.get_logger().warning(f'camera {camera.label}: {what}')
+
+    # parameters and services
+
+    def _on_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        changes = {parameter.name: parameter.value for parameter in parameters
+                   if parameter.name in PARAMETERS}
+        try:
+            for name, value in changes.items():
+                PARAMETERS[name].check(value)
+            if self._state in ('inactive', 'active'):
+                self._apply(changes)
+            elif changes and self._retry is None:
+                # the new values are in force only after this callback
+                self._retry = self.create_timer(0.0, self._retry_autostart, clock=self._steady)
+        except LiteDetectorError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _retry_autostart(self) -> None:
+        self.destroy_timer(self._retry)
+        self._retry = None
+        if self._state == 'unconfigured' and self._problem:
+            self.autostart()
+
+    def _apply(self, changes: dict[str, object]) -> None:
+        old = self._settings
+        values = {name: getattr(old, name) for name in PARAMETERS}
+        new = checked_settings(values | changes, Settings, PARAMETERS)
+        fixed = [name for name in changes
+                 if not PARAMETERS[name].live and getattr(new, name) != getattr(old, name)]
+        if fixed:
+            raise ConfigError(f'{fixed[0]} cannot change while the node is {self._state}; set it '
+                              'at start, or deactivate and clean up first')
+        if new == old:
+            return
+        if new.model != old.model:
+            self._serving = self._load(new)
+            self.get_logger().info(f'model is now {self._serving.detector.card.name}')
+        else:
+            detector = self._serving.detector
+            detector.selection = new.selection()
+            self._serving = Serving(detector, class_id_strings(detector.card,
+                                                               new.class_id_format))
+        if self._slots:
+            self._slots.set_max_rate(new.max_rate_hz)
+        self._settings = new
+        self._publish_infos()
+
+    def _on_enable(self, request: SetBool.Request,
+                   response: SetBool.Response) -> SetBool.Response:
+        if request.data != self._enabled and self._state == 'active':
+            if request.data:
+                self._subscribe()
+            else:
+                for camera in self._cameras:
+                    camera.unsubscribe()
+        self._enabled = request.data
+        response.success = True
+        response.message = f'{"enabled" if self._enabled else "disabled"}, node is {self._state}'
+        return response
+
+    def _publish_infos(self) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg())
+        detector = self._serving.detector
+        self._info_publishers[0].publish(
+            vision_info(header, detector.card, find_model(self._settings.model)))
+        for publisher in self._info_publishers[1:]:
+            publisher.publish(label_info(header, detector.card,
+                                         detector.selection.score_threshold))
+
+    # health
+
+    def _watch_health(self) -> None:
+        if self._state != 'active':
+            return
+        for camera in self._cameras:
+            camera.follow_publishers()
+            reason = camera.silence() or self._overrun(camera)
+            if reason:
+                self._warn(camera, reason)
+
+    def _overrun(self, camera: Camera) -> str | None:
+        stats = camera.stats
+        received_before, dropped_before = self._seen.get(camera.label, (0, 0))
+        received = stats.received - received_before
+        dropped = stats.dropped_newer - dropped_before
+        self._seen[camera.label] = (stats.received, stats.dropped_newer)
+        if self._settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
+            return None
+        return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
+                'for a newer one: the camera is far faster than the model; lower its rate')
+
+    def _diagnose_detector(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        if self._problem:
+            status.summary(DiagnosticStatus.ERROR, f'{self._state}: {self._problem}')
+        elif self._state == 'active' and not self._enabled:
+            status.summary(DiagnosticStatus.OK, 'disabled')
+        else:
+            status.summary(DiagnosticStatus.OK, self._state)
+        status.add('state', self._state)
+        status.add('enabled', str(self._enabled))
+        if self._serving:
+            status.add('model', self._serving.detector.card.name)
+            status.add('runtime', self._settings.runtime)
+            status.add('input size', str(self._serving.detector.input_size))
+        return status
+
+    def _diagnose_camera(self, camera: Camera,
+                         status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        reason = camera.silence() if self._state == 'active' else None
+        status.summary(DiagnosticStatus.WARN if reason else DiagnosticStatus.OK,
+                       reason or self._state)
+        status.add('topic', camera.topic)
+        for key, value in camera.stats.figures().items():
+            status.add(key, value)
+        return status
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted."""
+    rclpy.init(args=args)
+    node = DetectorNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
