@@ -23,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 
 def user_cache() -> Path:
     """Return the folder that fetched models go to."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(base) / 'lite_detector' / 'models'
 
 
@@ -57,7 +57,7 @@ def find_model(model: str) -> Path:
     """
     if not model:
         raise ModelError('no model named; ' + _choices())
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))  # Path.expanduser raises where there is no home
     if (path / CARD_FILE).is_file():
         return path
     if path.name != model or path.is_dir():

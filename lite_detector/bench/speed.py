@@ -20,13 +20,12 @@ import sys
 import time
 
 import cv2
-import msgspec
-import numpy as np
-import numpy.typing as npt
-
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.types import ImageArray, ImageSize, size_of
 from lite_detector.detector import Detector
+import msgspec
+import numpy as np
+import numpy.typing as npt
 
 Clock = Callable[[], float]
 Progress = Callable[[float], object]
@@ -109,7 +108,8 @@ def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_cl
             progress(now - last)
         last = now
     times_ms = np.array(rounds).transpose(1, 2, 0) * 1000
-    return {name: Timing(wall_ms, cpu_ms) for name, (wall_ms, cpu_ms) in zip(steps, times_ms)}
+    return {name: Timing(wall_ms, cpu_ms)
+            for name, (wall_ms, cpu_ms) in zip(steps, times_ms, strict=True)}
 
 
 def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, seconds: float,

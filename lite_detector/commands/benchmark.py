@@ -12,17 +12,21 @@ from pathlib import Path
 import re
 
 import cv2
-import msgspec
-from tqdm import tqdm
-import yaml
-
-from lite_detector.bench.speed import (busy_processes, fit_budget, generated_image, measure_speed,
-                                       Speed)
+from lite_detector.bench.speed import (
+    busy_processes,
+    fit_budget,
+    generated_image,
+    measure_speed,
+    Speed,
+)
 from lite_detector.commands.options import add_model_options, detector_from, write_json
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector, MAX_SIDE, MIN_SIDE
+import msgspec
+from tqdm import tqdm
+import yaml
 
 DEFAULT_SIZE = ImageSize(480, 640)
 MAX_LOAD = 64
@@ -41,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--load', type=int, default=0, metavar='N',
                         help='meanwhile keep N other processes busy (0)')
     parser.add_argument('--budget-ms', type=float, metavar='X',
-                        help='find the largest input, from the card\'s or --size down to 160, '
+                        help="find the largest input, from the card's or --size down to 160, "
                              'that takes at most X ms from image to detections')
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='write the settings measured as ROS parameters, for '

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Sequence
 import logging
 from pathlib import Path
 
-import msgspec
-from tqdm import tqdm
-
-from lite_detector.commands.options import (add_model_options, add_selection_options,
-                                            detector_from, selection_from, write_json)
+from lite_detector.commands.options import (
+    add_model_options,
+    add_selection_options,
+    detector_from,
+    selection_from,
+    write_json,
+)
 from lite_detector.core.types import ImageSize
 from lite_detector.data.coco import CocoDataset, CocoImage, load_coco
 from lite_detector.detector import Detector
 from lite_detector.evaluation.coco_metrics import CocoMetrics, evaluate, shared_categories
+import msgspec
+from tqdm import tqdm
 
 SCORE_THRESHOLD = 0.05
 """Low, as AP asks for the whole curve; below it the curve hardly changes any more."""

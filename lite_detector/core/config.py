@@ -35,7 +35,7 @@ def from_mapping(data: Any, kind: type[T], where: str) -> T:
         reason, _, path = str(error).rpartition(' - at ')
         if not reason:
             reason, path = path, '`$`'
-        raise ConfigError(f'{where}: {path.strip("`")}: {reason}') from None
+        raise ConfigError(f'{where}: {path.replace("`", "")}: {reason}') from None
 
 
 def load_yaml(path: Path, kind: type[T]) -> T:

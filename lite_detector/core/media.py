@@ -138,6 +138,8 @@ class VideoWriter:
 
         :raises DataError: if the file cannot be written.
         """
+        if self._path is None:
+            return
         if self._writer is None:
             size = (image_bgr.shape[1], image_bgr.shape[0])
             self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'),

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-from msgspec import Meta
-
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
+import msgspec
+from msgspec import Meta
 
 Extent = Annotated[float, Meta(ge=0)]
 Pixels = Annotated[int, Meta(ge=1)]
@@ -22,7 +21,7 @@ Pixels = Annotated[int, Meta(ge=1)]
 class CocoImage(msgspec.Struct, frozen=True):
     """A labelled image."""
 
-    id: int
+    image_id: int = msgspec.field(name='id')
     file_name: str
     """Relative to the folder of images."""
     width: Pixels
@@ -44,13 +43,13 @@ class CocoAnnotation(msgspec.Struct, frozen=True):
     area: Extent | None = None
     """Pixels of the object itself; None: those of its box."""
     iscrowd: int = 0
-    """Not 0: a group that nobody labelled one by one; boxes inside it are neither right nor wrong."""
+    """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
 
 
 class CocoCategory(msgspec.Struct, frozen=True):
     """A class; ids are any numbers, also with gaps."""
 
-    id: int
+    category_id: int = msgspec.field(name='id')
     name: str
 
 
@@ -79,8 +78,8 @@ def load_coco(path: Path) -> CocoDataset:
         raise DataError(f'{path}: not valid JSON: {error}') from None
     if not dataset.images:
         raise DataError(f'{path}: images: the list is empty')
-    _check_unique(path, 'image id', (image.id for image in dataset.images))
-    _check_unique(path, 'category id', (category.id for category in dataset.categories))
+    _check_unique(path, 'image id', (image.image_id for image in dataset.images))
+    _check_unique(path, 'category id', (category.category_id for category in dataset.categories))
     _check_unique(path, 'category name', (category.name for category in dataset.categories))
     _check_references(path, dataset)
     return dataset
@@ -93,7 +92,7 @@ def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     :param folder: where the images lie.
     :raises DataError: naming the first that is not there.
     """
-    paths = {image.id: folder / image.file_name for image in dataset.images}
+    paths = {image.image_id: folder / image.file_name for image in dataset.images}
     missing = [path for path in paths.values() if not path.is_file()]
     if missing:
         raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} that the '
@@ -110,8 +109,8 @@ def _check_unique(path: Path, what: str, values: Iterable[int | str]) -> None:
 
 
 def _check_references(path: Path, dataset: CocoDataset) -> None:
-    images = {image.id for image in dataset.images}
-    categories = {category.id for category in dataset.categories}
+    images = {image.image_id for image in dataset.images}
+    categories = {category.category_id for category in dataset.categories}
     for index, annotation in enumerate(dataset.annotations):
         for what, value, known in (('image', annotation.image_id, images),
                                    ('category', annotation.category_id, categories)):

@@ -17,15 +17,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-
 from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.data.coco import CocoCategory, CocoDataset, CocoImage, find_images
 from lite_detector.detector import Detector
+import msgspec
+import numpy as np
+import numpy.typing as npt
 
 Progress = Callable[[Sequence[CocoImage]], Iterable[CocoImage]]
 """Hands on what it gets, and may show how far it is."""
@@ -64,7 +63,7 @@ def evaluate(detector: Detector, dataset: CocoDataset, folder: Path,
     shared_categories(dataset, detector.card.class_names)  # a mistake shows now, not in an hour
     _faster_coco_eval()
     paths = find_images(dataset, folder)
-    found = {image.id: detector.detect(_read(image, paths[image.id]))
+    found = {image.image_id: detector.detect(_read(image, paths[image.image_id]))
              for image in progress(dataset.images)}
     return measure(dataset, found, detector.card.class_names)
 
@@ -91,9 +90,8 @@ def measure(dataset: CocoDataset, found: Mapping[int, Detections],
     # IoU thresholds, recall levels, categories by rising id, areas (all, small ..), one maxDets
     precision = run.eval['precision'][..., 0]
     overall = precision[..., 0]
-    names = [category.name for _, category in sorted(categories.items(),
-                                                     key=lambda item: item[1].id)]
-    per_class = {name: _mean_percent(overall[:, :, index]) for index, name in enumerate(names)}
+    per_class = {category.name: _mean_percent(overall[:, :, index]) for index, category
+                 in enumerate(sorted(categories.values(), key=lambda each: each.category_id))}
     return CocoMetrics(
         ap=_mean_percent(overall),
         ap50=_mean_percent(overall[0]),
@@ -141,12 +139,12 @@ def _faster_coco_eval() -> ModuleType:
 
 def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) -> dict[str, Any]:
     """Return the dataset as the library wants it, cut down to the categories measured."""
-    measured = {category.id for category in categories.values()}
+    measured = {category.category_id for category in categories.values()}
     boxes = [annotation for annotation in dataset.annotations
              if annotation.category_id in measured]
     return {
-        'images': [{'id': image.id} for image in dataset.images],
-        'categories': [{'id': category.id, 'name': category.name}
+        'images': [{'id': image.image_id} for image in dataset.images],
+        'categories': [{'id': category.category_id, 'name': category.name}
                        for category in categories.values()],
         # The library takes id 0 for "no match", and not every file has ids: count from 1.
         'annotations': [
@@ -158,12 +156,12 @@ def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) 
 
 def _results(found: Mapping[int, Detections],
              categories: Mapping[int, CocoCategory]) -> list[dict[str, Any]]:
-    return [{'image_id': image_id, 'category_id': categories[class_id].id, 'score': score,
+    return [{'image_id': image_id, 'category_id': categories[class_id].category_id, 'score': score,
              'bbox': [left, top, right - left, bottom - top]}
             for image_id, detections in found.items()
             for (left, top, right, bottom), score, class_id in zip(
                 detections.boxes_xyxy.tolist(), detections.scores.tolist(),
-                detections.class_ids.tolist())
+                detections.class_ids.tolist(), strict=True)
             if class_id in categories]
 
 

@@ -160,11 +160,13 @@ class Camera:
                 if info.topic_type == self._type_name]
 
     def _other_topics(self) -> str:
-        own = {publisher.topic_name for publisher in (self._annotated,
-                                                      self._annotated_compressed)}
-        others = sorted(topic for topic, types in self._node.get_topic_names_and_types()
-                        if self._type_name in types and topic != self.topic
-                        and topic not in own and self._node.count_publishers(topic))
+        """Name image topics of the graph that the user may have meant."""
+        suffix = '/compressed' if self._settings.transport == 'compressed' else ''
+        bases = sorted(topic.removesuffix(suffix)
+                       for topic, types in self._node.get_topic_names_and_types()
+                       if self._type_name in types and topic.endswith(suffix)
+                       and self._node.count_publishers(topic))
+        others = [base for base in bases if not base.endswith('/annotated')]
         if not others:
             return ''
         return f'; images are on {", ".join(others[:3])}: remap with -r image:={others[0]}'

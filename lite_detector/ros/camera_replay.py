@@ -15,19 +15,18 @@ from typing import Annotated, Literal
 import cv2
 from msgspec import Meta
 import numpy as np
-import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from lite_detector.core.config import Spec
-from lite_detector.core.errors import DataError
+from lite_detector.core.errors import DataError, ImageError
 from lite_detector.core.media import find_media, is_video, read_image, VideoReader
 from lite_detector.core.types import ImageArray
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
+from lite_detector.ros.runner import run_node
 
 PHOTOS = 'photos'
 PHOTO_NAMES = ('astronaut', 'camera', 'chelsea', 'coffee', 'motorcycle_left')
@@ -107,14 +106,16 @@ def photo_files() -> list[Path]:
     """
     Return the photographs of scikit-image, without importing it.
 
-    :raises DataError: if the package is not installed.
+    :raises DataError: if the package or its photographs are not installed.
     """
     spec = importlib.util.find_spec('skimage')
-    if spec is None:
+    folders = spec.submodule_search_locations if spec else []
+    files = [path for folder in folders for name in PHOTO_NAMES
+             for path in sorted(Path(folder, 'data').glob(f'{name}.*'))]
+    if not files:
         raise DataError('source photos needs the package scikit-image; install it with '
                         '`python3 -m pip install --no-deps scikit-image`, or set source')
-    folder = Path(spec.submodule_search_locations[0]) / 'data'
-    return [path for name in PHOTO_NAMES for path in sorted(folder.glob(f'{name}.*'))]
+    return files
 
 
 def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, ImageArray]]:
@@ -122,12 +123,17 @@ def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, 
     Yield the frames of all files in turn.
 
     :return: name of the file without its suffix, and a uint8 BGR image.
+    :raises ImageError: if a file cannot be read.
     """
     for path in cycle(files) if settings.loop else files:
         if is_video(path):
+            empty = True
             with VideoReader(path) as video:
                 for image in video:
+                    empty = False
                     yield path.stem, image
+            if empty:  # in a loop, this would be for ever
+                raise ImageError(f'{path}: no frame of this video can be read')
             continue
         image = read_image(path)
         if not settings.pan_zoom:
@@ -152,7 +158,8 @@ def pan_zoom(image_bgr: ImageArray, phase: float) -> ImageArray:
     shift_x = free * width * (math.sin(angle) - 1)
     shift_y = free * height * (math.sin(2 * angle) - 1)
     matrix = np.array([[zoom, 0, shift_x], [0, zoom, shift_y]], np.float32)
-    return cv2.warpAffine(image_bgr, matrix, (width, height))
+    # without it the last row and column, which reach over the edge by a part of a pixel, darken
+    return cv2.warpAffine(image_bgr, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
 def _natural_rate_hz(files: Sequence[Path]) -> float:
@@ -165,14 +172,5 @@ def _natural_rate_hz(files: Sequence[Path]) -> float:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until its source ends or it is interrupted."""
-    rclpy.init(args=args)
-    try:
-        node = CameraReplay()
-        while not node.done:
-            rclpy.spin_once(node)
-        node.destroy_node()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    run_node(CameraReplay, args, finished=lambda node: node.done)
     return 0

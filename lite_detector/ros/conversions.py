@@ -130,8 +130,10 @@ def _packed_to_bgr(msg: Image) -> ImageArray:
     pixels = _pixels(msg, channels)
     if code is None:
         return pixels
-    if msg.encoding.startswith('bayer') and min(msg.height, msg.width) < 2:
-        raise ImageError(f'{msg.encoding} of {msg.width}x{msg.height} has no whole Bayer cell')
+    if msg.encoding.startswith('bayer') and min(msg.height, msg.width) < 3:
+        # OpenCV would return black: it interpolates inside a border of one pixel
+        raise ImageError(f'{msg.encoding} of {msg.width}x{msg.height} is too small for its '
+                         'colours, wanted sides of 3 and more')
     return cv2.cvtColor(pixels, code)
 
 

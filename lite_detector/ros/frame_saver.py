@@ -13,16 +13,15 @@ from typing import Annotated
 
 import cv2
 from msgspec import Meta
-import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from lite_detector.core.config import Spec
-from lite_detector.core.errors import ConfigError
+from lite_detector.core.errors import ConfigError, DataError, ImageError
 from lite_detector.ros.conversions import image_msg_to_bgr
 from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
+from lite_detector.ros.runner import run_node
 
 SUMMARY_FILE = 'summary.json'
 
@@ -61,10 +60,15 @@ class FrameSaver(Node):
     def _on_annotated(self, msg: Image) -> None:
         if self._saved >= self._settings.max_frames:
             return
+        try:
+            image_bgr = image_msg_to_bgr(msg)
+        except ImageError as error:
+            self.get_logger().error(f'{msg.header.frame_id}: {error}', throttle_duration_sec=5.0)
+            return
         self._saved += 1
         name = ''.join(char if char.isalnum() else '_' for char in msg.header.frame_id)
         path = self._folder / f'{self._saved:04d}_{name or "frame"}.jpg'
-        if not cv2.imwrite(str(path), image_msg_to_bgr(msg)):
+        if not cv2.imwrite(str(path), image_bgr):
             self.get_logger().error(f'{path}: cannot be written')
 
     def _on_detections(self, msg: Detection2DArray) -> None:
@@ -72,13 +76,18 @@ class FrameSaver(Node):
         self._frames[name] += 1
         best: dict[str, float] = {}
         for detection in msg.detections:
-            hypothesis = detection.results[0].hypothesis
-            best[hypothesis.class_id] = max(hypothesis.score, best.get(hypothesis.class_id, 0))
+            for result in detection.results[:1]:  # best first; another detector may give none
+                hypothesis = result.hypothesis
+                best[hypothesis.class_id] = max(hypothesis.score, best.get(hypothesis.class_id, 0))
         for class_id, score in best.items():
             self._found[name][class_id].append(score)
 
     def report(self) -> None:
-        """Print and write what was found: share of frames and mean best score, by frame_id."""
+        """
+        Print and write what was found: share of frames and mean best score, by frame_id.
+
+        :raises DataError: if the summary cannot be written.
+        """
         summary = {}
         for name, frames in self._frames.items():
             classes = {class_id: {'share_of_frames': round(len(scores) / frames, 2),
@@ -86,24 +95,20 @@ class FrameSaver(Node):
                        for class_id, scores in self._found[name].items()}
             summary[name] = {'frames': frames, 'classes': dict(sorted(
                 classes.items(), key=lambda item: -item[1]['share_of_frames']))}
-        (self._folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + '\n')
         for name, entry in summary.items():
             found = ', '.join(f'{class_id} in {figures["share_of_frames"]:.0%} '
                               f'(score {figures["mean_best_score"]:.2f})'
                               for class_id, figures in entry['classes'].items())
             print(f'{name}: {entry["frames"]} frames: {found or "nothing"}', flush=True)
         print(f'{self._saved} pictures in {self._folder.resolve()}', flush=True)
+        path = self._folder / SUMMARY_FILE
+        try:
+            path.write_text(json.dumps(summary, indent=1) + '\n')
+        except OSError as error:
+            raise DataError(f'{path}: {error.strerror}') from None
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted, then report."""
-    rclpy.init(args=args)
-    try:
-        node = FrameSaver()
-        try:
-            rclpy.spin(node)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            node.report()
-    finally:
-        rclpy.try_shutdown()
+    run_node(FrameSaver, args).report()
     return 0

@@ -14,9 +14,7 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from rcl_interfaces.msg import SetParametersResult
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -31,6 +29,7 @@ from lite_detector.ros.camera import Camera
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import checked_settings, current_settings, declare_parameters
+from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.zoo import find_model
 
@@ -66,7 +65,7 @@ class DetectorNode(LifecycleNode):
         self._worker: threading.Thread | None = None
         self._state = 'unconfigured'
         self._enabled = True
-        self._problem = 'not configured yet'
+        self._problem = ''
         self._warned_s: dict[str, float] = {}
         self._seen: dict[str, tuple[int, int]] = {}
         self._info_publishers: list = []
@@ -135,7 +134,7 @@ class DetectorNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give the model back."""
         self._release()
-        self._state, self._problem = 'unconfigured', 'not configured yet'
+        self._state = 'unconfigured'
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -143,6 +142,11 @@ class DetectorNode(LifecycleNode):
         self._release()
         self._state = 'finalized'
         return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """End the worker before what it publishes on."""
+        self.stop()
+        super().destroy_node()
 
     def stop(self) -> None:
         """End the worker; safe to call at any time."""
@@ -328,17 +332,9 @@ class DetectorNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted."""
-    rclpy.init(args=args)
-    node = DetectorNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
+    def make_node() -> DetectorNode:
+        node = DetectorNode()
         node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.stop()
-        node.destroy_node()
-        rclpy.try_shutdown()
+        return node
+    run_node(make_node, args)
     return 0

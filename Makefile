@@ -1,0 +1,23 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help:  ## Show these commands
+	@sed -n 's/^\([a-z]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup:  ## Install what is missing and build the package, all inside .bench/
+	@scripts/setup.sh
+
+demo:  ## Detect objects in sample photographs; pictures go to demo_output/
+	@scripts/demo.sh
+
+test:  ## Run the tests (ARGS='-k nms' goes to pytest)
+	@scripts/test.sh $(ARGS)
+
+lint:  ## Run the linters only
+	@scripts/test.sh test/test_lint.py
+
+bench:  ## Measure the speed on this machine
+	@scripts/bench.sh
+
+clean:  ## Remove everything that the commands above made
+	rm -rf .bench demo_output

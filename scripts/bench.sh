@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measure the speed on this machine; arguments go to bench.py.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+scripts/setup.sh
+# shellcheck source-path=SCRIPTDIR source=env.sh
+source scripts/env.sh
+exec python scripts/bench.py "$@"

@@ -1,0 +1,61 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What several tests share; nothing of the machine's own models or caches leaks in."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import lite_detector
+import pytest
+from tiny_models import write_tiny_nanodet
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = Path(os.environ.get('LITE_DETECTOR_TEST_DATA', ROOT.parent / 'shared' / 'data'))
+MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
+"""The names of the models that the package ships a card of."""
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path_factory, monkeypatch):
+    """Give each test an empty cache and no search path."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+    monkeypatch.delenv('LITE_DETECTOR_MODELS', raising=False)
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """Return the folder of real images and public weights, which is not in the repository."""
+    if not (SHARED_DATA / 'weights').is_dir():
+        pytest.skip(f'no test data in {SHARED_DATA}; set LITE_DETECTOR_TEST_DATA')
+    return SHARED_DATA
+
+
+@pytest.fixture(scope='session')
+def fetched_models(shared_data, tmp_path_factory) -> dict[str, Path]:
+    """Return name -> folder of the models of the package, with their public weights."""
+    from lite_detector.zoo import fetch_model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('fetched')))
+        patch.delenv('LITE_DETECTOR_MODELS', raising=False)
+        return {name: fetch_model(name, shared_data / 'weights') for name in MODELS}
+
+
+@pytest.fixture
+def tiny_nanodet(tmp_path) -> Path:
+    """Return a model folder that a test may spoil."""
+    return write_tiny_nanodet(tmp_path / 'tiny')
+
+
+@pytest.fixture
+def run_python():
+    """Return a function that runs ``python *arguments`` with this package in reach."""
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+        package = str(Path(lite_detector.__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
+        return subprocess.run([sys.executable, *map(str, arguments)], text=True, timeout=60,
+                              capture_output=True,
+                              env={**os.environ, 'PYTHONPATH': path, **environment})
+    return run

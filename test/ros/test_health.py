@@ -1,0 +1,102 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the node says about itself: figures, why nothing arrives, and QoS that follows."""
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from lite_detector.ros import camera as camera_module
+import pytest
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_graph import DOMAIN_ID, running_graph
+from sensor_msgs.msg import CompressedImage, Image
+from tiny_models import square_image, write_tiny_nanodet
+
+SCENE = square_image(128, 192, top=64, left=128, color=(255, 0, 0), side=64)
+RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.setattr(camera_module, 'SILENCE_S', 0.5)
+    return str(write_tiny_nanodet(tmp_path / 'model'))
+
+
+def warning_of(graph, words):
+    return graph.spin_until(lambda: words in (status := graph.diagnosis(
+        'camera /image', DiagnosticStatus.WARN)).message and status)
+
+
+def test_diagnostics_name_state_model_and_latency(model):
+    with running_graph(model=model) as graph:
+        for _ in range(5):
+            graph.ask(SCENE)
+        figures = graph.spin_until(lambda: (values := graph.values(graph.diagnosis(
+            'camera /image'))) and values['published'] == '5' and values)
+        assert figures['topic'] == '/image'
+        assert figures['received'] == '5'
+        assert figures['dropped for a newer frame'] == '0'
+        assert figures['dropped as unusable'] == '0'
+        assert float(figures['rate (Hz)']) > 0
+        assert float(figures['age of last frame (s)']) < 5
+        # the stamps of the test lie in 1970
+        assert float(figures['latency p50 (ms)']) > 1e9
+        assert float(figures['latency p95 (ms)']) >= float(figures['latency p50 (ms)'])
+        values = graph.values(graph.diagnosis('detector'))
+        assert (values['state'], values['model']) == ('active', 'tiny_nanodet')
+
+
+def test_diagnostics_without_publisher_say_so_and_name_other_image_topics(model):
+    with running_graph(model=model) as graph:
+        warning_of(graph, 'no publisher on /image')
+        graph.client.create_publisher(Image, '/usb_cam/image_raw', 1)
+        warning_of(graph, 'images are on /usb_cam/image_raw: remap with -r image:=')
+
+
+def test_diagnostics_name_a_publisher_of_another_type(model):
+    # one DDS participant cannot hold two types of a topic, so the publisher has its own
+    other = rclpy.Context()
+    with running_graph(model=model) as graph:
+        rclpy.init(context=other, domain_id=DOMAIN_ID)
+        try:
+            stranger = rclpy.create_node('stranger', context=other)
+            stranger.create_publisher(CompressedImage, 'image', 1)
+            warning_of(graph,
+                       'carries sensor_msgs/msg/CompressedImage, wanted sensor_msgs/msg/Image')
+        finally:
+            rclpy.shutdown(context=other)
+
+
+def test_diagnostics_name_a_qos_mismatch(model):
+    with running_graph(model=model, reliability='reliable') as graph:
+        graph.client.create_publisher(
+            Image, 'image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+        warning_of(graph, 'QoS mismatch')
+
+
+def test_diagnostics_name_a_silent_publisher_and_recover(model):
+    with running_graph(model=model) as graph:
+        graph.publisher('image')
+        warning_of(graph, 'publisher client of /image sends nothing')
+        graph.ask(SCENE)
+        warning_of(graph, 'publisher client of /image went silent')
+        assert len(graph.ask(SCENE).detections) == 1
+
+
+def test_auto_reliability_follows_the_publishers(model):
+    def offered():
+        return {info.qos_profile.reliability
+                for info in graph.client.get_subscriptions_info_by_topic('/image')}
+
+    with running_graph(model=model) as graph:
+        graph.spin_until(lambda: offered() == {ReliabilityPolicy.BEST_EFFORT})
+        publisher = graph.publisher('image', qos=RELIABLE)
+        graph.spin_until(lambda: offered() == {ReliabilityPolicy.RELIABLE})
+        graph.spin_until(publisher.get_subscription_count)
+        assert len(graph.ask(SCENE).detections) == 1
+        # one best effort publisher among reliable ones must still be heard
+        graph.client.create_publisher(
+            Image, 'image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+        graph.spin_until(lambda: offered() == {ReliabilityPolicy.BEST_EFFORT})
+        graph.spin_until(publisher.get_subscription_count)
+        assert len(graph.ask(SCENE).detections) == 1

@@ -1,0 +1,223 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+from pathlib import Path
+import sys
+
+import cv2
+from lite_detector.cli import COMMANDS, main, NODES
+from lite_detector.core.media import VideoReader, VideoWriter
+import pytest
+from tiny_models import square_image, write_tiny_yolov5
+
+SQUARE = {'class_id': 0, 'class_name': 'class0', 'score': 1.0,
+          'box_xyxy': [64.0, 32.0, 96.0, 64.0]}
+
+
+def run(*arguments: object) -> int:
+    """Run a command in this process; return its exit status."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    path = folder / 'a.png'
+    cv2.imwrite(str(path), square_image(64, 96, 32, 64))
+    return path
+
+
+@pytest.fixture
+def detect(tiny_nanodet):
+    """Return a function that runs ``detect`` with the tiny model."""
+    def run_detect(*arguments: object) -> int:
+        return run('detect', *arguments, '--model', tiny_nanodet, '--precision', 'fp32')
+    return run_detect
+
+
+def assert_error(capsys, *words: str) -> None:
+    """Check that stderr is one line ``error: ...`` that says these words."""
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: ')
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    ([], ['command']),
+    (['explode'], ['explode', *COMMANDS, *NODES]),
+    (['detect'], ['SOURCE', '--model', 'lite_detector detect --help']),
+    (['detect', 'a.png'], ['--model']),
+    (['detect', '--model', 'tiny'], ['SOURCE']),
+    (['detect', 'a.png', '--model', 'tiny', '--frobnicate'], ['--frobnicate']),
+    (['detect', 'a.png', '--model', 'tiny', '--threads', 'two'], ['--threads', 'two']),
+    (['detect', 'a.png', '--model', 'tiny', '--runtime', 'tensorrt'], ['tensorrt', 'ncnn']),
+    (['detect', 'a.png', '--model', 'tiny', '--precision', 'fp64'], ['fp64', 'bf16']),
+    (['fetch_model', 'absent'], ["model 'absent' not found", 'nanodet_m_320']),
+    (['fetch_model', 'nanodet_m_320', '--from', '/absent'], ['/absent: no such folder']),
+], ids=lambda value: ' '.join(map(str, value)))
+def test_cli_with_wrong_usage_ends_with_one_line(capsys, arguments, words):
+    assert run(*arguments) == 2
+    assert_error(capsys, *words)
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (['--score-threshold', '2'], ['options: $.score_threshold', '<= 1']),
+    (['--score-threshold', 'nan'], ['options: $.score_threshold']),
+    (['--nms-iou-threshold', '-0.1'], ['options: $.nms_iou_threshold', '>= 0']),
+    (['--max-detections', '0'], ['options: $.max_detections', '>= 1']),
+    (['--threads', '0'], ['num_threads: got 0']),
+    (['--size', '100'], ['input size 100x100', 'multiple of 32']),
+    (['--size', '-32'], ['input size -32x-32', '>= 32']),
+    (['--output', __file__], [f'--output {__file__}: File exists']),
+    (['--output', '/proc/absent'], ['--output /proc/absent: ']),
+    (['--json', '/absent/a.json'], ['/absent/a.json: cannot write: No such file']),
+], ids=lambda value: ' '.join(map(str, value)))
+def test_detect_with_an_impossible_option_ends_with_one_line(capsys, detect, picture, options,
+                                                             words):
+    assert detect(picture, *options) == 2
+    assert_error(capsys, *words)
+
+
+def test_detect_with_an_unknown_model_lists_the_choices(capsys, picture):
+    assert run('detect', picture, '--model', 'absent') == 2
+    assert_error(capsys, "model 'absent' not found; choose from ", 'nanodet_m_320')
+
+
+def test_detect_in_a_source_that_is_absent_ends_with_one_line(capsys, detect, tmp_path):
+    assert detect(tmp_path / 'absent.jpg') == 2
+    assert_error(capsys, 'absent.jpg: no such file or folder')
+
+
+def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'no picture')
+    assert detect(tmp_path / 'a.jpg') == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as an '
+                       'image')
+    assert error == 'error: none of 1 files could be read'
+
+
+@pytest.mark.parametrize('runtime', ['ncnn', 'onnx'])
+def test_detect_writes_json_in_pixels_of_the_picture(detect, picture, tmp_path, capsys, runtime):
+    blank = picture.with_name('blank.png')
+    cv2.imwrite(str(blank), square_image(48, 80, 0, 0, color=(0, 0, 0)))
+    assert detect(picture, blank, '--json', tmp_path / 'a.json', '--runtime', runtime) == 0
+    assert json.loads((tmp_path / 'a.json').read_text()) == [
+        {'file': str(picture), 'width': 96, 'height': 64, 'detections': [SQUARE]},
+        {'file': str(blank), 'width': 80, 'height': 48, 'detections': []},
+    ]
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [f'{picture}: class0 1.00', f'{blank}: nothing']
+    assert captured.err == ''
+
+
+def test_detect_with_options_uses_them(detect, tmp_path):
+    # a cell of 32 input pixels is 24 x 16 pixels of this white picture: all of its cells light up
+    white = tmp_path / 'white.png'
+    cv2.imwrite(str(white), square_image(64, 96, 0, 0, side=96))
+    options = ['--size', '128', '--resize', 'stretch', '--max-detections', '3']
+    assert detect(white, *options, '--json', tmp_path / 'a.json') == 0
+    record, = json.loads((tmp_path / 'a.json').read_text())
+    assert [item['box_xyxy'] for item in record['detections']] == [
+        [0.0, 0.0, 24.0, 16.0], [24.0, 0.0, 48.0, 16.0], [48.0, 0.0, 72.0, 16.0]]
+
+
+def test_detect_in_a_folder_passes_over_what_is_damaged(capsys, detect, picture, tmp_path):
+    (picture.parent / 'b.jpg').write_bytes(b'\xff\xd8 damaged')
+    cv2.imwrite(str(picture.parent / 'c.png'), square_image(4, 4, 0, 0))
+    cv2.imwrite(str(picture.parent / 'd.png'), square_image(64, 96, 0, 0))
+    assert detect(picture.parent, '--json', tmp_path / 'a.json') == 0
+    files = [record['file'] for record in json.loads((tmp_path / 'a.json').read_text())]
+    assert files == [str(picture), str(picture.parent / 'd.png')]
+    captured = capsys.readouterr()
+    assert [line.split(': ')[:3] for line in captured.err.splitlines()] == [
+        ['warning', 'passed over', str(picture.parent / 'b.jpg')],
+        ['warning', 'passed over', 'image is 4x4 pixels, wanted sides of 8 to 16384']]
+    assert len(captured.out.splitlines()) == 2
+
+
+def test_detect_draws_into_a_new_folder_and_overwrites_nothing(capsys, detect, picture, tmp_path):
+    other = tmp_path / 'other' / 'a.bmp'
+    other.parent.mkdir()
+    cv2.imwrite(str(other), square_image(64, 96, 0, 0))
+    output = tmp_path / 'new' / 'output'
+    assert detect(picture, other, '--output', output) == 0
+    assert sorted(path.name for path in output.iterdir()) == ['a.jpg', 'a_2.jpg']
+    drawn = cv2.imread(str(output / 'a.jpg'))
+    assert drawn.shape == (64, 96, 3)
+    assert drawn[:10].max() < 40, 'black stays black'
+    assert (drawn != cv2.imread(str(picture))).any()
+    assert capsys.readouterr().out.splitlines()[-1] == f'pictures in {output}'
+
+
+def test_detect_in_a_video_gives_a_record_per_frame_and_a_drawn_video(detect, tmp_path):
+    source = tmp_path / 'a.mp4'
+    with VideoWriter(source, 10) as video:
+        for color in ((255, 255, 255), (0, 0, 0), (255, 255, 255)):
+            video.write(square_image(64, 96, 32, 64, color))
+    output = tmp_path / 'output'
+    assert detect(source, '--output', output, '--json', tmp_path / 'a.json') == 0
+    records = json.loads((tmp_path / 'a.json').read_text())
+    assert [record['file'] for record in records] == [f'{source}#{index}' for index in range(3)]
+    assert [len(record['detections']) for record in records] == [1, 0, 1]
+    with VideoReader(output / 'a.mp4') as video:
+        assert video.rate_hz == 10
+        assert [frame.shape for frame in video] == [(64, 96, 3)] * 3
+
+
+def test_detect_with_another_family_works(picture, tmp_path):
+    model = write_tiny_yolov5(tmp_path / 'yolo')
+    assert run('detect', picture, '--model', model, '--json', tmp_path / 'a.json') == 0
+    record, = json.loads((tmp_path / 'a.json').read_text())
+    assert record['detections'] == [SQUARE]
+
+
+def test_fetch_model_without_names_lists_what_there_is(capsys):
+    assert run('fetch_model') == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith('yolov5_lite_e_320') and 'no weights yet' in line
+               and 'licence: GPL-3.0' in line for line in lines)
+
+
+def test_fetch_model_from_a_folder_gives_a_model_that_detects(shared_data, capsys, tmp_path):
+    source = shared_data / 'weights'
+    assert run('fetch_model', 'nanodet_m_320', '--from', source) == 0
+    assert capsys.readouterr().out.startswith('nanodet_m_320: ')
+    picture = shared_data / 'coco_mini' / 'val' / '000000214753.jpg'
+    assert run('detect', picture, '--model', 'nanodet_m_320', '--json', tmp_path / 'a.json') == 0
+    record, = json.loads((tmp_path / 'a.json').read_text())
+    assert {'person', 'horse'} <= {item['class_name'] for item in record['detections']}
+
+
+@pytest.mark.parametrize('command', [(), *([name] for name in COMMANDS)], ids=str)
+def test_help_of_every_command_is_printed(capsys, command):
+    assert run(*command, '--help') == 0
+    assert 'usage: lite_detector' in capsys.readouterr().out
+
+
+def test_module_is_the_same_command_line(run_python, tiny_nanodet, picture, tmp_path):
+    done = run_python('-m', 'lite_detector', 'detect', picture, '--model', tiny_nanodet,
+                      '--json', tmp_path / 'a.json')
+    assert (done.returncode, done.stdout) == (0, f'{picture}: class0 1.00\n'), done.stderr
+    assert len(json.loads((tmp_path / 'a.json').read_text())) == 1
+
+
+def test_module_with_a_wrong_call_exits_with_2_and_no_traceback(run_python, picture):
+    done = run_python('-m', 'lite_detector', 'detect', picture, '--model', 'absent')
+    assert done.returncode == 2
+    assert done.stdout == ''
+    assert done.stderr.startswith("error: model 'absent' not found")
+    assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('name', NODES)
+def test_node_without_ros_says_what_to_source(capsys, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, 'rclpy', None)
+    assert run(name) == 2
+    assert_error(capsys, f'{name} needs ROS 2', 'setup.bash')

@@ -1,0 +1,106 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The reader of COCO files."""
+
+import json
+
+from lite_detector.core.errors import DataError
+from lite_detector.core.types import ImageSize
+from lite_detector.data.coco import find_images, load_coco
+import pytest
+
+
+def minimal_file() -> dict:
+    return {
+        'info': {'description': 'passed over'},
+        'images': [{'id': 7, 'file_name': 'a.png', 'width': 64, 'height': 48, 'license': 3}],
+        'annotations': [{'id': 1, 'image_id': 7, 'category_id': 90, 'bbox': [1, 2.5, 3, 4],
+                         'segmentation': [[1, 2, 3, 4, 5, 6]]}],
+        'categories': [{'id': 90, 'name': 'toothbrush', 'supercategory': 'indoor'}],
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content) -> object:
+        path = tmp_path / 'instances.json'
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+    return write
+
+
+def test_load_coco_reads_what_is_needed_and_passes_over_the_rest(write):
+    dataset = load_coco(write(minimal_file()))
+    assert dataset.images[0].size == ImageSize(height=48, width=64)
+    box, = dataset.annotations
+    assert (box.bbox, box.area, box.iscrowd) == ((1, 2.5, 3, 4), None, 0)
+    assert dataset.categories[0].name == 'toothbrush'
+
+
+def test_load_coco_takes_images_without_a_box(write):
+    content = {**minimal_file(), 'annotations': []}
+    assert load_coco(write(content)).annotations == ()
+
+
+def test_load_coco_of_an_absent_file_says_so(tmp_path):
+    with pytest.raises(DataError, match='absent.json: No such file'):
+        load_coco(tmp_path / 'absent.json')
+
+
+@pytest.mark.parametrize('text', ['', '{"images": [', 'hello',
+                                  '{"images": [{"id": 7, "file_name": "\xff.png"}]}'])
+def test_load_coco_of_a_file_that_is_no_json_says_so(tmp_path, text):
+    path = tmp_path / 'instances.json'
+    path.write_bytes(text.encode('latin-1'))
+    with pytest.raises(DataError, match='instances.json: not valid JSON'):
+        load_coco(path)
+
+
+@pytest.mark.parametrize(('key', 'value', 'message'), [
+    ('images', [{'id': 'seven', 'file_name': 'a.png', 'width': 1, 'height': 1}], r'images\[.*id'),
+    ('images', [{'id': 7, 'file_name': 'a.png'}], 'width'),
+    ('images', [{'id': 7, 'file_name': 'a.png', 'width': 0, 'height': 1}], 'width'),
+    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3]}], 'length 4'),
+    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, -3, 4]}], 'bbox'),
+    ('annotations', {}, 'annotations'),
+    ('categories', None, 'categories'),
+])
+def test_load_coco_of_another_form_names_the_place(write, key, value, message):
+    with pytest.raises(DataError, match=f'no COCO file: .*{message}'):
+        load_coco(write({**minimal_file(), key: value}))
+
+
+def test_load_coco_of_a_list_of_detections_names_what_is_wanted(write):
+    with pytest.raises(DataError, match='no COCO file'):
+        load_coco(write([{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3, 4], 'score': 1}]))
+
+
+def test_load_coco_without_images_says_so(write):
+    with pytest.raises(DataError, match='images: the list is empty'):
+        load_coco(write({'images': [], 'annotations': [], 'categories': []}))
+
+
+@pytest.mark.parametrize(('key', 'change', 'message'), [
+    ('annotations', {'image_id': 8}, r'annotations\[1\]: there is no image with id 8'),
+    ('annotations', {'category_id': 1}, r'annotations\[1\]: there is no category with id 1'),
+    ('images', {}, 'image id 7 is there twice'),
+    ('categories', {'name': 'other'}, 'category id 90 is there twice'),
+    ('categories', {'id': 91}, "category name 'toothbrush' is there twice"),
+])
+def test_load_coco_of_a_file_that_contradicts_itself_says_how(write, key, change, message):
+    content = minimal_file()
+    content[key].append({**content[key][0], **change})
+    with pytest.raises(DataError, match=message):
+        load_coco(write(content))
+
+
+def test_find_images_counts_what_is_missing(write, tmp_path):
+    content = minimal_file()
+    content['images'].append({**content['images'][0], 'id': 8, 'file_name': 'b.png'})
+    dataset = load_coco(write(content))
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(DataError, match=r'b\.png: no such image; 1 of 2'):
+        find_images(dataset, tmp_path)
+    (tmp_path / 'b.png').touch()
+    assert find_images(dataset, tmp_path) == {7: tmp_path / 'a.png', 8: tmp_path / 'b.png'}

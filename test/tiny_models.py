@@ -1,0 +1,167 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Real networks of one convolution per stride, small enough to work out by hand.
+
+Without a seed they find squares of 32 x 32 pixels on the grid of 32: channel c of the input
+lights up class c. The box is the square; a full channel (255) scores ``sigmoid(10)``, an empty
+one ``sigmoid(-10)``. With a seed the weights are random, to compare runtimes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+import yaml
+
+STRIDES = (8, 16, 32)
+REG_MAX = 7
+ANCHORS = (((10, 13), (16, 30)), ((30, 61), (62, 45)), ((32, 32), (156, 198)))
+GAIN = 20.0
+BIAS = -10.0
+Layer = tuple[np.ndarray, np.ndarray]
+
+
+def write_tiny_nanodet(folder: Path, num_classes: int = 2, seed: int | None = None) -> Path:
+    """Write a model folder of family nanodet for both runtimes."""
+    decode = {'reg_max': REG_MAX, 'grid_offset': 0.5}
+    channels = num_classes + 4 * (REG_MAX + 1)
+    layers = [_random_layer(stride, channels, seed) for stride in STRIDES]
+    if seed is None:
+        layers = [_quiet_layer(stride, channels) for stride in STRIDES]
+        weight, bias = layers[-1]
+        _light_classes(weight[:num_classes], bias[:num_classes])
+        # all the weight on bins 0 and 1: each side half a stride from the centre
+        bias[num_classes:].reshape(4, REG_MAX + 1)[:, :2] = 50
+    return _write_folder(folder, 'nanodet', decode, num_classes, layers)
+
+
+def write_tiny_yolov5(folder: Path, num_classes: int = 2, seed: int | None = None) -> Path:
+    """Write a model folder of family yolov5_lite, two anchors per stride, for both runtimes."""
+    decode = {'anchors': [[list(anchor) for anchor in level] for level in ANCHORS]}
+    channels = len(ANCHORS[0]) * (5 + num_classes)
+    layers = [_random_layer(stride, channels, seed) for stride in STRIDES]
+    if seed is None:
+        layers = [_quiet_layer(stride, channels) for stride in STRIDES]
+        weight, bias = layers[-1]
+        # the first anchor of 32 x 32: logits of 0 put it right on its cell
+        bias[:4] = 0
+        bias[4] = 100
+        _light_classes(weight[5:5 + num_classes], bias[5:5 + num_classes])
+    return _write_folder(folder, 'yolov5_lite', decode, num_classes, layers)
+
+
+def tiny_card(family: str, decode: dict[str, Any], num_classes: int) -> dict[str, Any]:
+    """Return the card as plain data: BGR in [0, 1], padded with black to a multiple of 32."""
+    outputs = [f'head{stride}' for stride in STRIDES]
+    return {
+        'format': 1,
+        'name': f'tiny_{family}',
+        'family': family,
+        'description': 'one convolution per stride',
+        'license': 'Apache-2.0',
+        'source': 'test/tiny_models.py',
+        'input_size': {'height': 64, 'width': 96},
+        'preprocess': {'resize': 'letterbox_rect', 'color': 'bgr',
+                       'mean': [0, 0, 0], 'std': [255, 255, 255]},
+        'decode': {'strides': list(STRIDES), 'score_activation': 'sigmoid', **decode},
+        'runtimes': {
+            'ncnn': {'param': 'model.param', 'bin': 'model.bin', 'input': 'images',
+                     'outputs': outputs},
+            'onnx': {'file': 'model.onnx', 'input': 'images', 'outputs': outputs},
+        },
+        'class_names': [f'class{index}' for index in range(num_classes)],
+    }
+
+
+def change_card(folder: Path, dotted_key: str, *value: Any) -> None:
+    """Set a key of a card, or delete it where no value is given."""
+    path = folder / 'card.yaml'
+    card = yaml.safe_load(path.read_text())
+    *parents, last = dotted_key.split('.')
+    section = card
+    for key in parents:
+        section = section[key]
+    if value:
+        section[last] = value[0]
+    else:
+        del section[last]
+    path.write_text(yaml.safe_dump(card, sort_keys=False))
+
+
+def square_image(height: int, width: int, top: int, left: int, color=(255, 255, 255),
+                 side: int = 32) -> np.ndarray:
+    """Return a black picture with one square, uint8 BGR."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[top:top + side, left:left + side] = color
+    return image
+
+
+def write_ncnn(param: Path, weights: Path, layers: list[Layer]) -> None:
+    """
+    Write a network in ncnn's own format.
+
+    A convolution in ``.bin`` is the tag 0 (float32) in four bytes, its weights and its bias.
+    """
+    lines = ['Input images 0 1 images',
+             f'Split split 1 {len(layers)} images '
+             + ' '.join(f'images_{index}' for index in range(len(layers)))]
+    data = b''
+    for index, (weight, bias) in enumerate(layers):
+        side = weight.shape[-1]
+        lines.append(f'Convolution conv{index} 1 1 images_{index} head{side} 0={len(bias)} '
+                     f'1={side} 3={side} 5=1 6={weight.size}')
+        data += bytes(4) + weight.tobytes() + bias.tobytes()
+    blobs = 1 + 2 * len(layers)
+    param.write_text('\n'.join(['7767517', f'{len(lines)} {blobs}', *lines]) + '\n')
+    weights.write_bytes(data)
+
+
+def write_onnx(path: Path, layers: list[Layer], height: int | str = 'height',
+               width: int | str = 'width') -> None:
+    """Write the same network as ONNX; its input size is free unless one is given."""
+    nodes, weights, outputs = [], [], []
+    for weight, bias in layers:
+        side = weight.shape[-1]
+        weights += [numpy_helper.from_array(weight, f'weight{side}'),
+                    numpy_helper.from_array(bias, f'bias{side}')]
+        nodes.append(helper.make_node('Conv', ['images', f'weight{side}', f'bias{side}'],
+                                      [f'head{side}'], strides=[side, side]))
+        outputs.append(helper.make_tensor_value_info(f'head{side}', onnx.TensorProto.FLOAT,
+                                                     [1, len(bias), None, None]))
+    images = helper.make_tensor_value_info('images', onnx.TensorProto.FLOAT,
+                                           [1, 3, height, width])
+    graph = helper.make_graph(nodes, 'tiny', [images], outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    onnx.save(model, path)
+
+
+def _write_folder(folder: Path, family: str, decode: dict[str, Any], num_classes: int,
+                  layers: list[Layer]) -> Path:
+    folder.mkdir(parents=True)
+    card = tiny_card(family, decode, num_classes)
+    (folder / 'card.yaml').write_text(yaml.safe_dump(card, sort_keys=False))
+    write_ncnn(folder / 'model.param', folder / 'model.bin', layers)
+    write_onnx(folder / 'model.onnx', layers)
+    return folder
+
+
+def _random_layer(stride: int, channels: int, seed: int | None) -> Layer:
+    random = np.random.default_rng(seed)
+    weight = random.normal(0, 1 / stride, (channels, 3, stride, stride))
+    return weight.astype(np.float32), random.normal(0, 1, channels).astype(np.float32)
+
+
+def _quiet_layer(stride: int, channels: int) -> Layer:
+    weight = np.zeros((channels, 3, stride, stride), np.float32)
+    return weight, np.full(channels, BIAS, np.float32)
+
+
+def _light_classes(weight: np.ndarray, bias: np.ndarray) -> None:
+    cells = weight.shape[-1] * weight.shape[-2]
+    for class_id in range(len(bias)):
+        weight[class_id, class_id % 3] = GAIN / cells
+    bias[:] = BIAS
