@@ -9,10 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-from msgspec import Meta
-import numpy as np
-
 from lite_detector.backends.base import Backend, open_backend
 from lite_detector.core.config import from_mapping, Spec
 from lite_detector.core.decode import DECODERS
@@ -22,6 +18,9 @@ from lite_detector.core.model_card import load_card, ModelCard, PreprocessSpec, 
 from lite_detector.core.nms import nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
+import msgspec
+from msgspec import Meta
+import numpy as np
 
 MIN_SIDE = 8
 MAX_SIDE = 16384

@@ -48,7 +48,7 @@ def download(url: str, path: Path, sha256: str, partial_dir: Path,
     partial = partial_dir / sha256
     try:
         _fetch(url, partial, path.name, progress, context)
-    except (urllib.error.URLError, HTTPException, OSError) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: no ASCII in the url
         reason = getattr(error, 'reason', error)
         raise DownloadError(f'{url}: {reason}; run the command again to go on where it '
                             'stopped') from None
@@ -63,7 +63,8 @@ def download(url: str, path: Path, sha256: str, partial_dir: Path,
 def _fetch(url: str, partial: Path, name: str,
            progress: Callable[[str, int, int], None] | None,
            context: ssl.SSLContext | None) -> None:
-    opener = urllib.request.build_opener(_HttpsOnly(), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(_HttpsOnly(),
+                                         urllib.request.HTTPSHandler(context=context))
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
     try:

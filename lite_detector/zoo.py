@@ -13,9 +13,13 @@ import shutil
 import tempfile
 
 from lite_detector.core.errors import DownloadError, ModelError
-from lite_detector.core.model_card import (CARD_FILE, load_card, ModelCard, path_inside,
-                                            RuntimeFiles)
-from lite_detector.download import download
+from lite_detector.core.model_card import (
+    CARD_FILE,
+    load_card,
+    ModelCard,
+    path_inside,
+    RuntimeFiles,
+)
 
 SEARCH_VARIABLE = 'LITE_DETECTOR_MODELS'
 Progress = Callable[[str, int, int], None]
@@ -120,6 +124,8 @@ def _obtain(name: str, files: RuntimeFiles, role: str, path: Path, source: Path 
     if sha256 is None or (source is None and role not in files.url):
         raise DownloadError(f'model {name!r}: its card has no url and sha256 for {path.name}')
     if source is None:
+        # here, because the node never downloads and starts sooner without http and ssl
+        from lite_detector.download import download
         download(files.url[role], path, sha256, user_cache() / '.partial', progress)
         return
     if not source.is_dir():

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 import cv2
 from lite_detector import load_model
+from lite_detector.backends import ncnn_backend
 from lite_detector.bench.speed import (
     busy_processes,
     generated_image,
@@ -37,7 +38,6 @@ from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector
 from lite_detector.zoo import find_model
-import ncnn
 import numpy as np
 from plain_pipeline import PlainPipeline
 from tqdm import tqdm
@@ -45,10 +45,11 @@ from tqdm import tqdm
 Name = TypeVar('Name')
 
 MODELS = ('nanodet_m_320', 'nanodet_plus_m_320', 'yolov5_lite_e_320')
+DEFAULT_MODEL = 'nanodet_plus_m_320'
 SOURCE_SIZE = ImageSize(480, 640)
 PHOTOS = ('motorcycle_left.png', 'astronaut.png', 'coffee.png', 'chelsea.png')
 LOADS = (0, 1, 2)
-RUNS = len(MODELS) * (2 + len(LOADS))
+RUNS = len(MODELS) * (2 + len(LOADS)) + 1
 
 
 def main() -> int:
@@ -66,7 +67,7 @@ def main() -> int:
                   bar_format='{desc} {bar} {n:.0f}/{total:.0f} s') as bar:
             bench = Bench(image_bgr, args.seconds, bar.update)
             tables = [describe_machine() + remark, *bench.overhead_table(),
-                      *bench.variant_table(), *bench.load_table()]
+                      *bench.variant_table(), *bench.load_table(), *bench.process_table()]
         text = '\n'.join(tables) + '\n'
         print(text, end='')
         if args.markdown:
@@ -102,7 +103,7 @@ class Bench:
             with ExitStack() as stack:
                 steps = self._pipelines(model)
                 try:
-                    from lite_detector.ros.bench_probe import NodeProbe
+                    from node_probe import NodeProbe
                     probe = stack.enter_context(NodeProbe(model, self._image_bgr, 'auto'))
                     steps['node, message to message'] = probe.step
                 except ImportError as error:
@@ -149,6 +150,18 @@ class Bench:
             for threads, row in cells.items():
                 yield f'| {model} | {threads} | {" | ".join(row)} |'
 
+    def process_table(self) -> Iterator[str]:
+        """Watch the node as a process beside a camera."""
+        try:
+            from node_probe import process_table
+        except ImportError:
+            return
+        detector = load_model(DEFAULT_MODEL)
+        blob = detector.make_blob(self._image_bgr, detector.fit(self._image_bgr))
+        forward = self._run({'forward': lambda: detector.backend.infer(blob)})['forward']
+        yield from process_table(DEFAULT_MODEL, self._image_bgr, self._seconds,
+                                 float(np.median(forward.wall_ms)))
+
     def _pipelines(self, model: str) -> dict[str, Callable[[], object]]:
         detector = load_model(model)
         plain = PlainPipeline(find_model(model))
@@ -169,7 +182,8 @@ def describe_machine() -> str:
     """Return a heading and a line with processor, versions and date."""
     cores = len(os.sched_getaffinity(0))
     return (f'# Speed on this machine\n\n{_processor()}, {cores} cores, {platform.machine()}; '
-            f'ncnn {ncnn.__version__}, numpy {np.__version__}, OpenCV {cv2.__version__}, '
+            f'ncnn {ncnn_backend.ncnn.__version__}, numpy {np.__version__}, '
+            f'OpenCV {cv2.__version__}, '
             f'Python {platform.python_version()}; {date.today().isoformat()}. ')
 
 

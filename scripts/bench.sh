@@ -6,7 +6,8 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-scripts/setup.sh
+scripts/setup.sh demo
+scripts/fetch.sh nanodet_m_320 nanodet_plus_m_320 yolov5_lite_e_320
 # shellcheck source-path=SCRIPTDIR source=env.sh
 source scripts/env.sh
 exec python scripts/bench.py "$@"

@@ -14,12 +14,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import lite_detector.backends.ncnn_backend  # noqa: F401  first: sets up ncnn's threads
+
+# not `import ncnn`: its threads must be set up before it loads
+from lite_detector.backends.ncnn_backend import ncnn
 from lite_detector.core.geometry import clip_boxes
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Selection
-import ncnn
 import numpy as np
 
 FINAL_OUTPUTS = {

@@ -90,6 +90,11 @@ class Client:
             assert time.monotonic() < end_s, 'timed out'
             self._executor.spin_once(timeout_sec=0.02)
 
+    def spin_for(self, seconds: float) -> None:
+        """Serve the client for a while."""
+        end_s = time.monotonic() + seconds
+        self.spin_until(lambda: time.monotonic() >= end_s)
+
     def close(self) -> None:
         """End everything."""
         for process in self._processes:

@@ -15,7 +15,7 @@ import pytest
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip('rclpy')
 
-from lite_detector.ros import camera_replay  # noqa: E402
+from lite_detector.ros import camera_replay  # noqa: E402, I100
 from lite_detector.ros.camera_replay import (  # noqa: E402
     frames_of,
     pan_zoom,
@@ -135,6 +135,14 @@ def test_pan_zoom_keeps_the_shape_and_shows_no_border(height, width):
         view = pan_zoom(white, phase)
         assert (view.shape, view.dtype) == (white.shape, np.uint8)
         assert view.min() == 255, phase
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_pan_zoom_never_looks_beside_the_image(axis):
+    # 4 more from pixel to pixel; where the view leaves the image, the edge would be repeated
+    ramp = (4 * np.indices((40, 60, 3))[axis]).astype(np.uint8)
+    for phase in PHASES:
+        assert np.diff(pan_zoom(ramp, phase).astype(int), axis=axis).min() >= 2, phase
 
 
 def test_pan_zoom_moves_all_the_time():

@@ -11,7 +11,7 @@ from lite_detector.core.media import VideoReader, VideoWriter
 import pytest
 from tiny_models import square_image, write_tiny_yolov5
 
-SQUARE = {'class_id': 0, 'class_name': 'class0', 'score': 1.0,
+SQUARE = {'class_id': 0, 'class_name': 'object0', 'score': 1.0,
           'box_xyxy': [64.0, 32.0, 96.0, 64.0]}
 
 
@@ -73,6 +73,7 @@ def test_cli_with_wrong_usage_ends_with_one_line(capsys, arguments, words):
     (['--max-detections', '0'], ['options: $.max_detections', '>= 1']),
     (['--threads', '0'], ['num_threads: got 0']),
     (['--size', '100'], ['input size 100x100', 'multiple of 32']),
+    (['--size', '0'], ['input size 0x0', '>= 32']),
     (['--size', '-32'], ['input size -32x-32', '>= 32']),
     (['--output', __file__], [f'--output {__file__}: File exists']),
     (['--output', '/proc/absent'], ['--output /proc/absent: ']),
@@ -98,8 +99,8 @@ def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, t
     (tmp_path / 'a.jpg').write_bytes(b'no picture')
     assert detect(tmp_path / 'a.jpg') == 2
     warning, error = capsys.readouterr().err.splitlines()
-    assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as an '
-                       'image')
+    assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as '
+                       'an image')
     assert error == 'error: none of 1 files could be read'
 
 
@@ -113,7 +114,7 @@ def test_detect_writes_json_in_pixels_of_the_picture(detect, picture, tmp_path, 
         {'file': str(blank), 'width': 80, 'height': 48, 'detections': []},
     ]
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == [f'{picture}: class0 1.00', f'{blank}: nothing']
+    assert captured.out.splitlines() == [f'{picture}: object0 1.00', f'{blank}: nothing']
     assert captured.err == ''
 
 
@@ -204,7 +205,7 @@ def test_help_of_every_command_is_printed(capsys, command):
 def test_module_is_the_same_command_line(run_python, tiny_nanodet, picture, tmp_path):
     done = run_python('-m', 'lite_detector', 'detect', picture, '--model', tiny_nanodet,
                       '--json', tmp_path / 'a.json')
-    assert (done.returncode, done.stdout) == (0, f'{picture}: class0 1.00\n'), done.stderr
+    assert (done.returncode, done.stdout) == (0, f'{picture}: object0 1.00\n'), done.stderr
     assert len(json.loads((tmp_path / 'a.json').read_text())) == 1
 
 

@@ -152,7 +152,7 @@ def squares(tmp_path) -> CocoDataset:
     box = (32.0, 64.0, 64.0, 96.0)
     cv2.imwrite(str(tmp_path / '1.png'), square_image(480, 640, 0, 0, side=0))
     cv2.imwrite(str(tmp_path / '2.png'), square_image(480, 640, 64, 32, (255, 0, 0)))
-    return dataset((2, 5, box), categories=((5, 'class0'),))
+    return dataset((2, 5, box), categories=((5, 'object0'),))
 
 
 @pytest.fixture

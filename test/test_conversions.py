@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip('rclpy')
 
-from lite_detector.ros import conversions  # noqa: E402
+from lite_detector.ros import conversions  # noqa: E402, I100
 from lite_detector.ros.conversions import (  # noqa: E402
     bgr_to_compressed_msg,
     bgr_to_image_msg,

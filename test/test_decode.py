@@ -4,8 +4,14 @@
 import math
 from typing import get_args
 
-from lite_detector.core.decode import (decode_gfl, decode_yolov5, DECODERS, grid_sizes, logit,
-                                       sigmoid)
+from lite_detector.core.decode import (
+    decode_gfl,
+    decode_yolov5,
+    DECODERS,
+    grid_sizes,
+    logit,
+    sigmoid,
+)
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import DecodeSpec, Family
 from lite_detector.core.types import Detections, ImageSize

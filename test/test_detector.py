@@ -126,8 +126,8 @@ def test_detect_with_cameras_in_turn_confuses_nothing(tiny_nanodet):
     (np.zeros((1, 1, 3), np.uint8), 'image is 1x1 pixels'),
     (np.zeros((7, 96, 3), np.uint8), 'image is 96x7 pixels'),
     (np.zeros((8, 16385, 3), np.uint8), 'image is 16385x8 pixels'),
-], ids=['none', 'list', 'gray', 'one channel', 'alpha', 'batch', 'float', '16 bit', 'bool', 'empty',
-        'pixel', 'low', 'long'])
+], ids=['none', 'list', 'gray', 'one channel', 'alpha', 'batch', 'float', '16 bit', 'bool',
+        'empty', 'pixel', 'low', 'long'])
 def test_detect_in_what_is_no_image_says_what_it_got(tiny_nanodet, image, message):
     with pytest.raises(ImageError, match=message):
         load(tiny_nanodet).detect(image)
@@ -153,9 +153,9 @@ def two_squares() -> np.ndarray:
     (Selection(score_threshold=0.9935), [0]),
     (Selection(score_threshold=1), []),
     (Selection(max_detections=1), [0]),
-    (Selection(classes=('class1',)), [1]),
-    (Selection(classes=('class1', 'class0')), [0, 1]),
-    (Selection(classes=('class1',), max_detections=1), [1]),
+    (Selection(classes=('object1',)), [1]),
+    (Selection(classes=('object1', 'object0')), [0, 1]),
+    (Selection(classes=('object1',), max_detections=1), [1]),
 ])
 def test_selection_says_which_boxes_are_wanted(tiny_nanodet, selection, class_ids):
     found = load(tiny_nanodet, selection=selection).detect(two_squares())
@@ -165,9 +165,9 @@ def test_selection_says_which_boxes_are_wanted(tiny_nanodet, selection, class_id
 def test_selection_changes_with_the_next_image(tiny_nanodet):
     detector = load(tiny_nanodet)
     assert detector.detect(two_squares()).class_ids.tolist() == [0, 1]
-    detector.selection = Selection(classes=('class1',))
+    detector.selection = Selection(classes=('object1',))
     assert detector.detect(two_squares()).class_ids.tolist() == [1]
-    assert detector.selection.classes == ('class1',)
+    assert detector.selection.classes == ('object1',)
     detector.selection = Selection()
     assert detector.detect(two_squares()).class_ids.tolist() == [0, 1]
 
@@ -258,13 +258,13 @@ def test_package_has_no_other_public_names():
         _ = lite_detector.detect
 
 
-def test_detector_runs_without_torch_and_rclpy_and_loads_only_its_runtime(tiny_nanodet, run_python):
-    done = run_python('-c', '''
+def test_detector_without_torch_and_rclpy_loads_only_its_runtime(tiny_nanodet, run_python):
+    done = run_python('-c', """
 import sys
 sys.modules['torch'] = sys.modules['rclpy'] = None
 import lite_detector.detector
 assert not {'ncnn', 'onnxruntime'} & set(sys.modules)
 lite_detector.load_model(sys.argv[1])
 print('ncnn' in sys.modules, 'onnxruntime' in sys.modules)
-''', tiny_nanodet)
+""", tiny_nanodet)
     assert done.stdout == 'True False\n', done.stderr

@@ -209,6 +209,13 @@ def test_download_from_an_unknown_certificate_is_refused(server, tmp_path):
     assert server.requests == []
 
 
+@pytest.mark.parametrize('name', ['caf\u00e9', 'a b'])
+def test_download_from_an_address_that_is_none_is_refused(server, fetch, name):
+    with pytest.raises(DownloadError, match=name):
+        fetch(f'whole/{name}')
+    assert server.requests == []
+
+
 def test_download_from_a_server_that_is_not_there_says_so(server, fetch):
     server.shutdown()
     server.server_close()

@@ -29,7 +29,7 @@ def test_draw_frames_the_box_in_the_colour_of_its_class():
         assert tuple(canvas[row, column]) == class_color(1)
     assert not canvas[60, 70].any(), 'the inside stays free'
     assert not canvas[85:, :30].any()
-    assert not image.any(), 'the camera\'s picture stays as it is'
+    assert not image.any(), 'the picture of the camera stays as it is'
     assert (canvas.shape, canvas.dtype) == (image.shape, np.uint8)
 
 

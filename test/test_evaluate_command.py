@@ -36,7 +36,7 @@ def options(tiny_nanodet, tmp_path) -> list[str]:
     annotations.write_text(json.dumps({
         'images': [{'id': 1, 'file_name': 'a.png', 'height': 64, 'width': 96}],
         'annotations': [{'id': 1, 'image_id': 1, 'category_id': 3, 'bbox': [32, 32, 32, 32]}],
-        'categories': [{'id': 3, 'name': 'class0'}, {'id': 4, 'name': 'unicorn'}]}))
+        'categories': [{'id': 3, 'name': 'object0'}, {'id': 4, 'name': 'unicorn'}]}))
     return ['evaluate', '--model', str(tiny_nanodet), '--annotations', str(annotations),
             '--images', str(images)]
 
@@ -46,7 +46,7 @@ def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):
     assert main([*options, '--json', str(path)]) == 0
     assert json.loads(path.read_text()) == {
         'ap': 100, 'ap50': 100, 'ap75': 100, 'ap_small': 100, 'ap_medium': 100, 'ap_large': None,
-        'images': 1, 'per_class': {'class0': 100}}
+        'images': 1, 'per_class': {'object0': 100}}
     printed = capsys.readouterr().out
     assert 'tiny_nanodet at 96x64 on 1 images' in printed
     assert 'AP50                   100.0' in printed

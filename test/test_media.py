@@ -6,8 +6,14 @@ import struct
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
-from lite_detector.core.media import (decode_image, find_media, is_video, read_image, VideoReader,
-                                      VideoWriter)
+from lite_detector.core.media import (
+    decode_image,
+    find_media,
+    is_video,
+    read_image,
+    VideoReader,
+    VideoWriter,
+)
 import numpy as np
 import pytest
 

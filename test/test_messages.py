@@ -14,6 +14,7 @@ from tiny_models import tiny_card
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip('rclpy')
 
+from geometry_msgs.msg import PoseWithCovariance  # noqa: E402, I100
 from lite_detector.ros import messages  # noqa: E402
 from lite_detector.ros.messages import (  # noqa: E402
     class_id_strings,
@@ -75,7 +76,7 @@ def test_write_fills_every_field_of_every_detection():
         assert item.id == ''
         assert len(item.results) == 1
         assert item.bbox.center.theta == 0
-        assert item.results[0].pose == type(item.results[0].pose)()
+        assert item.results[0].pose == PoseWithCovariance()
 
 
 def test_write_of_no_detections_is_an_empty_array_with_its_header():

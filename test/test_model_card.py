@@ -5,13 +5,16 @@ import hashlib
 from pathlib import Path
 import re
 
-from conftest import MODELS, ROOT
 from lite_detector.core.config import from_mapping, load_yaml, Spec
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import checked_files, load_card, path_inside, resolve_file
 from lite_detector.core.types import ImageSize
 import pytest
 from tiny_models import change_card, write_tiny_yolov5
+
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
 
 
 def assert_refused(folder: Path, path: str, reason: str) -> None:

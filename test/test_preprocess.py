@@ -4,7 +4,7 @@
 import cv2
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
-from lite_detector.core.preprocess import blank_blob, BlobCache, make_blob
+from lite_detector.core.preprocess import blank_blob, BlobBuffers, BlobCache, make_blob
 from lite_detector.core.types import ImageSize, size_of
 import numpy as np
 import pytest
@@ -77,12 +77,13 @@ def test_make_blob_border_is_the_normalised_pad_value(pad, border, pad_value):
 
 
 @pytest.mark.parametrize('resize', RESIZES)
-def test_make_blob_into_an_old_blob_gives_the_same_as_into_a_new_one(resize):
+def test_make_blob_into_used_buffers_gives_the_same_as_into_new_ones(resize):
     spec = preprocess(resize)
     first, second = noise(48, 64, seed=1), noise(48, 64, seed=2)
     letterbox = fit(first, spec)
-    blob = make_blob(first, letterbox, spec)
-    again = make_blob(second, letterbox, spec, out=blob)
+    buffers = BlobBuffers(letterbox, spec)
+    blob = make_blob(first, letterbox, spec, buffers)
+    again = make_blob(second, letterbox, spec, buffers)
     assert again is blob
     np.testing.assert_array_equal(again, make_blob(second, letterbox, spec))
 
@@ -132,7 +133,7 @@ def test_blob_cache_with_ever_new_sizes_stays_small_and_right():
     for width in range(40, 40 + 3 * BlobCache.MAX_ENTRIES):
         image = noise(40, width)
         cache.make(image, fit(image, spec))
-        assert len(cache._blobs) <= BlobCache.MAX_ENTRIES
+        assert len(cache._buffers) <= BlobCache.MAX_ENTRIES
     np.testing.assert_array_equal(cache.make(first, fit(first, spec)),
                                   make_blob(first, fit(first, spec), spec))
 

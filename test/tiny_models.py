@@ -73,7 +73,7 @@ def tiny_card(family: str, decode: dict[str, Any], num_classes: int) -> dict[str
                      'outputs': outputs},
             'onnx': {'file': 'model.onnx', 'input': 'images', 'outputs': outputs},
         },
-        'class_names': [f'class{index}' for index in range(num_classes)],
+        'class_names': [f'object{index}' for index in range(num_classes)],
     }
 
 

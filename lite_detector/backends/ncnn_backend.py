@@ -14,11 +14,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import NcnnFiles
 from lite_detector.core.types import FloatArray
+import numpy as np
 
 # Threads that spin between layers starve the other nodes of a robot: with one busy neighbour
 # on two cores the spinning pool takes 2.5 times as long. libgomp reads this once, at import.

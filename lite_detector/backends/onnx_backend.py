@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import OnnxFiles
 from lite_detector.core.types import FloatArray
+import numpy as np
+import onnxruntime
 
 
 class OnnxNetwork:

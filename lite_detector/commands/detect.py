@@ -12,15 +12,19 @@ import sys
 from typing import Any
 
 import cv2
-from tqdm import tqdm
-
-from lite_detector.commands.options import (add_model_options, add_selection_options,
-                                            detector_from, selection_from, write_json)
+from lite_detector.commands.options import (
+    add_model_options,
+    add_selection_options,
+    detector_from,
+    selection_from,
+    write_json,
+)
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.media import find_media, is_video, read_image, VideoReader, VideoWriter
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.detector import Detector
+from tqdm import tqdm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +103,7 @@ def _record(file: str, image: ImageArray, detections: Detections,
         {'class_id': int(class_id), 'class_name': detector.card.class_names[class_id],
          'score': round(float(score), 4), 'box_xyxy': [round(float(x), 2) for x in box]}
         for class_id, score, box in zip(detections.class_ids, detections.scores,
-                                        detections.boxes_xyxy)]}
+                                        detections.boxes_xyxy, strict=True)]}
 
 
 def _summary(record: dict[str, Any]) -> str:

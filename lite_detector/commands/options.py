@@ -27,8 +27,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
     parser.add_argument('--size', type=int, metavar='N',
-                        help='square network input, a multiple of 32 (the card\'s)')
-    parser.add_argument('--resize', choices=RESIZES, help='how images are fitted (the card\'s)')
+                        help="square network input, a multiple of 32 (the card's)")
+    parser.add_argument('--resize', choices=RESIZES, help="how images are fitted (the card's)")
 
 
 def add_selection_options(parser: argparse.ArgumentParser,
@@ -60,7 +60,7 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
 
     :raises LiteDetectorError: if it cannot be had.
     """
-    size = ImageSize(args.size, args.size) if args.size else None
+    size = ImageSize(args.size, args.size) if args.size is not None else None
     return Detector.from_folder(find_model(args.model), runtime=args.runtime,
                                 num_threads=args.threads, precision=args.precision,
                                 input_size=size, resize=args.resize, selection=selection)

@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lite_detector.core.errors import ConfigError
 import msgspec
 import yaml
-
-from lite_detector.core.errors import ConfigError
 
 T = TypeVar('T')
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import math
 
-import numpy as np
-
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import Detections, FloatArray, ImageSize
+import numpy as np
+import numpy.typing as npt
 
 Decoder = Callable[[Sequence[FloatArray], DecodeSpec, int, ImageSize, float], Detections]
 
@@ -44,21 +44,27 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     grids = grid_sizes(input_size, spec.strides)
     threshold = logit(score_threshold) if spec.score_activation == 'sigmoid' else score_threshold
     found = []
-    for head, grid, stride in zip(_gfl_heads(outputs, num_classes, 4 * bins, grids), grids,
-                                  spec.strides):
-        score_map, distance_map = head
+    for (score_map, distance_map), grid, stride in zip(
+            _gfl_heads(outputs, num_classes, 4 * bins, grids), grids, spec.strides, strict=True):
         cells = np.flatnonzero(score_map.max(axis=0) >= threshold)
-        if not len(cells):
-            continue
-        scores = score_map[:, cells]
-        class_ids = scores.argmax(axis=0)
-        scores = scores[class_ids, np.arange(len(cells))]
-        distances = _expectation(distance_map[:, cells].reshape(4, bins, -1))
-        rows, columns = np.divmod(cells, grid.width)
-        centers = (np.stack((columns, rows)) + spec.grid_offset).astype(np.float32)
-        boxes = np.concatenate((centers - distances[:2], centers + distances[2:])) * stride
-        found.append((boxes.T, scores, class_ids))
-    return _joined(found, spec.score_activation)
+        if len(cells):
+            rows, columns = np.divmod(cells, grid.width)
+            found.append((score_map.take(cells, axis=1), distance_map.take(cells, axis=1),
+                          rows, columns, np.full(len(cells), stride, np.float32)))
+    if not found:
+        return Detections.empty()
+    # from here on for all strides at once: few cells are left, and each numpy call has its price
+    scores, logits, rows, columns, strides = (np.concatenate(parts, axis=-1)
+                                              for parts in zip(*found, strict=True))
+    class_ids = scores.argmax(axis=0)
+    scores = scores[class_ids, np.arange(len(class_ids))]
+    distances = _expectation(logits.reshape(4, bins, -1))
+    centers = np.stack((columns, rows)) + np.float32(spec.grid_offset)
+    boxes = np.concatenate((centers - distances[:2], centers + distances[2:])) * strides
+    if spec.score_activation == 'sigmoid':
+        scores = sigmoid(scores)
+    boxes = boxes.T.astype(np.float32)
+    return Detections(boxes, scores, class_ids).select(_finite(boxes, scores))
 
 
 def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
@@ -83,24 +89,31 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     grids = grid_sizes(input_size, spec.strides)
     _check_count(outputs, (len(grids),))
     found = []
-    for output, grid, stride, anchors in zip(outputs, grids, spec.strides, spec.anchors):
+    for output, grid, stride, anchors in zip(outputs, grids, spec.strides, spec.anchors,
+                                             strict=True):
         head = _yolo_head(output, len(anchors), 5 + num_classes, grid)
         # objectness bounds the score from above, so one plane of 85 decides for most cells
         anchor_ids, cells = np.nonzero(head[:, 4] >= threshold)
-        if not len(cells):
-            continue
-        values = head[anchor_ids, :, cells]
-        values = sigmoid(values) if raw else values
-        class_ids = values[:, 5:].argmax(axis=1)
-        scores = values[:, 4] * values[np.arange(len(cells)), 5 + class_ids]
-        rows, columns = np.divmod(cells, grid.width)
-        corner = np.stack((columns, rows), axis=1).astype(np.float32) - 0.5
-        centers = (2 * values[:, :2] + corner) * stride
-        half = 2 * values[:, 2:4] ** 2 * np.array(anchors, np.float32)[anchor_ids]
-        boxes = np.concatenate((centers - half, centers + half), axis=1)
-        keep = scores >= score_threshold
-        found.append((boxes[keep], scores[keep], class_ids[keep]))
-    return _joined(found, 'none')
+        if len(cells):
+            rows, columns = np.divmod(cells, grid.width)
+            found.append((head[anchor_ids, :, cells], np.stack((columns, rows), axis=1),
+                          np.array(anchors, np.float32)[anchor_ids],
+                          np.full((len(cells), 1), stride, np.float32)))
+    if not found:
+        return Detections.empty()
+    values, corners, anchor_sizes, strides = (np.concatenate(parts)
+                                              for parts in zip(*found, strict=True))
+    class_ids = values[:, 5:].argmax(axis=1)
+    # of 80 class scores only the best needs its sigmoid
+    best = values[np.arange(len(values)), 5 + class_ids]
+    values = np.concatenate((values[:, :5], best[:, None]), axis=1)
+    values = sigmoid(values) if raw else values
+    scores = values[:, 4] * values[:, 5]
+    centers = (2 * values[:, :2] + corners - 0.5) * strides
+    half = 2 * values[:, 2:4] ** 2 * anchor_sizes
+    boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
+    keep = (scores >= score_threshold) & _finite(boxes, scores)
+    return Detections(boxes[keep], scores[keep], class_ids[keep])
 
 
 DECODERS: dict[str, Decoder] = {
@@ -128,25 +141,16 @@ def grid_sizes(input_size: ImageSize, strides: Sequence[int]) -> list[ImageSize]
             for stride in strides]
 
 
+def _finite(boxes: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which rows are numbers: overflow in half precision may leave a NaN in a box."""
+    return np.isfinite(boxes.sum(axis=1) + scores)
+
+
 def _expectation(logits: FloatArray) -> FloatArray:
     """Return the mean bin of softmax(logits); shape (4, bins, n) -> (4, n)."""
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     bins = np.arange(logits.shape[1], dtype=np.float32)
-    return np.einsum('sbn,b->sn', weights, bins) / weights.sum(axis=1)
-
-
-def _joined(found: list[tuple[FloatArray, FloatArray, FloatArray]],
-            score_activation: str) -> Detections:
-    if not found:
-        return Detections.empty()
-    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*found))
-    if score_activation == 'sigmoid':
-        scores = sigmoid(scores)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    boxes, scores, class_ids = boxes[finite], scores[finite], class_ids[finite]
-    return Detections(boxes.astype(np.float32, copy=False),
-                      scores.astype(np.float32, copy=False),
-                      class_ids.astype(np.int64, copy=False))
+    return bins @ weights / weights.sum(axis=1)
 
 
 def _gfl_heads(outputs: Sequence[FloatArray], num_classes: int, num_bins: int,
@@ -161,7 +165,7 @@ def _gfl_heads(outputs: Sequence[FloatArray], num_classes: int, num_bins: int,
                 for level, grid in enumerate(grids)]
     if len(outputs) == levels:
         heads = [_channels_first(output, channels, grid)
-                 for output, grid in zip(outputs, grids)]
+                 for output, grid in zip(outputs, grids, strict=True)]
     else:
         cells = [grid.height * grid.width for grid in grids]
         whole = _channels_first(outputs[0], channels, ImageSize(1, sum(cells)))
@@ -192,7 +196,7 @@ def _yolo_head(output: FloatArray, anchors: int, values: int, grid: ImageSize) -
 
 def _check_count(outputs: Sequence[FloatArray], wanted: Sequence[int]) -> None:
     if len(outputs) not in wanted:
-        raise ModelError(f'network gives {len(outputs)} outputs, the card\'s strides want '
+        raise ModelError(f"network gives {len(outputs)} outputs, the card's strides want "
                          f'{" or ".join(str(count) for count in sorted(set(wanted)))}')
 
 

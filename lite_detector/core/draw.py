@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import colorsys
 
 import cv2
-
 from lite_detector.core.types import Detections, ImageArray
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX

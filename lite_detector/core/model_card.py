@@ -13,11 +13,10 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
-
 from lite_detector.core.config import load_yaml, Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
+from msgspec import Meta
 
 CARD_FILE = 'card.yaml'
 GRID = 32
@@ -72,8 +71,8 @@ class NcnnFiles(Spec):
     """The ncnn runtime of a model; ``url`` and ``sha256`` are keyed by param and bin."""
 
     param: str
-    bin: str
-    input: str
+    bin: str  # noqa: A003
+    input: str  # noqa: A003
     outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
     url: dict[Literal['param', 'bin'], HttpsUrl] = {}
     sha256: dict[Literal['param', 'bin'], Sha256] = {}
@@ -87,7 +86,7 @@ class OnnxFiles(Spec):
     """The ONNX Runtime of a model; ``url`` and ``sha256`` are keyed by file."""
 
     file: str
-    input: str
+    input: str  # noqa: A003
     outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
     url: dict[Literal['file'], HttpsUrl] = {}
     sha256: dict[Literal['file'], Sha256] = {}
@@ -114,11 +113,11 @@ class Runtimes(Spec):
 class ModelCard(Spec):
     """Everything that has to be known to run a network and to name what it finds."""
 
-    format: Literal[1]
+    format: Literal[1]  # noqa: A003
     name: Name
     family: Family
     description: str
-    license: str
+    license: str  # noqa: A003
     source: str
     input_size: SizeSpec
     preprocess: PreprocessSpec

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lite_detector.core.geometry import iou_matrix
 from lite_detector.core.types import Detections
+import numpy as np
 
 MAX_CANDIDATES = 1000
 """Best candidates that compete, as is usual in the field; bounds the time of a bad threshold."""

@@ -8,39 +8,56 @@ from __future__ import annotations
 from functools import lru_cache
 
 import cv2
-import numpy as np
-
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import FloatArray, ImageArray, ImageSize
+import numpy as np
+
+
+class BlobBuffers:
+    """
+    Memory for the network input of one letterbox, to be used again for the next image.
+
+    Fresh memory of this size comes from the system page by page, which costs as much as the
+    work that is done in it. The padding, which never changes, is written here once.
+
+    :param letterbox: sizes and place of the image in the input.
+    :param spec: value of the padding.
+    """
+
+    def __init__(self, letterbox: Letterbox, spec: PreprocessSpec) -> None:
+        height, width = letterbox.resized_size
+        top, left = letterbox.top, letterbox.left
+        self.blob = np.empty((3, *letterbox.input_size), np.float32)
+        self.blob[:] = _tables(spec)[1]
+        self.inside = self.blob[:, top:top + height, left:left + width]
+        self.resized = np.empty((height, width, 3), np.uint8)
+        self.planes = list(np.empty((3, height, width), np.uint8))
 
 
 def make_blob(image_bgr: ImageArray, letterbox: Letterbox, spec: PreprocessSpec,
-              out: FloatArray | None = None) -> FloatArray:
+              buffers: BlobBuffers | None = None) -> FloatArray:
     """
     Resize, pad and normalise an image.
 
     :param image_bgr: uint8, shape (height, width, 3), of the letterbox's source size.
     :param letterbox: where the image goes.
     :param spec: colour order and normalisation.
-    :param out: a blob that an earlier call returned for an equal letterbox and spec. It is
-        filled in place, and its padding, which never changes, is not written again.
+    :param buffers: memory made for this letterbox and spec; the result lies in it.
     :return: normalised pixels, float32, C-contiguous, shape (3, height, width) of the input.
     """
-    tables, padding = _tables(spec)
-    if out is None:
-        out = np.empty((3, *letterbox.input_size), np.float32)
-        out[:] = padding
+    buffers = buffers or BlobBuffers(letterbox, spec)
     height, width = letterbox.resized_size
-    inside = out[:, letterbox.top:letterbox.top + height, letterbox.left:letterbox.left + width]
     resized = image_bgr
     if letterbox.resized_size != letterbox.source_size:
-        resized = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(image_bgr, (width, height), dst=buffers.resized,
+                             interpolation=cv2.INTER_LINEAR)
+    planes = cv2.split(resized, buffers.planes)
     # A table per channel converts and normalises in one pass: half the time of doing both.
-    planes = cv2.split(resized)
+    tables, _ = _tables(spec)
     for channel, plane in enumerate(planes if spec.color == 'bgr' else planes[::-1]):
-        cv2.LUT(plane, tables[channel], dst=inside[channel])
-    return out
+        cv2.LUT(plane, tables[channel], dst=buffers.inside[channel])
+    return buffers.blob
 
 
 @lru_cache(maxsize=32)
@@ -62,7 +79,7 @@ class BlobCache:
 
     def __init__(self, spec: PreprocessSpec) -> None:
         self._spec = spec
-        self._blobs: dict[Letterbox, FloatArray] = {}
+        self._buffers: dict[Letterbox, BlobBuffers] = {}
 
     def make(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """
@@ -70,11 +87,12 @@ class BlobCache:
 
         :param image_bgr: uint8, shape (height, width, 3).
         """
-        if letterbox not in self._blobs and len(self._blobs) >= self.MAX_ENTRIES:
-            self._blobs.clear()
-        blob = make_blob(image_bgr, letterbox, self._spec, self._blobs.get(letterbox))
-        self._blobs[letterbox] = blob
-        return blob
+        buffers = self._buffers.get(letterbox)
+        if buffers is None:
+            if len(self._buffers) >= self.MAX_ENTRIES:
+                self._buffers.clear()
+            buffers = self._buffers[letterbox] = BlobBuffers(letterbox, self._spec)
+        return make_blob(image_bgr, letterbox, self._spec, buffers)
 
 
 def blank_blob(input_size: ImageSize) -> FloatArray:

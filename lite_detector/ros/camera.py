@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rclpy.node import Node
-from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy)
-from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
-from vision_msgs.msg import Detection2DArray
-
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import ImageError
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
-from lite_detector.ros.conversions import (bgr_to_compressed_msg, bgr_to_image_msg,
-                                           compressed_msg_to_bgr, image_msg_to_bgr)
+from lite_detector.ros.conversions import (
+    bgr_to_compressed_msg,
+    bgr_to_image_msg,
+    compressed_msg_to_bgr,
+    image_msg_to_bgr,
+)
 from lite_detector.ros.messages import DetectionsWriter
 from lite_detector.ros.settings import Settings
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
 
 SILENCE_S = 3.0
 OUTPUT_DEPTH = 5

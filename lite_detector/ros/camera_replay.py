@@ -13,13 +13,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import cv2
-from msgspec import Meta
-import numpy as np
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import DataError, ImageError
 from lite_detector.core.media import find_media, is_video, read_image, VideoReader
@@ -27,6 +20,12 @@ from lite_detector.core.types import ImageArray
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
 from lite_detector.ros.runner import run_node
+from msgspec import Meta
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 PHOTOS = 'photos'
 PHOTO_NAMES = ('astronaut', 'camera', 'chelsea', 'coffee', 'motorcycle_left')

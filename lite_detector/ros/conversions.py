@@ -14,14 +14,13 @@ import array
 from collections.abc import Callable
 
 import cv2
-import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-
 from lite_detector.core.errors import ImageError
 from lite_detector.core.media import decode_image
 from lite_detector.core.types import ImageArray
 from lite_detector.detector import MAX_SIDE
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 # encoding -> channels per pixel and OpenCV's conversion to BGR (None: it is BGR). OpenCV names a
 # Bayer pattern after its second row and column, ROS after its first.

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
-from msgspec import Meta
-from rclpy.node import Node
-from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray
-
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError, DataError, ImageError
 from lite_detector.ros.conversions import image_msg_to_bgr
 from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
 from lite_detector.ros.runner import run_node
+from msgspec import Meta
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
 
 SUMMARY_FILE = 'summary.json'
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from std_msgs.msg import Header
-from vision_msgs.msg import (Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo)
-
 from lite_detector.core.model_card import ModelCard
 from lite_detector.core.types import Detections
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
@@ -46,7 +45,7 @@ class DetectionsWriter:
             self._pool.append(Detection2D(results=[ObjectHypothesisWithPose()]))
         items = self._pool[:len(detections)]
         columns = zip(items, detections.boxes_xyxy.tolist(), detections.scores.tolist(),
-                      detections.class_ids.tolist())
+                      detections.class_ids.tolist(), strict=True)
         for item, (left, top, right, bottom), score, class_id in columns:
             item.header = header
             hypothesis = item.results[0].hypothesis

@@ -13,16 +13,6 @@ from typing import NamedTuple
 import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-from std_srvs.srv import SetBool
-from vision_msgs.msg import VisionInfo
-
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
@@ -32,6 +22,15 @@ from lite_detector.ros.parameters import checked_settings, current_settings, dec
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.zoo import find_model
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+from vision_msgs.msg import VisionInfo
 
 HEALTH_PERIOD_S = 1.0
 WARNING_PERIOD_S = 5.0
@@ -58,7 +57,7 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **node_options: object) -> None:
         super().__init__('detector', **node_options)
         declare_parameters(self, PARAMETERS)
-        self._settings: Settings | None = None
+        self.settings: Settings | None = None
         self._serving: Serving | None = None
         self._cameras: list[Camera] = []
         self._slots: FrameSlots | None = None
@@ -98,7 +97,7 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(f'not configured: {error}')
             return TransitionCallbackReturn.FAILURE
         cv2.setNumThreads(settings.num_threads)
-        self._settings, self._serving, self._problem = settings, serving, ''
+        self.settings, self._serving, self._problem = settings, serving, ''
         self._cameras = [Camera(self, name, settings, self._on_image)
                          for name in settings.cameras or ('',)]
         for camera in self._cameras:
@@ -113,7 +112,7 @@ class DetectorNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to detect."""
-        self._slots = FrameSlots(self._cameras, self._settings.max_rate_hz)
+        self._slots = FrameSlots(self._cameras, self.settings.max_rate_hz)
         self._worker = threading.Thread(target=self._work, args=(self._slots,), daemon=True,
                                         name='detect')
         self._worker.start()
@@ -121,7 +120,7 @@ class DetectorNode(LifecycleNode):
             self._subscribe()
         self._state = 'active'
         card = self._serving.detector.card
-        self.get_logger().info(f'detecting with {card.name} ({self._settings.runtime}) on '
+        self.get_logger().info(f'detecting with {card.name} ({self.settings.runtime}) on '
                                + ', '.join(camera.topic for camera in self._cameras))
         return super().on_activate(state)
 
@@ -237,7 +236,7 @@ class DetectorNode(LifecycleNode):
             self.autostart()
 
     def _apply(self, changes: dict[str, object]) -> None:
-        old = self._settings
+        old = self.settings
         values = {name: getattr(old, name) for name in PARAMETERS}
         new = checked_settings(values | changes, Settings, PARAMETERS)
         fixed = [name for name in changes
@@ -257,7 +256,7 @@ class DetectorNode(LifecycleNode):
                                                                new.class_id_format))
         if self._slots:
             self._slots.set_max_rate(new.max_rate_hz)
-        self._settings = new
+        self.settings = new
         self._publish_infos()
 
     def _on_enable(self, request: SetBool.Request,
@@ -277,7 +276,7 @@ class DetectorNode(LifecycleNode):
         header = Header(stamp=self.get_clock().now().to_msg())
         detector = self._serving.detector
         self._info_publishers[0].publish(
-            vision_info(header, detector.card, find_model(self._settings.model)))
+            vision_info(header, detector.card, find_model(self.settings.model)))
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card,
                                          detector.selection.score_threshold))
@@ -299,7 +298,7 @@ class DetectorNode(LifecycleNode):
         received = stats.received - received_before
         dropped = stats.dropped_newer - dropped_before
         self._seen[camera.label] = (stats.received, stats.dropped_newer)
-        if self._settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
+        if self.settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
             return None
         return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
                 'for a newer one: the camera is far faster than the model; lower its rate')
@@ -315,7 +314,7 @@ class DetectorNode(LifecycleNode):
         status.add('enabled', str(self._enabled))
         if self._serving:
             status.add('model', self._serving.detector.card.name)
-            status.add('runtime', self._settings.runtime)
+            status.add('runtime', self.settings.runtime)
             status.add('input size', str(self._serving.detector.input_size))
         return status
 

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints, TypeVar
 
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ConfigError
 import msgspec
 from msgspec import Meta
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
-
-from lite_detector.core.config import Spec
-from lite_detector.core.errors import ConfigError
 
 S = TypeVar('S', bound=Spec)
 LIVE = {'live': True}

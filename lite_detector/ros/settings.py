@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
-
 from lite_detector.core.config import Spec
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
+from msgspec import Meta
 
 
 class Settings(Spec):
@@ -56,7 +55,8 @@ class Settings(Spec):
         'At most this many images per second and camera, always the newest; 0: no limit.',
         ge=0, le=1000)] = 0.0
     autostart: Annotated[bool, Meta(
-        description='Configure and activate at start; false: wait for a lifecycle manager.')] = True
+        description='Configure and activate at start; false: wait for a lifecycle manager.'
+    )] = True
 
     def selection(self) -> Selection:
         """Return the part of it that a detector takes."""

@@ -128,7 +128,7 @@ class Graph:
             self.spin_for(0.1)
         return self.answer(self.send(image_bgr))
 
-    def set(self, **values: Any) -> str:
+    def change(self, **values: Any) -> str:
         """Set parameters together; return the reason of a refusal, empty if accepted."""
         results = self.detector.set_parameters_atomically(
             [Parameter(name, value=value) for name, value in values.items()])

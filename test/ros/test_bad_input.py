@@ -191,7 +191,7 @@ def refuses_then_works(bad_model: str, good_model: Path, words: tuple[str, ...])
         assert status.message.startswith('unconfigured: ') and '\n' not in status.message
         assert all(word in status.message for word in words), status.message
         assert graph.values(status)['state'] == 'unconfigured'
-        assert graph.set(model=str(good_model)) == ''
+        assert graph.change(model=str(good_model)) == ''
         assert len(graph.ask(SCENE).detections) == 1
 
 
@@ -223,7 +223,7 @@ def test_node_wrong_value_at_start_keeps_it_unconfigured_until_corrected(model, 
     with running_graph(model=str(model), **values) as graph:
         status = graph.diagnosis('detector', DiagnosticStatus.ERROR)
         assert name in status.message and str(values[name]) in status.message
-        assert graph.set(**{name: defaults[name]}) == ''
+        assert graph.change(**{name: defaults[name]}) == ''
         graph.spin_until(lambda: graph.values(graph.diagnosis('detector'))['state'] == 'active',
                          TIMEOUT_S)
         assert len(graph.ask(SCENE).detections) == 1

@@ -98,7 +98,7 @@ class TestDetectLaunch(unittest.TestCase):
         self.assertEqual({msg.header.frame_id for msg in messages}, {'object', 'nothing'})
         stamps = [msg.header.stamp.sec + msg.header.stamp.nanosec / 1e9 for msg in messages]
         self.assertEqual(stamps, sorted(set(stamps)))
-        for msg, stamp in zip(messages, stamps):
+        for msg, stamp in zip(messages, stamps, strict=True):
             self.assertLess(abs(now_s - stamp), 60)
             if msg.header.frame_id == 'nothing':
                 self.assertEqual(len(msg.detections), 0)
@@ -112,7 +112,7 @@ class TestDetectLaunch(unittest.TestCase):
                                 (box.size_x, 64), (box.size_y, 64)):
                 self.assertAlmostEqual(got, wanted, delta=tolerance_px)
             self.assertEqual(len(detection.results), 1)
-            self.assertEqual(detection.results[0].hypothesis.class_id, 'class0')
+            self.assertEqual(detection.results[0].hypothesis.class_id, 'object0')
             self.assertGreater(detection.results[0].hypothesis.score, 0.9)
 
     def test_raw_images_give_detections_field_by_field(self) -> None:

@@ -51,7 +51,7 @@ def test_node_detection_carries_every_field_in_source_pixels(graph):
     assert detection.bbox.size_x == pytest.approx(64, abs=0.1)
     assert detection.bbox.size_y == pytest.approx(64, abs=0.1)
     assert len(detection.results) == 1
-    assert detection.results[0].hypothesis.class_id == 'class0'
+    assert detection.results[0].hypothesis.class_id == 'object0'
     assert detection.results[0].hypothesis.score == pytest.approx(1, abs=1e-3)
 
 
@@ -68,7 +68,7 @@ def test_node_compressed_transport_detects(model):
         graph.spin_until(lambda: graph.client.count_publishers('detections'))
         graph.spin_for(0.1)
         answer = graph.answer(graph.send_compressed(SCENE, 'image/compressed'))
-        assert [item.results[0].hypothesis.class_id for item in answer.detections] == ['class0']
+        assert [item.results[0].hypothesis.class_id for item in answer.detections] == ['object0']
 
 
 def test_node_two_cameras_answer_on_their_own_topics(model):
@@ -85,8 +85,8 @@ def test_node_two_cameras_answer_on_their_own_topics(model):
             answers = {name: graph.answer(msg, f'{name}/detections')
                        for name, msg in sent.items()}
             assert answers['front'].header.frame_id == 'front'
-            assert answers['front'].detections[0].results[0].hypothesis.class_id == 'class0'
-            assert answers['rear'].detections[0].results[0].hypothesis.class_id == 'class1'
+            assert answers['front'].detections[0].results[0].hypothesis.class_id == 'object0'
+            assert answers['rear'].detections[0].results[0].hypothesis.class_id == 'object1'
             assert answers['rear'].detections[0].bbox.size_x == pytest.approx(128, abs=0.1)
 
 
@@ -98,12 +98,12 @@ def test_node_empty_camera_list_is_one_camera(model, cameras):
 
 def test_node_thresholds_and_classes_change_at_run_time(graph):
     assert len(graph.ask(SCENE).detections) == 1
-    assert graph.set(classes=['class1']) == ''
+    assert graph.change(classes=['object1']) == ''
     assert graph.ask(SCENE).detections == []
-    assert graph.set(classes=[]) == ''
-    assert graph.set(class_id_format='index') == ''
+    assert graph.change(classes=[]) == ''
+    assert graph.change(class_id_format='index') == ''
     assert graph.ask(SCENE).detections[0].results[0].hypothesis.class_id == '0'
-    assert graph.set(score_threshold=1) == ''
+    assert graph.change(score_threshold=1) == ''
     assert graph.ask(SCENE).detections == []
 
 
@@ -122,7 +122,7 @@ def test_node_thresholds_and_classes_change_at_run_time(graph):
 ))
 def test_node_wrong_value_is_refused_with_reason_and_changes_nothing(graph, values, words):
     before = {name: graph.detector.get_parameter(name).value for name in values}
-    reason = graph.set(**values)
+    reason = graph.change(**values)
     assert all(word in reason for word in words), reason
     assert {name: graph.detector.get_parameter(name).value for name in values} == before
     assert len(graph.ask(SCENE).detections) == 1
@@ -133,7 +133,7 @@ def test_node_model_swap_keeps_detecting_and_names_new_classes(graph, tmp_path):
     labels = graph.listen('label_info', LabelInfo, LATCHED)
     graph.spin_until(lambda: len(labels) == 1)
     other = write_tiny_yolov5(tmp_path / 'second', num_classes=3)
-    assert graph.set(model=str(other)) == ''
+    assert graph.change(model=str(other)) == ''
     answer = graph.ask(SCENE)
     assert len(answer.detections) == 1
     assert answer.detections[0].bbox.size_x == pytest.approx(64, abs=0.1)
@@ -144,7 +144,7 @@ def test_node_model_swap_keeps_detecting_and_names_new_classes(graph, tmp_path):
 def test_node_failed_model_swap_keeps_the_old_model(graph, tmp_path):
     broken = write_tiny_yolov5(tmp_path / 'broken')
     (broken / 'model.bin').write_bytes((broken / 'model.bin').read_bytes()[:100])
-    reason = graph.set(model=str(broken))
+    reason = graph.change(model=str(broken))
     assert 'model.bin' in reason and '\n' not in reason
     assert len(graph.ask(SCENE).detections) == 1
 
@@ -154,11 +154,11 @@ def test_node_label_and_vision_info_reach_a_late_subscriber(graph, model):
     visions = graph.listen('vision_info', VisionInfo, LATCHED)
     graph.spin_until(lambda: labels and visions)
     assert [(item.class_id, item.class_name) for item in labels[0].class_map] == [
-        (0, 'class0'), (1, 'class1')]
+        (0, 'object0'), (1, 'object1')]
     assert labels[0].threshold == pytest.approx(0.35)
     assert visions[0].method.startswith('tiny_nanodet')
     assert visions[0].database_location == str(model)
-    assert graph.set(score_threshold=0.5) == ''
+    assert graph.change(score_threshold=0.5) == ''
     graph.spin_until(lambda: len(labels) == 2)
     assert labels[1].threshold == pytest.approx(0.5)
 
@@ -204,7 +204,7 @@ def test_node_annotated_is_drawn_only_while_somebody_listens(graph, monkeypatch,
 
 def test_node_max_rate_limits_published_frames(graph):
     graph.ask(SCENE)
-    assert graph.set(max_rate_hz=5.0) == ''
+    assert graph.change(max_rate_hz=5.0) == ''
     answers = graph.received['detections']
     before = len(answers)
     for _ in range(100):
@@ -239,9 +239,9 @@ def test_node_without_autostart_obeys_a_lifecycle_manager(model):
         assert len(graph.ask(SCENE).detections) == 1
         assert change_state(graph, Transition.TRANSITION_DEACTIVATE)
         assert graph.publisher('image').get_subscription_count() == 0
-        assert graph.set(score_threshold=0.6) == ''
+        assert graph.change(score_threshold=0.6) == ''
         assert change_state(graph, Transition.TRANSITION_CLEANUP)
-        assert graph.set(num_threads=2) == ''
+        assert graph.change(num_threads=2) == ''
         assert state_of(graph) == 'unconfigured'
         assert change_state(graph, Transition.TRANSITION_CONFIGURE)
         assert change_state(graph, Transition.TRANSITION_ACTIVATE)

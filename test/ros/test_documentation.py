@@ -1,0 +1,81 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""docs/node.md and config/detect.yaml say what the code does."""
+
+from pathlib import Path
+
+from lite_detector.ros.parameters import checked_settings
+from lite_detector.ros.settings import PARAMETERS, Settings
+from ros_graph import running_graph
+from tiny_models import write_tiny_nanodet
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TYPES = {str: 'string', int: 'int', float: 'double', bool: 'bool', tuple: 'string[]'}
+
+
+def table_after(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading of docs/node.md."""
+    section = (ROOT / 'docs' / 'node.md').read_text().split(f'\n## {heading}\n')[1]
+    lines = section.split('\n## ')[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip('|').split('|')]
+            for line in lines if line.startswith('|')]
+    return rows[2:]
+
+
+def test_node_md_parameter_table_equals_the_code():
+    wanted = []
+    for parameter in PARAMETERS.values():
+        default = '[]' if parameter.default == () else str(parameter.default)
+        wanted.append([f'`{parameter.name}`', TYPES[type(parameter.default)],
+                       default.lower() if isinstance(parameter.default, bool) else default,
+                       parameter.range_text(), 'yes' if parameter.live else 'no',
+                       parameter.description])
+    assert table_after('Parameters') == wanted
+
+
+def test_detect_yaml_holds_every_parameter_at_its_default():
+    data = yaml.safe_load((ROOT / 'config' / 'detect.yaml').read_text())
+    values = data['/**']['ros__parameters']
+    assert list(values) == list(PARAMETERS)
+    assert checked_settings(values, Settings, PARAMETERS) == Settings()
+
+
+def test_detect_yaml_marks_the_live_parameters():
+    lines = (ROOT / 'config' / 'detect.yaml').read_text().splitlines()
+    for name, parameter in PARAMETERS.items():
+        line = next(line for line in lines if line.startswith(f'    {name}:'))
+        assert ('# live;' in line) == parameter.live, line
+
+
+def test_node_md_topics_and_services_equal_the_graph(tmp_path):
+    rows = table_after('Topics')
+    documented = {(row[0].strip('`'), row[1].strip('`'), row[2]) for row in rows}
+    model = str(write_tiny_nanodet(tmp_path / 'model'))
+    real = set()
+    services = set()
+    for transport in ('raw', 'compressed'):
+        with running_graph(model=model, transport=transport) as graph:
+            node = graph.detector
+            for direction, names in (
+                    ('out', node.get_publisher_names_and_types_by_node('detector', '/')),
+                    ('in', node.get_subscriber_names_and_types_by_node('detector', '/'))):
+                real |= {(topic if topic == '/diagnostics' else topic[1:], kind, direction)
+                         for topic, kinds in names for kind in kinds}
+            services |= {(name[1:], kind) for name, kinds in
+                         node.get_service_names_and_types_by_node('detector', '/')
+                         for kind in kinds if not name.startswith('/detector/')}
+    of_every_node = {'rosout', 'parameter_events', 'detector/transition_event'}
+    assert {entry for entry in real if entry[0] not in of_every_node} == documented
+    assert services == {(row[0].strip('`'), row[1].strip('`'))
+                        for row in table_after('Services')}
+
+
+def test_readme_and_docs_name_only_files_that_exist():
+    for page in (ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')):
+        text = page.read_text()
+        for link in (part.split(')')[0] for part in text.split('](')[1:]):
+            if not link.startswith(('http', '#')):
+                target = page.parent / link.split('#')[0]
+                assert target.exists(), f'{page.name} links to {link}'
