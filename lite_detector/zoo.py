@@ -12,9 +12,10 @@ from pathlib import Path
 import shutil
 import tempfile
 
-from lite_detector.core.errors import DownloadError, ModelError
+from lite_detector.core.errors import ConfigError, DownloadError, ModelError
 from lite_detector.core.model_card import (
     CARD_FILE,
+    checked_files,
     load_card,
     ModelCard,
     path_inside,
@@ -69,6 +70,7 @@ def find_model(model: str) -> Path:
     folder = list_models().get(model)
     if folder is None:
         raise ModelError(f'model {model!r} not found; ' + _choices())
+    load_card(folder)  # a card with a mistake is the news, not that its weights are not found
     if not has_weights(folder):
         raise ModelError(f'model {model!r} has no weights yet; get them with '
                          f'`ros2 run lite_detector fetch_model {model}`')
@@ -76,10 +78,11 @@ def find_model(model: str) -> Path:
 
 
 def has_weights(folder: Path) -> bool:
-    """Return whether the files of at least one runtime are there."""
-    card = load_card(folder)
-    return any(all((folder / name).is_file() for name in files.files().values())
-               for files in _runtime_files(card))
+    """Return whether the files of at least one runtime are there; False for a wrong card."""
+    try:
+        return bool(_present_files(folder, load_card(folder)))
+    except ConfigError:
+        return False
 
 
 def fetch_model(name: str, source: Path | None = None,
@@ -99,30 +102,28 @@ def fetch_model(name: str, source: Path | None = None,
     folder = list_models().get(name)
     if folder is None:
         raise ModelError(f'model {name!r} not found; ' + _choices())
-    if has_weights(folder):
-        return folder
     card = load_card(folder)
+    if _is_intact(folder, card):
+        return folder
     target = user_cache() / name
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{name}-') as scratch:
         staged = Path(scratch) / name
         staged.mkdir()
         shutil.copy(folder / CARD_FILE, staged)
-        for files in _runtime_files(card):
+        for files in _public_files(card, with_url=source is None):
             for role, file_name in files.files().items():
                 path = path_inside(staged, file_name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _obtain(name, files, role, path, source, progress)
+                _obtain(files, role, path, source, progress)
         shutil.rmtree(target, ignore_errors=True)
         staged.rename(target)
     return target
 
 
-def _obtain(name: str, files: RuntimeFiles, role: str, path: Path, source: Path | None,
+def _obtain(files: RuntimeFiles, role: str, path: Path, source: Path | None,
             progress: Progress | None) -> None:
-    sha256 = files.sha256.get(role)
-    if sha256 is None or (source is None and role not in files.url):
-        raise DownloadError(f'model {name!r}: its card has no url and sha256 for {path.name}')
+    sha256 = files.sha256[role]
     if source is None:
         # here, because the node never downloads and starts sooner without http and ssl
         from lite_detector.download import download
@@ -136,6 +137,31 @@ def _obtain(name: str, files: RuntimeFiles, role: str, path: Path, source: Path 
             shutil.copyfile(candidate, path)
             return
     raise DownloadError(f'--from {source}: no file with the sha256 of {path.name}, {sha256}')
+
+
+def _is_intact(folder: Path, card: ModelCard) -> bool:
+    present = _present_files(folder, card)
+    try:
+        for files in present:
+            checked_files(folder, files)
+    except ModelError:
+        return False
+    return bool(present)
+
+
+def _present_files(folder: Path, card: ModelCard) -> list[RuntimeFiles]:
+    return [files for files in _runtime_files(card)
+            if all((folder / name).is_file() for name in files.files().values())]
+
+
+def _public_files(card: ModelCard, with_url: bool) -> list[RuntimeFiles]:
+    """Return the runtimes whose every file can be checked, and downloaded if need be."""
+    public = [files for files in _runtime_files(card)
+              if files.files().keys() == files.sha256.keys()
+              and (files.files().keys() == files.url.keys() or not with_url)]
+    if not public:
+        raise DownloadError(f'model {card.name!r}: its card has no url and sha256 for its files')
+    return public
 
 
 def _runtime_files(card: ModelCard) -> list[RuntimeFiles]:

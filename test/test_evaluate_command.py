@@ -10,11 +10,9 @@ from lite_detector.cli import main
 import pytest
 from tiny_models import square_image
 
-pytest.importorskip('faster_coco_eval')
-
-TOLERANCE = 0.5
-"""A box that moves by a fraction of a pixel can change AP by this on 88 images: yolov5_lite_s_416
-gives 29.99 with the resize of OpenCV and 29.69 with that of ncnn."""
+TOLERANCE = 0.3
+"""Nearly all of it is used by yolov5_lite_s_416, which gives 29.99 with the resize of OpenCV and
+29.69 with that of ncnn: a fraction of a pixel is as much on 88 images."""
 PUBLISHED_AP = {
     'nanodet_m_320': 27.1,
     'nanodet_m_416': 28.7,
@@ -24,6 +22,12 @@ PUBLISHED_AP = {
     'yolov5_lite_s_416': 29.7,
 }
 """Measured apart from this package, with other code for every step."""
+
+
+@pytest.fixture(autouse=True)
+def coco_eval():
+    # inside a test: a skip of the whole module would trip the pytest plugin of launch_testing
+    pytest.importorskip('faster_coco_eval')
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from lite_detector.core.types import ImageSize
 import pytest
 from tiny_models import change_card, write_tiny_yolov5
 
-
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
 

@@ -39,10 +39,11 @@ def test_package_xml_and_setup_py_agree(setup_keywords, manifest, field):
 
 
 def test_every_command_is_a_console_script(setup_keywords):
-    from lite_detector.cli import COMMANDS
+    from lite_detector.cli import COMMANDS, NODES
 
     scripts = setup_keywords['entry_points']['console_scripts']
-    assert sorted(scripts) == sorted(f'{name} = lite_detector.cli:script' for name in COMMANDS)
+    assert sorted(scripts) == sorted(f'{name} = lite_detector.cli:script'
+                                     for name in (*COMMANDS, *NODES))
 
 
 def test_every_python_folder_is_installed(setup_keywords):

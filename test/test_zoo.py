@@ -124,10 +124,31 @@ def test_has_weights_wants_all_files_of_one_runtime(tiny_nanodet, left, wanted):
     assert has_weights(tiny_nanodet) is wanted
 
 
-def test_has_weights_of_a_damaged_card_names_it(tiny_nanodet):
+def test_has_weights_of_a_wrong_card_is_false(tiny_nanodet):
     (tiny_nanodet / 'card.yaml').write_text('format: 2\n')
-    with pytest.raises(ConfigError, match='tiny/card.yaml: '):
-        has_weights(tiny_nanodet)
+    assert not has_weights(tiny_nanodet)
+
+
+def test_find_model_with_a_wrong_card_names_it_and_leaves_the_others_alone(
+        tmp_path, monkeypatch, tiny_nanodet):
+    models = tmp_path / 'models'
+    write_tiny_nanodet(models / 'good')
+    # twice, so that the search has to weigh two folders of one name
+    for folder in (models / 'wrong', tmp_path / 'more' / 'wrong'):
+        write_tiny_nanodet(folder)
+        (folder / 'card.yaml').write_text('format: 2\n')
+    monkeypatch.setenv('LITE_DETECTOR_MODELS', f'{models}:{tmp_path / "more"}')
+    assert find_model('good') == models / 'good'
+    with pytest.raises(ConfigError, match='wrong/card.yaml: '):
+        find_model('wrong')
+
+
+def test_fetch_model_repairs_a_damaged_file_of_the_cache(public):
+    fetched = fetch_model('tiny', public)
+    whole = (fetched / 'model.bin').read_bytes()
+    (fetched / 'model.bin').write_bytes(whole[:-1] + b'?')
+    assert fetch_model('tiny', public) == fetched
+    assert (fetched / 'model.bin').read_bytes() == whole
 
 
 def test_fetch_model_from_a_folder_knows_files_by_their_content(public, tmp_path):
@@ -173,12 +194,12 @@ def test_fetch_model_from_a_folder_without_its_files_leaves_nothing(public, spoi
 
 def test_fetch_model_of_a_card_without_checksums_is_refused(public):
     change_card(public.parent / 'models' / 'tiny', 'runtimes.ncnn.sha256', {})
-    with pytest.raises(DownloadError, match="'tiny': its card has no url and sha256 for model"):
+    with pytest.raises(DownloadError, match='its card has no url and sha256'):
         fetch_model('tiny', public)
 
 
 def test_fetch_model_of_a_card_without_urls_is_refused(public):
-    with pytest.raises(DownloadError, match="'tiny': its card has no url and sha256 for model"):
+    with pytest.raises(DownloadError, match='its card has no url and sha256'):
         fetch_model('tiny')
 
 

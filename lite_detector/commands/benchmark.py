@@ -19,7 +19,12 @@ from lite_detector.bench.speed import (
     measure_speed,
     Speed,
 )
-from lite_detector.commands.options import add_model_options, detector_from, write_json
+from lite_detector.commands.options import (
+    add_model_options,
+    check_writable,
+    detector_from,
+    write_json,
+)
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
@@ -55,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, write figures and parameters."""
+    check_writable(args.json, args.output)
     _check(args)
     detector = detector_from(args)
     measure = _measurement(_image(args), args.threads, args.seconds)

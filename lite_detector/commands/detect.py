@@ -15,6 +15,7 @@ import cv2
 from lite_detector.commands.options import (
     add_model_options,
     add_selection_options,
+    check_writable,
     detector_from,
     selection_from,
     write_json,
@@ -40,16 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Detect in every source; a file that cannot be read is named and passed over."""
+    check_writable(args.json)
     files = find_media(args.sources)
     detector = detector_from(args, selection_from(args))
+    names = None
     if args.output:
         _make_folder(args.output)
+        names = _Names(args.output)
     records: list[dict[str, Any]] = []
     failed = 0
     with tqdm(files, unit='file', disable=None) as progress:
         for path in progress:
             try:
-                found = _detect_file(path, detector, args.output)
+                found = _detect_file(path, detector, names)
                 for record in found:
                     records.append(record)
                     progress.set_postfix_str(f'{path.name}: {len(record["detections"])} boxes')
@@ -66,26 +70,27 @@ def run(args: argparse.Namespace) -> None:
         print(f'pictures in {args.output}')
 
 
-def _detect_file(path: Path, detector: Detector, output: Path | None) -> Iterator[dict[str, Any]]:
-    names = detector.card.class_names
+def _detect_file(path: Path, detector: Detector,
+                 names: _Names | None) -> Iterator[dict[str, Any]]:
+    class_names = detector.card.class_names
     if not is_video(path):
         image = read_image(path)
         detections = detector.detect(image)
-        if output:
-            target = _free_name(output, path.stem, '.jpg')
-            if not cv2.imwrite(str(target), draw_detections(image, detections, names)):
+        if names:
+            target = names.path(path.stem, '.jpg')
+            if not cv2.imwrite(str(target), draw_detections(image, detections, class_names)):
                 raise DataError(f'{target}: cannot be written')
         yield _record(str(path), image, detections, detector)
         return
     with VideoReader(path) as video:
-        target = _free_name(output, path.stem, '.mp4') if output else None
+        target = names.path(path.stem, '.mp4') if names else None
         with VideoWriter(target, video.rate_hz) as annotated:
             frames = tqdm(video, total=video.frame_count or None, unit='frame', leave=False,
                           desc=path.name, disable=None)
             for index, image in enumerate(frames):
                 detections = detector.detect(image)
                 if target:
-                    annotated.write(draw_detections(image, detections, names))
+                    annotated.write(draw_detections(image, detections, class_names))
                 yield _record(f'{path}#{index}', image, detections, detector)
 
 
@@ -112,11 +117,16 @@ def _summary(record: dict[str, Any]) -> str:
     return f'{record["file"]}: {found or "nothing"}'
 
 
-def _free_name(folder: Path, stem: str, suffix: str) -> Path:
-    # a.jpg and other/a.png must not overwrite each other
-    path = folder / f'{stem}{suffix}'
-    number = 2
-    while path.exists():
-        path = folder / f'{stem}_{number}{suffix}'
-        number += 1
-    return path
+class _Names:
+    """File names that keep a.jpg and other/a.png of one run apart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[str] = set()
+
+    def path(self, stem: str, suffix: str) -> Path:
+        name, number = f'{stem}{suffix}', 2
+        while name in self._taken:
+            name, number = f'{stem}_{number}{suffix}', number + 1
+        self._taken.add(name)
+        return self._folder / name

@@ -13,6 +13,7 @@ from pathlib import Path
 from lite_detector.commands.options import (
     add_model_options,
     add_selection_options,
+    check_writable,
     detector_from,
     selection_from,
     write_json,
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table and write the figures."""
+    check_writable(args.json)
     dataset = load_coco(args.annotations)
     detector = detector_from(args, selection_from(args))
     _tell_unknown(dataset, detector)

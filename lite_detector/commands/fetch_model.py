@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import load_card
 from lite_detector.zoo import fetch_model, has_weights, list_models
 from tqdm import tqdm
@@ -24,7 +25,11 @@ def run(args: argparse.Namespace) -> None:
     """Fetch each model, or list what there is."""
     if not args.names:
         for name, folder in sorted(list_models().items()):
-            card = load_card(folder)
+            try:
+                card = load_card(folder)
+            except ConfigError as error:
+                print(f'{name:22} wrong card      {error}')
+                continue
             state = 'ready' if has_weights(folder) else 'no weights yet'
             print(f'{name:22} {state:15} {card.description}; licence: {card.license}')
         return

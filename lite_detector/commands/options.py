@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
     return Detector.from_folder(find_model(args.model), runtime=args.runtime,
                                 num_threads=args.threads, precision=args.precision,
                                 input_size=size, resize=args.resize, selection=selection)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """
+    Find out before the long work whether its results can be kept.
+
+    :param paths: files to write; None is passed over.
+    :raises ConfigError: if one cannot be written.
+    """
+    for path in filter(None, paths):
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise ConfigError(f'{path}: cannot write: wanted a file in a folder that exists and '
+                              'is writable')
 
 
 def write_json(path: Path, figures: Any) -> None:

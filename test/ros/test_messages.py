@@ -4,27 +4,23 @@
 import importlib.util
 from pathlib import Path
 
+from geometry_msgs.msg import PoseWithCovariance
 from lite_detector.core.config import from_mapping
 from lite_detector.core.model_card import ModelCard
 from lite_detector.core.types import Detections
-import numpy as np
-import pytest
-from tiny_models import tiny_card
-
-pytestmark = pytest.mark.ros
-rclpy = pytest.importorskip('rclpy')
-
-from geometry_msgs.msg import PoseWithCovariance  # noqa: E402, I100
-from lite_detector.ros import messages  # noqa: E402
-from lite_detector.ros.messages import (  # noqa: E402
+from lite_detector.ros import messages
+from lite_detector.ros.messages import (
     class_id_strings,
     DetectionsWriter,
     label_info,
     vision_info,
 )
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-import vision_msgs.msg  # noqa: E402
+import numpy as np
+import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+from std_msgs.msg import Header
+from tiny_models import tiny_card
+import vision_msgs.msg
 
 NAMES = ['person', 'bicycle', 'car']
 

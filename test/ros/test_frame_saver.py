@@ -6,18 +6,14 @@ import os
 from pathlib import Path
 
 import cv2
+from lite_detector.ros.conversions import bgr_to_image_msg
+from node_process import assert_one_error_line, Client, RELIABLE, ros_arguments
 import numpy as np
 import pytest
-
-pytestmark = pytest.mark.ros
-rclpy = pytest.importorskip('rclpy')
-
-from lite_detector.ros.conversions import bgr_to_image_msg  # noqa: E402, I100
-from node_process import assert_one_error_line, Client, RELIABLE, ros_arguments  # noqa: E402
-from rclpy.duration import Duration  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-from vision_msgs.msg import (  # noqa: E402
+from rclpy.duration import Duration
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import (
     Detection2D,
     Detection2DArray,
     ObjectHypothesis,

@@ -9,23 +9,19 @@ from types import SimpleNamespace
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
-import numpy as np
-import pytest
-
-pytestmark = pytest.mark.ros
-rclpy = pytest.importorskip('rclpy')
-
-from lite_detector.ros import camera_replay  # noqa: E402, I100
-from lite_detector.ros.camera_replay import (  # noqa: E402
+from lite_detector.ros import camera_replay
+from lite_detector.ros.camera_replay import (
     frames_of,
     pan_zoom,
     photo_files,
     PHOTO_NAMES,
     Settings,
 )
-from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr  # noqa: E402
-from node_process import assert_one_error_line, Client, RELIABLE, ros_arguments  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
+from node_process import assert_one_error_line, Client, RELIABLE, ros_arguments
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
 
 DOMAIN_ID = os.getpid() % 30 + 1
 HEIGHT, WIDTH = 48, 64

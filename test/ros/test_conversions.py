@@ -8,21 +8,17 @@ from types import ModuleType, SimpleNamespace
 import cv2
 from lite_detector.core.errors import ImageError
 from lite_detector.detector import MAX_SIDE
-import numpy as np
-import pytest
-
-pytestmark = pytest.mark.ros
-rclpy = pytest.importorskip('rclpy')
-
-from lite_detector.ros import conversions  # noqa: E402, I100
-from lite_detector.ros.conversions import (  # noqa: E402
+from lite_detector.ros import conversions
+from lite_detector.ros.conversions import (
     bgr_to_compressed_msg,
     bgr_to_image_msg,
     compressed_msg_to_bgr,
     image_msg_to_bgr,
 )
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 COLOURS = {'red': (0, 0, 255), 'green': (0, 255, 0), 'blue': (255, 0, 0),
            'black': (0, 0, 0), 'white': (255, 255, 255)}
