@@ -17,7 +17,7 @@ lint:  ## Run the linters only
 	@scripts/test.sh test/test_lint.py
 
 bench:  ## Measure the speed on this machine
-	@scripts/bench.sh
+	@scripts/bench.sh $(ARGS)
 
 clean:  ## Remove everything that the commands above made
 	rm -rf .bench demo_output

@@ -17,6 +17,7 @@ COMMANDS = (
 SHARED_FILES = (
     'launch/*.launch.py',
     'config/**/*.yaml',
+    'config/*.xml',
     'models/*/card.yaml',
     'models/*/*.param',
     'models/*/*.bin',

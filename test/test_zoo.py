@@ -193,7 +193,8 @@ def test_fetch_model_from_a_folder_without_its_files_leaves_nothing(public, spoi
 
 
 def test_fetch_model_of_a_card_without_checksums_is_refused(public):
-    change_card(public.parent / 'models' / 'tiny', 'runtimes.ncnn.sha256', {})
+    for runtime in ROLES:
+        change_card(public.parent / 'models' / 'tiny', f'runtimes.{runtime}.sha256', {})
     with pytest.raises(DownloadError, match='its card has no url and sha256'):
         fetch_model('tiny', public)
 

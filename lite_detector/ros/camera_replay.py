@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 import importlib.util
 from itertools import cycle
 import math
@@ -30,6 +31,8 @@ from std_msgs.msg import Header
 PHOTOS = 'photos'
 PHOTO_NAMES = ('astronaut', 'camera', 'chelsea', 'coffee', 'motorcycle_left')
 ZOOM = 0.2
+KEPT_IMAGES = 16
+"""Decoded images that a loop keeps: a camera should not cost more than a camera."""
 LINGER_S = 1.0
 """After the last frame, so that subscribers get it before this publisher is gone."""
 
@@ -124,6 +127,7 @@ def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, 
     :return: name of the file without its suffix, and a uint8 BGR image.
     :raises ImageError: if a file cannot be read.
     """
+    read = lru_cache(maxsize=KEPT_IMAGES)(read_image)
     for path in cycle(files) if settings.loop else files:
         if is_video(path):
             empty = True
@@ -134,7 +138,7 @@ def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, 
             if empty:  # in a loop, this would be for ever
                 raise ImageError(f'{path}: no frame of this video can be read')
             continue
-        image = read_image(path)
+        image = read(path)
         if not settings.pan_zoom:
             yield path.stem, image
         for index in range(settings.pan_zoom):
