@@ -22,7 +22,8 @@ def generate_launch_description() -> LaunchDescription:
     replay = Node(
         package='lite_detector', executable='camera_replay', output='screen',
         parameters=[{'source': LaunchConfiguration('source'), 'rate_hz': 10.0, 'loop': False,
-                     'pan_zoom': 20, 'frame_id': '', 'wait_for_subscriber': True}])
+                     'pan_zoom': 20, 'frame_id': '', 'wait_for_subscriber': True,
+                     'reliability': 'reliable'}])
     saver = Node(
         package='lite_detector', executable='frame_saver', output='screen',
         parameters=[{'output_dir': LaunchConfiguration('output_dir')}])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
-import logging
 import os
 from pathlib import Path
 import sys
@@ -52,7 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: exit status.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(format='%(levelname)s: %(message)s')
     try:
         if argv and argv[0] in NODES:
             return _run_node(argv[0], argv[1:])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-import logging
 from pathlib import Path
+import sys
 
 from lite_detector.commands.options import (
     add_model_options,
@@ -27,8 +27,6 @@ from tqdm import tqdm
 
 SCORE_THRESHOLD = 0.05
 """Low, as AP asks for the whole curve; below it the curve hardly changes any more."""
-
-logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +62,8 @@ def _tell_unknown(dataset: CocoDataset, detector: Detector) -> None:
     unknown = [category.name for category in dataset.categories
                if category not in shared.values()]
     if unknown:
-        logger.warning('not measured, since %s has no such class: %s', detector.card.name,
-                       ', '.join(unknown))
+        print(f'warning: not measured, since {detector.card.name} has no such class: '
+              + ', '.join(unknown), file=sys.stderr)
 
 
 def _table(metrics: CocoMetrics, name: str, input_size: ImageSize) -> str:

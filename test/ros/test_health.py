@@ -17,9 +17,13 @@ RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch):
-    monkeypatch.setattr(camera_module, 'SILENCE_S', 0.5)
+def model(tmp_path):
     return str(write_tiny_nanodet(tmp_path / 'model'))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(camera_module, 'SILENCE_S', 0.5)
 
 
 def warning_of(graph, words):
@@ -46,14 +50,14 @@ def test_diagnostics_name_state_model_and_latency(model):
         assert (values['state'], values['model']) == ('active', 'tiny_nanodet')
 
 
-def test_diagnostics_without_publisher_say_so_and_name_other_image_topics(model):
+def test_diagnostics_without_publisher_say_so_and_name_other_image_topics(model, impatient):
     with running_graph(model=model) as graph:
         warning_of(graph, 'no publisher on /image')
         graph.client.create_publisher(Image, '/usb_cam/image_raw', 1)
         warning_of(graph, 'images are on /usb_cam/image_raw: remap with -r image:=')
 
 
-def test_diagnostics_name_a_publisher_of_another_type(model):
+def test_diagnostics_name_a_publisher_of_another_type(model, impatient):
     # one DDS participant cannot hold two types of a topic, so the publisher has its own
     other = rclpy.Context()
     with running_graph(model=model) as graph:
@@ -67,14 +71,14 @@ def test_diagnostics_name_a_publisher_of_another_type(model):
             rclpy.shutdown(context=other)
 
 
-def test_diagnostics_name_a_qos_mismatch(model):
+def test_diagnostics_name_a_qos_mismatch(model, impatient):
     with running_graph(model=model, reliability='reliable') as graph:
         graph.client.create_publisher(
             Image, 'image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
         warning_of(graph, 'QoS mismatch')
 
 
-def test_diagnostics_name_a_silent_publisher_and_recover(model):
+def test_diagnostics_name_a_silent_publisher_and_recover(model, impatient):
     with running_graph(model=model) as graph:
         graph.publisher('image')
         warning_of(graph, 'publisher client of /image sends nothing')
