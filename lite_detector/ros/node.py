@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import threading
-import time
 from typing import NamedTuple
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticStatus
-from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
+from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import checked_settings, current_settings, declare_parameters
@@ -23,7 +21,6 @@ from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.zoo import find_model
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -32,10 +29,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
 
-HEALTH_PERIOD_S = 1.0
-WARNING_PERIOD_S = 5.0
 JOIN_TIMEOUT_S = 0.7
-OVERRUN_SHARE = 0.75
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -65,18 +59,11 @@ class DetectorNode(LifecycleNode):
         self._state = 'unconfigured'
         self._enabled = True
         self._problem = ''
-        self._warned_s: dict[str, float] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
         self._info_publishers: list = []
         self._retry = None
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, 'enable', self._on_enable)
-        self._diagnostics = Updater(self)
-        self._diagnostics.setHardwareID('lite_detector')
-        self._diagnostics.add('detector', self._diagnose_detector)
-        # Steady: health has to be watched also while simulated time stands still.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self._steady)
+        self._diagnostics = Diagnostics(self, self._status)
 
     # lifecycle
 
@@ -100,9 +87,7 @@ class DetectorNode(LifecycleNode):
         self.settings, self._serving, self._problem = settings, serving, ''
         self._cameras = [Camera(self, name, settings, self._on_image)
                          for name in settings.cameras or ('',)]
-        for camera in self._cameras:
-            self._diagnostics.add(f'camera {camera.label}',
-                                  lambda status, of=camera: self._diagnose_camera(of, status))
+        self._diagnostics.watch(self._cameras)
         self._info_publishers = [self.create_publisher(VisionInfo, 'vision_info', LATCHED)]
         if LabelInfo is not None:
             self._info_publishers.append(self.create_publisher(LabelInfo, 'label_info', LATCHED))
@@ -159,13 +144,17 @@ class DetectorNode(LifecycleNode):
 
     def _release(self) -> None:
         self.stop()
+        self._diagnostics.watch([])
         for camera in self._cameras:
-            self._diagnostics.removeByName(f'camera {camera.label}')
             camera.destroy()
         for publisher in self._info_publishers:
             self.destroy_publisher(publisher)
         self._cameras, self._info_publishers = [], []
         self._serving = None
+
+    def _status(self) -> NodeStatus:
+        return NodeStatus(self._state, self._enabled, self._problem, self.settings,
+                          self._serving.detector if self._serving else None)
 
     def _load(self, settings: Settings) -> Serving:
         detector = Detector.from_folder(find_model(settings.model), **settings.detector_options())
@@ -202,15 +191,7 @@ class DetectorNode(LifecycleNode):
         if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
             return
         camera.stats.on_bad(reason)
-        self._warn(camera, f'frame dropped: {reason}')
-
-    def _warn(self, camera: Camera, what: str) -> None:
-        # Throttled by hand: rclpy throttles per line of code, which would mute one camera
-        # while another complains.
-        now = time.monotonic()
-        if now - self._warned_s.get(camera.label, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
-            self._warned_s[camera.label] = now
-            self.get_logger().warning(f'camera {camera.label}: {what}')
+        self._diagnostics.warn(camera, f'frame dropped: {reason}')
 
     # parameters and services
 
@@ -224,7 +205,8 @@ class DetectorNode(LifecycleNode):
                 self._apply(changes)
             elif changes and self._retry is None:
                 # the new values are in force only after this callback
-                self._retry = self.create_timer(0.0, self._retry_autostart, clock=self._steady)
+                self._retry = self.create_timer(0.0, self._retry_autostart,
+                                                clock=self._diagnostics.clock)
         except LiteDetectorError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -280,53 +262,6 @@ class DetectorNode(LifecycleNode):
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card,
                                          detector.selection.score_threshold))
-
-    # health
-
-    def _watch_health(self) -> None:
-        if self._state != 'active':
-            return
-        for camera in self._cameras:
-            camera.follow_publishers()
-            reason = camera.silence() or self._overrun(camera)
-            if reason:
-                self._warn(camera, reason)
-
-    def _overrun(self, camera: Camera) -> str | None:
-        stats = camera.stats
-        received_before, dropped_before = self._seen.get(camera.label, (0, 0))
-        received = stats.received - received_before
-        dropped = stats.dropped_newer - dropped_before
-        self._seen[camera.label] = (stats.received, stats.dropped_newer)
-        if self.settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
-            return None
-        return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
-                'for a newer one: the camera is far faster than the model; lower its rate')
-
-    def _diagnose_detector(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        if self._problem:
-            status.summary(DiagnosticStatus.ERROR, f'{self._state}: {self._problem}')
-        elif self._state == 'active' and not self._enabled:
-            status.summary(DiagnosticStatus.OK, 'disabled')
-        else:
-            status.summary(DiagnosticStatus.OK, self._state)
-        status.add('state', self._state)
-        status.add('enabled', str(self._enabled))
-        if self._serving:
-            status.add('model', self._serving.detector.card.name)
-            status.add('runtime', self.settings.runtime)
-            status.add('input size', str(self._serving.detector.input_size))
-        return status
-
-    def _diagnose_camera(self, camera: Camera,
-                         status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        reason = camera.silence() if self._state == 'active' else None
-        status.summary(DiagnosticStatus.WARN if reason else DiagnosticStatus.OK,
-                       reason or self._state)
-        status.add('topic', camera.topic)
-        for key, value in camera.stats.figures().items():
-            status.add(key, value)
-        return status
 
 
 def main(args: Sequence[str] | None = None) -> int:

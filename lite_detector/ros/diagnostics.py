@@ -1,0 +1,120 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the node says about itself: ``/diagnostics``, and throttled warnings in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import time
+from typing import NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_updater import DiagnosticStatusWrapper, Updater
+from lite_detector.detector import Detector
+from lite_detector.ros.camera import Camera
+from lite_detector.ros.settings import Settings
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+HEALTH_PERIOD_S = 1.0
+WARNING_PERIOD_S = 5.0
+OVERRUN_SHARE = 0.75
+
+
+class NodeStatus(NamedTuple):
+    """What is to be said about the node now."""
+
+    state: str
+    enabled: bool
+    problem: str
+    """Why it could not be configured; empty: nothing is wrong."""
+    settings: Settings | None
+    detector: Detector | None
+
+
+class Diagnostics:
+    """
+    Watches the cameras of a node once a second, and reports.
+
+    :param node: that publishes and logs.
+    :param status: asked for the state of the node.
+    """
+
+    def __init__(self, node: Node, status: Callable[[], NodeStatus]) -> None:
+        self._node = node
+        self._status = status
+        self._cameras: Sequence[Camera] = ()
+        self._warned_s: dict[str, float] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._updater = Updater(node)
+        self._updater.setHardwareID('lite_detector')
+        self._updater.add('detector', self._diagnose_detector)
+        # Steady: health has to be watched also while simulated time stands still.
+        self.clock = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self.clock)
+
+    def watch(self, cameras: Sequence[Camera]) -> None:
+        """Report on these cameras from now on, and on no others."""
+        for camera in self._cameras:
+            self._updater.removeByName(f'camera {camera.label}')
+        self._cameras = cameras
+        self._seen.clear()
+        for camera in cameras:
+            self._updater.add(f'camera {camera.label}',
+                              lambda status, of=camera: self._diagnose_camera(of, status))
+
+    def warn(self, camera: Camera, what: str) -> None:
+        """Log a warning about a camera, at most every ``WARNING_PERIOD_S`` for each."""
+        # By hand: rclpy throttles per line of code, which would mute one camera while another
+        # complains.
+        now = time.monotonic()
+        if now - self._warned_s.get(camera.label, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
+            self._warned_s[camera.label] = now
+            self._node.get_logger().warning(f'camera {camera.label}: {what}')
+
+    def _watch_health(self) -> None:
+        if self._status().state != 'active':
+            return
+        for camera in self._cameras:
+            camera.follow_publishers()
+            reason = camera.silence() or self._overrun(camera)
+            if reason:
+                self.warn(camera, reason)
+
+    def _overrun(self, camera: Camera) -> str | None:
+        stats = camera.stats
+        received_before, dropped_before = self._seen.get(camera.label, (0, 0))
+        received = stats.received - received_before
+        dropped = stats.dropped_newer - dropped_before
+        self._seen[camera.label] = (stats.received, stats.dropped_newer)
+        if self._status().settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
+            return None
+        return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
+                'for a newer one: the camera is far faster than the model; lower its rate')
+
+    def _diagnose_detector(self, report: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        status = self._status()
+        if status.problem:
+            report.summary(DiagnosticStatus.ERROR, f'{status.state}: {status.problem}')
+        elif status.state == 'active' and not status.enabled:
+            report.summary(DiagnosticStatus.OK, 'disabled')
+        else:
+            report.summary(DiagnosticStatus.OK, status.state)
+        report.add('state', status.state)
+        report.add('enabled', str(status.enabled))
+        if status.detector:
+            report.add('model', status.detector.card.name)
+            report.add('runtime', status.settings.runtime)
+            report.add('input size', str(status.detector.input_size))
+        return report
+
+    def _diagnose_camera(self, camera: Camera,
+                         report: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        state = self._status().state
+        reason = camera.silence() if state == 'active' else None
+        report.summary(DiagnosticStatus.WARN if reason else DiagnosticStatus.OK, reason or state)
+        report.add('topic', camera.topic)
+        for key, value in camera.stats.figures().items():
+            report.add(key, value)
+        return report
