@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 import threading
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
 
-JOIN_TIMEOUT_S = 0.7
+EXIT_TIMEOUT_S = 0.7
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -38,6 +39,7 @@ class Serving(NamedTuple):
 
     detector: Detector
     class_ids: list[str]
+    folder: Path
 
 
 class DetectorNode(LifecycleNode):
@@ -128,18 +130,22 @@ class DetectorNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        """End the worker before what it publishes on."""
-        self.stop()
+        """End the worker before what it publishes on, without waiting for a slow network."""
+        self.stop(EXIT_TIMEOUT_S)
         super().destroy_node()
 
-    def stop(self) -> None:
-        """End the worker; safe to call at any time."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """
+        End the worker; safe to call at any time.
+
+        :param timeout_s: how long to wait for the frame in work; None: until it is done.
+        """
         for camera in self._cameras:
             camera.unsubscribe()
         if self._slots:
             self._slots.close()
         if self._worker:
-            self._worker.join(JOIN_TIMEOUT_S)
+            self._worker.join(timeout_s)
         self._slots = self._worker = None
 
     def _release(self) -> None:
@@ -157,8 +163,10 @@ class DetectorNode(LifecycleNode):
                           self._serving.detector if self._serving else None)
 
     def _load(self, settings: Settings) -> Serving:
-        detector = Detector.from_folder(find_model(settings.model), **settings.detector_options())
-        return Serving(detector, class_id_strings(detector.card, settings.class_id_format))
+        folder = find_model(settings.model)
+        detector = Detector.from_folder(folder, **settings.detector_options())
+        class_ids = class_id_strings(detector.card, settings.class_id_format)
+        return Serving(detector, class_ids, folder)
 
     def _subscribe(self) -> None:
         for camera in self._cameras:
@@ -183,7 +191,7 @@ class DetectorNode(LifecycleNode):
 
     def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
         """Convert, detect and publish one frame; the whole work of the worker thread."""
-        detector, class_ids = self._serving
+        detector, class_ids, _ = self._serving
         image_bgr = camera.read(msg)
         camera.publish(msg, image_bgr, detector.detect(image_bgr), class_ids, detector)
 
@@ -234,9 +242,9 @@ class DetectorNode(LifecycleNode):
         else:
             detector = self._serving.detector
             detector.selection = new.selection()
-            self._serving = Serving(detector, class_id_strings(detector.card,
-                                                               new.class_id_format))
-        if self._slots:
+            class_ids = class_id_strings(detector.card, new.class_id_format)
+            self._serving = self._serving._replace(class_ids=class_ids)
+        if self._slots and new.max_rate_hz != old.max_rate_hz:
             self._slots.set_max_rate(new.max_rate_hz)
         self.settings = new
         self._publish_infos()
@@ -256,9 +264,8 @@ class DetectorNode(LifecycleNode):
 
     def _publish_infos(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        detector = self._serving.detector
-        self._info_publishers[0].publish(
-            vision_info(header, detector.card, find_model(self.settings.model)))
+        detector, _, folder = self._serving
+        self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card,
                                          detector.selection.score_threshold))

@@ -45,18 +45,24 @@ class Graph:
         self._executor.add_node(self.client)
         self._detector_executor = SingleThreadedExecutor()
         self._detector_executor.add_node(self.detector)
-        self._thread = threading.Thread(target=self._detector_executor.spin)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
         self._publishers: dict[str, Any] = {}
         self.received: dict[str, list[Any]] = defaultdict(list)
         self.detector.autostart()
         self._thread.start()
         self.stamp_s = 1000
 
+    def _spin(self) -> None:
+        while not self._closing.is_set():
+            self._detector_executor.spin_once(timeout_sec=0.05)
+
     def close(self) -> None:
         """End everything."""
-        self._detector_executor.shutdown()
+        self._closing.set()
         self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
+        self._detector_executor.shutdown()
         self.detector.destroy_node()
         self.client.destroy_node()
         # A node that lingers until some later collection would take the /rosout publisher of

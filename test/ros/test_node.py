@@ -71,6 +71,13 @@ def test_node_compressed_transport_detects(model):
         assert [item.results[0].hypothesis.class_id for item in answer.detections] == ['object0']
 
 
+def test_node_onnx_runtime_finds_the_same(model):
+    with running_graph(model=str(model), runtime='onnx') as graph:
+        box, = graph.ask(SCENE).detections
+        assert box.bbox.center.position.x == pytest.approx(160, abs=0.1)
+        assert box.results[0].hypothesis.class_id == 'object0'
+
+
 def test_node_two_cameras_answer_on_their_own_topics(model):
     with running_graph(model=str(model), cameras=['front', 'rear']) as graph:
         scenes = {'front': SCENE, 'rear': square_image(256, 384, 0, 0, GREEN, side=128)}
