@@ -11,13 +11,13 @@ outputs either as raw heads (channels, rows, columns), which is fastest, or as r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 import math
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import DecodeSpec
-from lite_detector.core.types import Detections, FloatArray, ImageSize
+from lite_detector.core.types import Detections, FloatArray, ImageSize, IntArray
 import numpy as np
-import numpy.typing as npt
 
 Decoder = Callable[[Sequence[FloatArray], DecodeSpec, int, ImageSize, float], Detections]
 
@@ -41,30 +41,23 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     :raises ModelError: if the outputs do not have these shapes.
     """
     bins = spec.reg_max + 1
-    grids = grid_sizes(input_size, spec.strides)
+    heads = _gfl_heads(outputs, num_classes, 4 * bins, grid_sizes(input_size, spec.strides))
     threshold = logit(score_threshold) if spec.score_activation == 'sigmoid' else score_threshold
-    found = []
-    for (score_map, distance_map), grid, stride in zip(
-            _gfl_heads(outputs, num_classes, 4 * bins, grids), grids, spec.strides, strict=True):
-        cells = np.flatnonzero(score_map.max(axis=0) >= threshold)
-        if len(cells):
-            rows, columns = np.divmod(cells, grid.width)
-            found.append((score_map.take(cells, axis=1), distance_map.take(cells, axis=1),
-                          rows, columns, np.full(len(cells), stride, np.float32)))
-    if not found:
+    best = np.concatenate([score_map.max(axis=0) for score_map, _ in heads])
+    cells = np.flatnonzero(best >= threshold)
+    if not len(cells):
         return Detections.empty()
     # from here on for all strides at once: few cells are left, and each numpy call has its price
-    scores, logits, rows, columns, strides = (np.concatenate(parts, axis=-1)
-                                              for parts in zip(*found, strict=True))
+    centers, strides, firsts = _priors(input_size, spec.strides, spec.grid_offset)
+    scores, logits = _columns(heads, cells, firsts)
     class_ids = scores.argmax(axis=0)
     scores = scores[class_ids, np.arange(len(class_ids))]
-    distances = _expectation(logits.reshape(4, bins, -1))
-    centers = np.stack((columns, rows)) + np.float32(spec.grid_offset)
-    boxes = np.concatenate((centers - distances[:2], centers + distances[2:])) * strides
+    distances = _expectation(logits.reshape(4, bins, -1)) * strides[cells]
+    centers = centers[:, cells]
+    boxes = np.concatenate((centers - distances[:2], centers + distances[2:])).T
     if spec.score_activation == 'sigmoid':
         scores = sigmoid(scores)
-    boxes = boxes.T.astype(np.float32)
-    return Detections(boxes, scores, class_ids).select(_finite(boxes, scores))
+    return _numbers_only(Detections(boxes, scores, class_ids))
 
 
 def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
@@ -112,8 +105,8 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     centers = (2 * values[:, :2] + corners - 0.5) * strides
     half = 2 * values[:, 2:4] ** 2 * anchor_sizes
     boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
-    keep = (scores >= score_threshold) & _finite(boxes, scores)
-    return Detections(boxes[keep], scores[keep], class_ids[keep])
+    found = Detections(boxes, scores, class_ids)
+    return _numbers_only(found.select(scores >= score_threshold))
 
 
 DECODERS: dict[str, Decoder] = {
@@ -141,9 +134,36 @@ def grid_sizes(input_size: ImageSize, strides: Sequence[int]) -> list[ImageSize]
             for stride in strides]
 
 
-def _finite(boxes: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which rows are numbers: overflow in half precision may leave a NaN in a box."""
-    return np.isfinite(boxes.sum(axis=1) + scores)
+def _numbers_only(found: Detections) -> Detections:
+    """Drop rows with a NaN or infinity, which overflow in half precision may leave in a box."""
+    if math.isfinite(found.boxes_xyxy.sum() + found.scores.sum()):
+        return found
+    return found.select(np.isfinite(found.boxes_xyxy.sum(axis=1) + found.scores))
+
+
+@lru_cache(maxsize=32)
+def _priors(input_size: ImageSize, strides: tuple[int, ...],
+            grid_offset: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return the centre (2, cells) and stride of every cell, and the first cell per stride."""
+    centers, scales, firsts = [], [], [0]
+    for grid, stride in zip(grid_sizes(input_size, strides), strides, strict=True):
+        rows, columns = np.mgrid[:grid.height, :grid.width].astype(np.float32)
+        centers.append((np.stack((columns.ravel(), rows.ravel())) + grid_offset) * stride)
+        scales.append(np.full(rows.size, stride, np.float32))
+        firsts.append(firsts[-1] + rows.size)
+    return (np.concatenate(centers, axis=1).astype(np.float32), np.concatenate(scales),
+            np.array(firsts))
+
+
+def _columns(heads: Sequence[tuple[FloatArray, FloatArray]], cells: IntArray,
+             firsts: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the columns of all heads that the (rising) cell numbers name, side by side."""
+    bounds = np.searchsorted(cells, firsts).tolist()
+    parts = [[array.take(cells[first:last] - offset, axis=1) for array in head]
+             for head, first, last, offset in zip(heads, bounds[:-1], bounds[1:], firsts[:-1],
+                                                  strict=True) if last > first]
+    scores, logits = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    return scores, logits
 
 
 def _expectation(logits: FloatArray) -> FloatArray:

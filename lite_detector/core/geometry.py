@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import FloatArray, ImageSize
@@ -78,6 +79,7 @@ class Letterbox:
     scale_y: float
 
     @classmethod
+    @lru_cache(maxsize=64)
     def fit(cls, source_size: ImageSize, input_size: ImageSize, spec: PreprocessSpec,
             stride: int) -> Letterbox:
         """
@@ -111,7 +113,7 @@ class Letterbox:
 
         :param boxes_xyxy: corners in source pixels, float32, shape (n, 4).
         """
-        return boxes_xyxy * self._scale() + self._offset()
+        return boxes_xyxy * self._scale + self._offset
 
     def to_source(self, boxes_xyxy: FloatArray) -> FloatArray:
         """
@@ -119,11 +121,13 @@ class Letterbox:
 
         :param boxes_xyxy: corners in network pixels, float32, shape (n, 4).
         """
-        return (boxes_xyxy - self._offset()) / self._scale()
+        return (boxes_xyxy - self._offset) / self._scale
 
+    @cached_property
     def _scale(self) -> FloatArray:
         return np.array((self.scale_x, self.scale_y, self.scale_x, self.scale_y), np.float32)
 
+    @cached_property
     def _offset(self) -> FloatArray:
         return np.array((self.left, self.top, self.left, self.top), np.float32)
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
@@ -29,7 +27,7 @@ class BlobBuffers:
         height, width = letterbox.resized_size
         top, left = letterbox.top, letterbox.left
         self.blob = np.empty((3, *letterbox.input_size), np.float32)
-        self.blob[:] = _tables(spec)[1]
+        self.tables, self.blob[:] = _tables(spec)
         self.inside = self.blob[:, top:top + height, left:left + width]
         self.resized = np.empty((height, width, 3), np.uint8)
         self.planes = list(np.empty((3, height, width), np.uint8))
@@ -54,18 +52,16 @@ def make_blob(image_bgr: ImageArray, letterbox: Letterbox, spec: PreprocessSpec,
                              interpolation=cv2.INTER_LINEAR)
     planes = cv2.split(resized, buffers.planes)
     # A table per channel converts and normalises in one pass: half the time of doing both.
-    tables, _ = _tables(spec)
     for channel, plane in enumerate(planes if spec.color == 'bgr' else planes[::-1]):
-        cv2.LUT(plane, tables[channel], dst=buffers.inside[channel])
+        cv2.LUT(plane, buffers.tables[channel], dst=buffers.inside[channel])
     return buffers.blob
 
 
-@lru_cache(maxsize=32)
 def _tables(spec: PreprocessSpec) -> tuple[FloatArray, FloatArray]:
     mean = np.array(spec.mean, np.float32)[:, None]
     std = np.array(spec.std, np.float32)[:, None]
     tables = (np.arange(256, dtype=np.float32)[None, :] - mean) / std
-    return tables, tables[:, spec.pad_value].reshape(3, 1, 1).copy()
+    return tables, tables[:, spec.pad_value].reshape(3, 1, 1)
 
 
 class BlobCache:
