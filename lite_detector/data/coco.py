@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
+from lite_detector.data.dataset import Dataset, ImageLabels, require_images
 import msgspec
 from msgspec import Meta
 
@@ -93,11 +95,29 @@ def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     :raises DataError: naming the first that is not there.
     """
     paths = {image.image_id: folder / image.file_name for image in dataset.images}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} that the '
-                        'annotations name are missing')
+    require_images(paths.values())
     return paths
+
+
+def read_coco(path: Path, images: Path) -> Dataset:
+    """
+    Read a COCO file; class ids count its categories by rising category id, gaps closed.
+
+    :param images: folder that the file names are relative to.
+    :raises DataError: as :func:`load_coco`, or if there is no category.
+    """
+    coco = load_coco(path)
+    categories = sorted(coco.categories, key=lambda category: category.category_id)
+    class_ids = {category.category_id: index for index, category in enumerate(categories)}
+    rows = defaultdict(list)
+    for annotation in coco.annotations:
+        left, top, width, height = annotation.bbox
+        rows[annotation.image_id].append((
+            class_ids[annotation.category_id], (left, top, left + width, top + height),
+            annotation.iscrowd != 0))
+    labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
+                                         image.size) for image in coco.images)
+    return Dataset(path, tuple(category.name for category in categories), labels)
 
 
 def _check_unique(path: Path, what: str, values: Iterable[int | str]) -> None:
