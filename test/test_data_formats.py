@@ -7,7 +7,9 @@ import json
 import time
 
 from lite_detector.core.errors import DataError
+from lite_detector.data.coco import to_coco
 from lite_detector.data.formats import open_dataset, read_annotations
+import msgspec
 import numpy as np
 import pytest
 from tiny_datasets import (
@@ -162,6 +164,29 @@ def test_coco_that_is_wrong_is_refused(text, words, tmp_path):
     annotations, images = write_coco(tmp_path)
     annotations.write_text(text)
     assert_refused(annotations, images, 'instances.json', *words)
+
+
+@EVERY_FORMAT
+def test_to_coco_keeps_everything_that_is_measured(write, tmp_path):
+    coco = to_coco(open_dataset(*write(tmp_path), CLASS_NAMES))
+    path = tmp_path / 'again.json'
+    path.write_bytes(msgspec.json.encode(coco))
+    again = open_dataset(path, tmp_path)
+    assert again.class_names == CLASS_NAMES
+    for sample, stem in zip(again, BOXES, strict=True):
+        assert sample.image_path.stem == stem
+        wanted = [box for _, box in BOXES[stem]]
+        np.testing.assert_array_equal(sample.boxes_xyxy, np.reshape(wanted, (-1, 4)))
+        assert sample.class_ids.tolist() == [CLASS_NAMES.index(name) for name, _ in BOXES[stem]]
+
+
+def test_to_coco_keeps_crowds(tmp_path):
+    annotations, images = write_coco(tmp_path)
+    content = coco_content()
+    content['annotations'][1]['iscrowd'] = 1
+    annotations.write_text(json.dumps(content))
+    boxes = to_coco(open_dataset(annotations, images)).annotations
+    assert [box.iscrowd for box in boxes] == [0, 1, 0]
 
 
 # Pascal VOC

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.types import ImageSize
+from lite_detector.core.media import read_image
+from lite_detector.core.types import ImageSize, size_of
 from lite_detector.data.dataset import Dataset, ImageLabels, require_images
 import msgspec
 from msgspec import Meta
@@ -118,6 +119,30 @@ def read_coco(path: Path, images: Path) -> Dataset:
     labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
                                          image.size) for image in coco.images)
     return Dataset(path, tuple(category.name for category in categories), labels)
+
+
+def to_coco(dataset: Dataset) -> CocoDataset:
+    """
+    Return a dataset of any format as AP is measured on it.
+
+    Image ids and category ids count from 1; file names are absolute.
+
+    :raises ImageError: if the annotations do not say the size of an image that cannot be read.
+    """
+    images, annotations = [], []
+    for image_id, labels in enumerate(dataset.labels, start=1):
+        path = labels.image_path
+        height, width = labels.size or size_of(read_image(path))
+        images.append(CocoImage(image_id, str(path.absolute()), width, height))
+        for (left, top, right, bottom), class_id, ignore in zip(
+                labels.boxes_in(ImageSize(height, width)).tolist(), labels.class_ids.tolist(),
+                labels.ignore.tolist(), strict=True):
+            annotations.append(CocoAnnotation(
+                image_id, class_id + 1, (left, top, right - left, bottom - top),
+                iscrowd=int(ignore)))
+    categories = tuple(CocoCategory(class_id, name) for class_id, name
+                       in enumerate(dataset.class_names, start=1))
+    return CocoDataset(tuple(images), tuple(annotations), categories)
 
 
 def _check_unique(path: Path, what: str, values: Iterable[int | str]) -> None:
