@@ -55,10 +55,16 @@ def test_cache_is_filled_ahead_with_progress(dataset):
     assert [sample.image_path.name for sample in cached] == ['a.png', 'b.png', 'c.png']
 
 
-def test_pixels_of_a_cached_sample_cannot_be_changed_by_mistake(dataset):
-    image_bgr = CachedDataset(dataset, 64, 1)[0].image_bgr
+@pytest.mark.parametrize('max_side', [64, 32])
+@pytest.mark.parametrize('name', ['image_bgr', 'boxes_xyxy', 'class_ids', 'ignore'])
+def test_cached_sample_cannot_be_changed_by_mistake(dataset, name, max_side):
+    array = getattr(CachedDataset(dataset, max_side, 1)[0], name)
     with pytest.raises(ValueError, match='read-only'):
-        image_bgr[0, 0] = 0
+        array[0] = 0
+
+
+def test_pixels_of_a_cached_sample_go_through_opencv(dataset):
+    image_bgr = CachedDataset(dataset, 64, 1)[0].image_bgr
     assert cv2.resize(image_bgr, (8, 8)).shape == (8, 8, 3)
     assert cv2.warpAffine(image_bgr, np.eye(2, 3), (8, 8)).shape == (8, 8, 3)
 

@@ -53,6 +53,12 @@ def test_fractions_become_pixels_of_the_image_as_it_is(tmp_path):
     assert labels.boxes_in(ImageSize(height=100, width=10)).tolist() == [[2.5, 50, 7.5, 100]]
 
 
+@pytest.mark.parametrize('name', ['boxes_xyxy', 'class_ids', 'ignore'])
+def test_labels_of_a_sample_cannot_be_changed_by_mistake(dataset, name):
+    with pytest.raises(ValueError, match='read-only'):
+        getattr(dataset[0], name)[0] = 0
+
+
 def test_with_class_names_leaves_the_dataset_itself_alone(dataset):
     other = dataset.with_class_names(('ant', 'lion', 'zebra'))
     assert other[0].class_ids.tolist() == [2, 0]

@@ -88,7 +88,8 @@ def test_open_dataset_takes_a_list_with_more_classes(write, tmp_path):
 @EVERY_FORMAT
 @pytest.mark.parametrize(('names', 'word'), [
     (['zebra', 'ant', 'ant'], "'ant' is named twice"), ([], 'no class'),
-    (['zebra', ' '], 'class 1 has an empty name')])
+    (['zebra', ' '], "class 1 is named ' '"),
+    (['zebra', 'a\nt'], r"class 1 is named 'a\nt'")])
 def test_open_dataset_refuses_a_wrong_list_of_classes(write, names, word, tmp_path):
     assert_refused(*write(tmp_path), word, class_names=names)
 
@@ -159,6 +160,7 @@ def test_coco_without_categories_has_no_class(tmp_path):
      ['annotations[1]', 'no category with id 17']),
     (json.dumps(coco_content()).replace('"ant"', '"zebra"'), ["'zebra' is there twice"]),
     (json.dumps(coco_content()).replace('20]', '-20]'), ['bbox', '>= 0']),
+    (json.dumps(coco_content()).replace('20]', '1e30]'), ['bbox', '<= ']),
 ])
 def test_coco_that_is_wrong_is_refused(text, words, tmp_path):
     annotations, images = write_coco(tmp_path)
@@ -195,8 +197,8 @@ def test_voc_difficult_objects_are_regions_to_ignore(tmp_path):
     annotations, images = write_voc(tmp_path)
     (annotations / 'a.xml').write_text(voc_text('a', ''.join(
         voc_object('ant', (1, 2, 3, 4), f'<difficult>{value}</difficult>')
-        for value in ('1', '0', ''))))
-    assert open_dataset(annotations, images)[0].ignore.tolist() == [True, False, False]
+        for value in ('1', '0', '', 'Unspecified'))))
+    assert open_dataset(annotations, images)[0].ignore.tolist() == [True, False, False, False]
 
 
 def test_voc_of_negatives_alone_has_the_classes_given(tmp_path):
@@ -231,6 +233,7 @@ def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
     (voc_text('a', voc_object('', (1, 2, 3, 4))), ['object 1', 'no <name>']),
     (voc_text('a', '<object><name>ant</name></object>'), ['object 1 (ant)', 'no <bndbox>']),
     (voc_text('a', voc_object('ant', (1, 2, 'x', 4))), ['object 1 (ant): xmax', "'x'"]),
+    (voc_text('a', voc_object('ant', (1, 2, '1e30', 4))), ['object 1 (ant): xmax', "'1e30'"]),
     (voc_text('a', voc_object('ant', (1, 2, 'nan', 4))), ['object 1 (ant): xmax', "'nan'"]),
     (voc_text('a', voc_object('ant', (1, 2, 3, 4)).replace('xmax', 'x')), ['no <xmax>']),
     (voc_text('a', voc_object('ant', (1, 2, 3, 4)) + voc_object('ant', (3, 2, 1, 4))),
@@ -247,7 +250,7 @@ def test_voc_counts_the_other_files_that_are_wrong(tmp_path):
     annotations, images = write_voc(tmp_path)
     for stem in BOXES:
         (annotations / f'{stem}.xml').write_text('')
-    assert_refused(annotations, images, 'a.xml: ', '; 2 more files are wrong')
+    assert_refused(annotations, images, 'a.xml: ', '; 3 files are wrong in all')
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-16'])
@@ -330,11 +333,12 @@ def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_pat
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
     ('classes.txt', b'', ['classes.txt: there is no class']),
-    ('classes.txt', b'zebra\n\nant\n', ['classes.txt: class 1 has an empty name']),
+    ('classes.txt', b'zebra\n\nant\n', ["classes.txt: class 1 is named ''"]),
     ('classes.txt', b'ant\nant\n', ["classes.txt: class 'ant' is named twice"]),
     ('classes.txt', b'\xff\xfe', ['classes.txt: not a text file']),
     ('data.yaml', b'names: [zebra, ant', ['data.yaml: not valid YAML']),
     ('data.yaml', b'nc: 2', ['data.yaml: $: ', 'names']),
+    ('data.yaml', b'{nc: 3, names: [zebra, ant]}', ['nc is 3, but there are 2 names']),
     ('data.yaml', b'names: [yes, ant]', ['data.yaml: ', 'names']),
     ('data.yaml', b'names: {1: zebra, 2: ant}', ['got ids [1, 2], wanted 0 to 1']),
 ])

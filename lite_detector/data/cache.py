@@ -47,14 +47,15 @@ class CachedDataset:
         """
         Return a sample, its longer side at most ``max_side``.
 
-        :return: its pixels are read-only, kept or not: who changes them makes a copy.
+        :return: all its arrays are read-only, kept or not: who changes one makes a copy.
         :raises LiteDetectorError: as the dataset does.
         """
         index = range(len(self))[index]  # -1 and len - 1 are the same image
         sample = self._samples.get(index)
         if sample is None:
             sample = self.dataset[index].shrunk(self._max_side)
-            sample.image_bgr.setflags(write=False)
+            for array in (sample.image_bgr, sample.boxes_xyxy):
+                array.setflags(write=False)
             self._keep(index, sample)
         return sample
 

@@ -13,11 +13,13 @@ from typing import Annotated
 from lite_detector.core.errors import DataError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
-from lite_detector.data.dataset import Dataset, ImageLabels, require_images
+from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS, require_images
 import msgspec
 from msgspec import Meta
 
-Extent = Annotated[float, Meta(ge=0)]
+Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
+Extent = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
+Area = Annotated[float, Meta(ge=0)]
 Pixels = Annotated[int, Meta(ge=1)]
 
 
@@ -41,9 +43,9 @@ class CocoAnnotation(msgspec.Struct, frozen=True):
 
     image_id: int
     category_id: int
-    bbox: tuple[float, float, Extent, Extent]
+    bbox: tuple[Coordinate, Coordinate, Extent, Extent]
     """Left, top, width, height in pixels."""
-    area: Extent | None = None
+    area: Area | None = None
     """Pixels of the object itself; None: those of its box."""
     iscrowd: int = 0
     """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""

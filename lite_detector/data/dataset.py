@@ -22,12 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 BoolArray = npt.NDArray[np.bool_]
+MAX_PIXELS = 1e7
+"""Coordinates beyond it, either way, are refused: they are a mistake, and float32 ends there."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """
     An image with its labels; one without boxes is a negative and as good as any.
+
+    The labels may be shared with every later reading of the image, so they are read-only.
 
     :param image_path: where the image came from.
     :param image_bgr: uint8, shape (height, width, 3).
@@ -62,7 +66,7 @@ class Sample:
 @dataclass(frozen=True, eq=False)
 class ImageLabels:
     """
-    What the annotations say of one image.
+    What the annotations say of one image; the arrays become read-only.
 
     :param image_path: the image; it may turn out to be absent.
     :param boxes: left, top, right, bottom, float32, shape (n, 4).
@@ -83,9 +87,10 @@ class ImageLabels:
     def __post_init__(self) -> None:
         count = len(self.class_ids)
         for name, wanted in (('boxes', (count, 4)), ('class_ids', (count,)), ('ignore', (count,))):
-            got = getattr(self, name).shape
-            if got != wanted:
-                raise ValueError(f'ImageLabels.{name}: got shape {got}, wanted {wanted}')
+            array = getattr(self, name)
+            if array.shape != wanted:
+                raise ValueError(f'ImageLabels.{name}: got shape {array.shape}, wanted {wanted}')
+            array.setflags(write=False)
 
     @classmethod
     def from_rows(cls, image_path: Path, rows: Sequence[tuple[int, Sequence[float], bool]],
@@ -174,14 +179,15 @@ def check_class_names(class_names: Sequence[str], where: str) -> None:
     Check a list of classes.
 
     :param where: name for the message.
-    :raises DataError: if it is empty, or a name is empty or there twice.
+    :raises DataError: if it is empty, or a name is blank, not printable or there twice.
     """
     if not class_names:
         raise DataError(f'{where}: there is no class')
     seen: set[str] = set()
     for class_id, name in enumerate(class_names):
-        if not name.strip():
-            raise DataError(f'{where}: class {class_id} has an empty name')
+        if not name.strip() or not name.isprintable():
+            raise DataError(f'{where}: class {class_id} is named {name!r}, wanted something to '
+                            'print')
         if name in seen:
             raise DataError(f'{where}: class {name!r} is named twice')
         seen.add(name)

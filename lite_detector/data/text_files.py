@@ -21,7 +21,7 @@ def read_each(paths: Sequence[Path], read: Callable[[Path], T]) -> list[T]:
     :param paths: the files.
     :param read: raises DataError for a file that is wrong.
     :return: what ``read`` returned, in the order of the files.
-    :raises DataError: the first one, with the number of the others.
+    :raises DataError: the first one, with the number of them all.
     """
     results, errors = [], []
     for path in paths:
@@ -30,7 +30,7 @@ def read_each(paths: Sequence[Path], read: Callable[[Path], T]) -> list[T]:
         except DataError as error:
             errors.append(error)
     if errors:
-        others = f'; {len(errors) - 1} more files are wrong as well' if len(errors) > 1 else ''
+        others = f'; {len(errors)} files are wrong in all' if len(errors) > 1 else ''
         raise DataError(f'{errors[0]}{others}')
     return results
 

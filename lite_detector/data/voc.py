@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from lite_detector.core.errors import DataError
 from lite_detector.core.media import IMAGE_SUFFIXES
 from lite_detector.core.types import ImageSize
-from lite_detector.data.dataset import Dataset, ImageLabels
+from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS
 from lite_detector.data.text_files import read_each
 
 CHUNK_BYTES = 64
@@ -107,7 +107,7 @@ def _read_size(path: Path, root: ElementTree.Element) -> ImageSize | None:
 
 
 def _read_object(element: ElementTree.Element, where: str) -> _Object:
-    name = (element.findtext('name') or '').strip()
+    name = ' '.join((element.findtext('name') or '').split())
     if not name:
         raise DataError(f'{where}: no <name>')
     corners = element.find('bndbox')
@@ -118,7 +118,7 @@ def _read_object(element: ElementTree.Element, where: str) -> _Object:
     if box[2] < box[0] or box[3] < box[1]:
         raise DataError(f'{where} ({name}): the box has a negative size: '
                         f'{" ".join(map("{:g}".format, box))}')
-    return _Object(name, box, (element.findtext('difficult') or '0').strip() not in ('', '0'))
+    return _Object(name, box, (element.findtext('difficult') or '').strip() in ('1', 'true'))
 
 
 def _number(element: ElementTree.Element, key: str, where: str) -> float:
@@ -129,8 +129,8 @@ def _number(element: ElementTree.Element, key: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f'{where}: {key}: got {text.strip()!r}, wanted a number')
+    if not abs(value) <= MAX_PIXELS:  # nor NaN
+        raise DataError(f'{where}: {key}: got {text.strip()!r}, wanted a number of pixels')
     return value
 
 

@@ -27,6 +27,8 @@ class _DataYaml(msgspec.Struct):
     """What is read of a data.yaml: its paths belong to the machine that it was written on."""
 
     names: list[str] | dict[int, str]
+    nc: int | None = None
+    """How many names there are; said twice, so it may be wrong."""
 
 
 def read_yolo(annotations: Path, images: Path,
@@ -99,9 +101,12 @@ def _read_names(path: Path) -> Sequence[str]:
         names: Sequence[str] = lines
     else:
         try:
-            found = load_yaml(path, _DataYaml).names
+            content = load_yaml(path, _DataYaml)
         except ConfigError as error:
             raise DataError(str(error)) from None
+        found = content.names
+        if content.nc not in (None, len(found)):
+            raise DataError(f'{path}: nc is {content.nc}, but there are {len(found)} names')
         if isinstance(found, dict):
             if sorted(found) != list(range(len(found))):
                 raise DataError(f'{path}: names: got ids {sorted(found)}, wanted 0 to '
