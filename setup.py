@@ -11,6 +11,7 @@ COMMANDS = (
     'evaluate',
     'benchmark',
     'fetch_model',
+    'check_data',
     'camera_replay',
     'frame_saver',
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     'evaluate': 'measure COCO AP of a model',
     'benchmark': 'measure the speed of a model on this board',
     'fetch_model': 'download public weights into the user cache',
+    'check_data': 'say what is wrong with a dataset before training',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""
 

@@ -17,6 +17,7 @@ from lite_detector.commands.options import (
     add_selection_options,
     check_writable,
     detector_from,
+    make_folder,
     selection_from,
     write_json,
 )
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     detector = detector_from(args, selection_from(args))
     names = None
     if args.output:
-        _make_folder(args.output)
+        make_folder(args.output)
         names = _Names(args.output)
     records: list[dict[str, Any]] = []
     failed = 0
@@ -92,13 +93,6 @@ def _detect_file(path: Path, detector: Detector,
                 if target:
                     annotated.write(draw_detections(image, detections, class_names))
                 yield _record(f'{path}#{index}', image, detections, detector)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f'--output {path}: {error.strerror}') from None
 
 
 def _record(file: str, image: ImageArray, detections: Detections,

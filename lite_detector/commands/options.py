@@ -80,6 +80,18 @@ def check_writable(*paths: Path | None) -> None:
                               'is writable')
 
 
+def make_folder(path: Path) -> None:
+    """
+    Make the folder that ``--output`` names, where it is not there yet.
+
+    :raises ConfigError: if that cannot be done.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f'--output {path}: {error.strerror}') from None
+
+
 def write_json(path: Path, figures: Any) -> None:
     """
     Write figures, whole or not at all.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import colorsys
 
 import cv2
-from lite_detector.core.types import Detections, ImageArray
+from lite_detector.core.types import Detections, FloatArray, ImageArray, IntArray
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GOLDEN_RATIO = 0.618034
@@ -35,15 +35,30 @@ def draw_detections(image_bgr: ImageArray, detections: Detections,
     :param class_names: names by class id.
     :return: a new picture of the same shape.
     """
+    order = range(len(detections))[::-1]
+    labels = [f'{class_names[detections.class_ids[index]]} {detections.scores[index]:.2f}'
+              for index in order]
+    return draw_boxes(image_bgr, detections.boxes_xyxy[::-1], detections.class_ids[::-1], labels)
+
+
+def draw_boxes(image_bgr: ImageArray, boxes_xyxy: FloatArray, class_ids: IntArray,
+               labels: Sequence[str]) -> ImageArray:
+    """
+    Draw boxes in the colour of their class, the last one on top.
+
+    :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
+    :param boxes_xyxy: in pixels of this image, float32, shape (n, 4).
+    :param class_ids: int64, shape (n,).
+    :param labels: what is written on each box.
+    :return: a new picture of the same shape.
+    """
     canvas = image_bgr.copy()
     scale = max(0.4, min(canvas.shape[:2]) / 1000)
     thickness = max(1, round(2 * scale))
-    for index in reversed(range(len(detections))):
-        class_id = int(detections.class_ids[index])
-        left, top, right, bottom = detections.boxes_xyxy[index].round().astype(int).tolist()
-        color = class_color(class_id)
+    for box, class_id, label in zip(boxes_xyxy, class_ids, labels, strict=True):
+        left, top, right, bottom = box.round().astype(int).tolist()
+        color = class_color(int(class_id))
         cv2.rectangle(canvas, (left, top), (right, bottom), color, 2 * thickness)
-        label = f'{class_names[class_id]} {detections.scores[index]:.2f}'
         (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
         x = max(0, min(left, canvas.shape[1] - width))
         y = max(top, height + base)

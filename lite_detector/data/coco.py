@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.types import ImageSize
+from lite_detector.core.media import read_image
+from lite_detector.core.types import ImageSize, size_of
+from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS, require_images
 import msgspec
 from msgspec import Meta
 
-Extent = Annotated[float, Meta(ge=0)]
+Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
+Extent = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
+Area = Annotated[float, Meta(ge=0)]
 Pixels = Annotated[int, Meta(ge=1)]
 
 
@@ -38,9 +43,9 @@ class CocoAnnotation(msgspec.Struct, frozen=True):
 
     image_id: int
     category_id: int
-    bbox: tuple[float, float, Extent, Extent]
+    bbox: tuple[Coordinate, Coordinate, Extent, Extent]
     """Left, top, width, height in pixels."""
-    area: Extent | None = None
+    area: Area | None = None
     """Pixels of the object itself; None: those of its box."""
     iscrowd: int = 0
     """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
@@ -93,11 +98,53 @@ def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     :raises DataError: naming the first that is not there.
     """
     paths = {image.image_id: folder / image.file_name for image in dataset.images}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} that the '
-                        'annotations name are missing')
+    require_images(paths.values())
     return paths
+
+
+def read_coco(path: Path, images: Path) -> Dataset:
+    """
+    Read a COCO file; class ids count its categories by rising category id, gaps closed.
+
+    :param images: folder that the file names are relative to.
+    :raises DataError: as :func:`load_coco`, or if there is no category.
+    """
+    coco = load_coco(path)
+    categories = sorted(coco.categories, key=lambda category: category.category_id)
+    class_ids = {category.category_id: index for index, category in enumerate(categories)}
+    rows = defaultdict(list)
+    for annotation in coco.annotations:
+        left, top, width, height = annotation.bbox
+        rows[annotation.image_id].append((
+            class_ids[annotation.category_id], (left, top, left + width, top + height),
+            annotation.iscrowd != 0))
+    labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
+                                         image.size) for image in coco.images)
+    return Dataset(path, tuple(category.name for category in categories), labels)
+
+
+def to_coco(dataset: Dataset) -> CocoDataset:
+    """
+    Return a dataset of any format as AP is measured on it.
+
+    Image ids and category ids count from 1; file names are absolute.
+
+    :raises ImageError: if the annotations do not say the size of an image that cannot be read.
+    """
+    images, annotations = [], []
+    for image_id, labels in enumerate(dataset.labels, start=1):
+        path = labels.image_path
+        height, width = labels.size or size_of(read_image(path))
+        images.append(CocoImage(image_id, str(path.absolute()), width, height))
+        for (left, top, right, bottom), class_id, ignore in zip(
+                labels.boxes_in(ImageSize(height, width)).tolist(), labels.class_ids.tolist(),
+                labels.ignore.tolist(), strict=True):
+            annotations.append(CocoAnnotation(
+                image_id, class_id + 1, (left, top, right - left, bottom - top),
+                iscrowd=int(ignore)))
+    categories = tuple(CocoCategory(class_id, name) for class_id, name
+                       in enumerate(dataset.class_names, start=1))
+    return CocoDataset(tuple(images), tuple(annotations), categories)
 
 
 def _check_unique(path: Path, what: str, values: Iterable[int | str]) -> None:

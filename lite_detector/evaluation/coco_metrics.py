@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from lite_detector.core.errors import DataError, LiteDetectorError
-from lite_detector.core.media import read_image
-from lite_detector.core.types import Detections, ImageArray, size_of
+from lite_detector.core.types import Detections
 from lite_detector.data.coco import CocoCategory, CocoDataset, CocoImage, find_images
+from lite_detector.data.dataset import read_sized_image
 from lite_detector.detector import Detector
 import msgspec
 import numpy as np
@@ -63,7 +63,7 @@ def evaluate(detector: Detector, dataset: CocoDataset, folder: Path,
     shared_categories(dataset, detector.card.class_names)  # a mistake shows now, not in an hour
     _faster_coco_eval()
     paths = find_images(dataset, folder)
-    found = {image.image_id: detector.detect(_read(image, paths[image.image_id]))
+    found = {image.image_id: detector.detect(read_sized_image(paths[image.image_id], image.size))
              for image in progress(dataset.images)}
     return measure(dataset, found, detector.card.class_names)
 
@@ -117,15 +117,6 @@ def shared_categories(dataset: CocoDataset,
         raise DataError(f'model and annotations have no class in common: the model knows '
                         f'{_some(class_names)}, the annotations {_some(list(by_name))}')
     return shared
-
-
-def _read(image: CocoImage, path: Path) -> ImageArray:
-    image_bgr = read_image(path)
-    size = size_of(image_bgr)
-    if size != image.size:
-        raise DataError(f'{path}: the image is {size} pixels, its annotations are for '
-                        f'{image.size}')
-    return image_bgr
 
 
 def _faster_coco_eval() -> ModuleType:

@@ -1,0 +1,228 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Labelled images, whatever format they came in.
+
+A reader gives a :class:`Dataset`: the class names, and per image its labels. Pixels are read when
+a sample is asked for, so that opening a large dataset costs no more than its annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+from lite_detector.core.errors import DataError
+from lite_detector.core.media import read_image
+from lite_detector.core.types import FloatArray, ImageArray, ImageSize, IntArray, size_of
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+MAX_PIXELS = 1e7
+"""Coordinates beyond it, either way, are refused: they are a mistake, and float32 ends there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """
+    An image with its labels; one without boxes is a negative and as good as any.
+
+    The labels may be shared with every later reading of the image, so they are read-only.
+
+    :param image_path: where the image came from.
+    :param image_bgr: uint8, shape (height, width, 3).
+    :param boxes_xyxy: left, top, right, bottom in pixels of the image, float32, shape (n, 4).
+    :param class_ids: index into the class names of the dataset, int64, shape (n,).
+    :param ignore: crowds and difficult objects: what is found there is neither right nor wrong;
+        bool, shape (n,).
+    """
+
+    image_path: Path
+    image_bgr: ImageArray
+    boxes_xyxy: FloatArray
+    class_ids: IntArray
+    ignore: BoolArray
+
+    def shrunk(self, max_side: int) -> Sample:
+        """
+        Return the sample with its longer side reduced to a limit; a smaller one as it is.
+
+        :param max_side: pixels.
+        """
+        size = size_of(self.image_bgr)
+        if max(size) <= max_side:
+            return self
+        scale = max_side / max(size)
+        width, height = max(1, round(size.width * scale)), max(1, round(size.height * scale))
+        image_bgr = cv2.resize(self.image_bgr, (width, height), interpolation=cv2.INTER_AREA)
+        factors = np.array((width / size.width, height / size.height) * 2, np.float32)
+        return replace(self, image_bgr=image_bgr, boxes_xyxy=self.boxes_xyxy * factors)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageLabels:
+    """
+    What the annotations say of one image; the arrays become read-only.
+
+    :param image_path: the image; it may turn out to be absent.
+    :param boxes: left, top, right, bottom, float32, shape (n, 4).
+    :param class_ids: as in :class:`Sample`.
+    :param ignore: as in :class:`Sample`.
+    :param size: pixels of the image according to the annotations; None: they do not say.
+    :param in_fractions: boxes are fractions of width and height instead of pixels.
+    :raises ValueError: if the shapes do not fit each other.
+    """
+
+    image_path: Path
+    boxes: FloatArray
+    class_ids: IntArray
+    ignore: BoolArray
+    size: ImageSize | None = None
+    in_fractions: bool = False
+
+    def __post_init__(self) -> None:
+        count = len(self.class_ids)
+        for name, wanted in (('boxes', (count, 4)), ('class_ids', (count,)), ('ignore', (count,))):
+            array = getattr(self, name)
+            if array.shape != wanted:
+                raise ValueError(f'ImageLabels.{name}: got shape {array.shape}, wanted {wanted}')
+            array.setflags(write=False)
+
+    @classmethod
+    def from_rows(cls, image_path: Path, rows: Sequence[tuple[int, Sequence[float], bool]],
+                  size: ImageSize | None = None, in_fractions: bool = False) -> ImageLabels:
+        """
+        Put together what a reader found.
+
+        :param rows: class id, left-top-right-bottom and ignore of each box; none: a negative.
+        """
+        return cls(image_path,
+                   np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4),
+                   np.array([class_id for class_id, _, _ in rows], np.int64),
+                   np.array([ignore for _, _, ignore in rows], bool), size, in_fractions)
+
+    def boxes_in(self, size: ImageSize) -> FloatArray:
+        """
+        Return the boxes in pixels of an image of this size.
+
+        :return: float32, shape (n, 4).
+        """
+        if not self.in_fractions:
+            return self.boxes
+        return self.boxes * np.array((size.width, size.height) * 2, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """
+    Labelled images, read one by one: ``dataset[7]`` is a :class:`Sample`.
+
+    :param source: the annotations, for messages.
+    :param class_names: what the class ids mean; the only place that says how many there are.
+    :param labels: per image.
+    :raises DataError: if a class is named twice or there is no image.
+    """
+
+    source: Path
+    class_names: tuple[str, ...]
+    labels: tuple[ImageLabels, ...]
+
+    def __post_init__(self) -> None:
+        check_class_names(self.class_names, str(self.source))
+        if not self.labels:
+            raise DataError(f'{self.source}: no image is labelled here')
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Sample:
+        """
+        Read one image.
+
+        :raises DataError: if it has another size than its annotations say.
+        :raises ImageError: if it is absent or cannot be decoded.
+        """
+        labels = self.labels[index]
+        image_bgr = read_sized_image(labels.image_path, labels.size)
+        return Sample(labels.image_path, image_bgr, labels.boxes_in(size_of(image_bgr)),
+                      labels.class_ids, labels.ignore)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def with_class_names(self, class_names: Sequence[str]) -> Dataset:
+        """
+        Return the same dataset with other class ids: those of a model or of another split.
+
+        Classes are matched by name. A name that no box uses may be missing on either side.
+
+        :raises DataError: naming a class that has boxes and is not in the list.
+        """
+        check_class_names(class_names, 'class names')
+        index = {name: class_id for class_id, name in enumerate(class_names)}
+        new_ids = np.array([index.get(name, -1) for name in self.class_names], np.int64)
+        for each in self.labels:
+            for class_id in each.class_ids[new_ids[each.class_ids] < 0]:
+                raise DataError(f'{self.source}: class {self.class_names[class_id]!r} of '
+                                f'{each.image_path.name} is unknown; wanted one of '
+                                + ', '.join(class_names))
+        labels = tuple(replace(each, class_ids=new_ids[each.class_ids]) for each in self.labels)
+        return Dataset(self.source, tuple(class_names), labels)
+
+
+def check_class_names(class_names: Sequence[str], where: str) -> None:
+    """
+    Check a list of classes.
+
+    :param where: name for the message.
+    :raises DataError: if it is empty, or a name is blank, not printable or there twice.
+    """
+    if not class_names:
+        raise DataError(f'{where}: there is no class')
+    seen: set[str] = set()
+    for class_id, name in enumerate(class_names):
+        if not name.strip() or not name.isprintable():
+            raise DataError(f'{where}: class {class_id} is named {name!r}, wanted something to '
+                            'print')
+        if name in seen:
+            raise DataError(f'{where}: class {name!r} is named twice')
+        seen.add(name)
+
+
+def require_images(paths: Collection[Path]) -> None:
+    """
+    Find out before the long work whether all images are there.
+
+    :raises DataError: naming the first that is not.
+    """
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} that the '
+                        'annotations name are missing')
+
+
+def read_sized_image(path: Path, size: ImageSize | None) -> ImageArray:
+    """
+    Read an image and hold it against its annotations.
+
+    :param size: what the annotations say; None: nothing.
+    :return: uint8 BGR, shape (height, width, 3).
+    :raises DataError: if it has another size.
+    :raises ImageError: if it is absent or cannot be decoded.
+    """
+    image_bgr = read_image(path)
+    got = size_of(image_bgr)
+    if size is not None and got != size:
+        raise DataError(f'{path}: {describe_size_error(got, size)}')
+    return image_bgr
+
+
+def describe_size_error(got: ImageSize, wanted: ImageSize) -> str:
+    """Say how an image differs from its annotations, and why that may be."""
+    turned = got == ImageSize(wanted.width, wanted.height)
+    return (f'the image is {got} pixels, its annotations are for {wanted}'
+            + (' (its EXIF data turns it: save it upright)' if turned else ''))

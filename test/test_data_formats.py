@@ -1,0 +1,389 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The readers of all formats behind their one door."""
+
+import json
+import time
+
+from lite_detector.core.errors import DataError
+from lite_detector.data.coco import to_coco
+from lite_detector.data.formats import open_dataset, read_annotations
+import msgspec
+import numpy as np
+import pytest
+from tiny_datasets import (
+    BOXES,
+    CLASS_NAMES,
+    coco_content,
+    SIZES,
+    voc_object,
+    voc_text,
+    write_coco,
+    write_voc,
+    write_yolo,
+    WRITERS,
+)
+
+EVERY_FORMAT = pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
+
+
+def assert_refused(annotations, images, *words: str, class_names=None) -> None:
+    """Check that the dataset is refused by one line that says these words."""
+    with pytest.raises(DataError) as caught:
+        open_dataset(annotations, images, class_names)
+    message = str(caught.value)
+    assert '\n' not in message
+    for word in words:
+        assert word in message
+
+
+@EVERY_FORMAT
+def test_open_dataset_gives_equal_samples_in_every_format(write, tmp_path):
+    dataset = open_dataset(*write(tmp_path), CLASS_NAMES)
+    assert dataset.class_names == CLASS_NAMES
+    assert [sample.image_path.name for sample in dataset] == ['a.png', 'b.png', 'c.png']
+    for sample, stem in zip(dataset, BOXES, strict=True):
+        assert sample.image_bgr.shape == (*SIZES[stem], 3)
+        wanted = [box for _, box in BOXES[stem]]
+        np.testing.assert_array_equal(sample.boxes_xyxy, np.reshape(wanted, (-1, 4)))
+        assert sample.class_ids.tolist() == [CLASS_NAMES.index(name) for name, _ in BOXES[stem]]
+        assert not sample.ignore.any()
+
+
+@EVERY_FORMAT
+def test_image_without_boxes_is_a_sample_with_empty_arrays(write, tmp_path):
+    sample = open_dataset(*write(tmp_path))[1]
+    assert (sample.boxes_xyxy.shape, sample.boxes_xyxy.dtype) == ((0, 4), np.float32)
+    assert (sample.class_ids.shape, sample.class_ids.dtype) == ((0,), np.int64)
+    assert (sample.ignore.shape, sample.ignore.dtype) == ((0,), bool)
+
+
+def test_class_names_of_coco_are_in_the_order_of_their_ids(tmp_path):
+    dataset = open_dataset(*write_coco(tmp_path))
+    assert dataset.class_names == ('zebra', 'ant')  # 3 and 17; the file lists 17 first
+    assert dataset[0].class_ids.tolist() == [0, 1]
+
+
+def test_class_names_of_voc_are_in_alphabetical_order(tmp_path):
+    dataset = open_dataset(*write_voc(tmp_path))
+    assert dataset.class_names == ('ant', 'zebra')
+    assert dataset[0].class_ids.tolist() == [1, 0]
+
+
+@EVERY_FORMAT
+def test_open_dataset_refuses_a_class_that_is_not_in_the_list(write, tmp_path):
+    assert_refused(*write(tmp_path), "class 'ant'", 'a.png', 'unknown', 'zebra, lion',
+                   class_names=('zebra', 'lion'))
+
+
+@EVERY_FORMAT
+def test_open_dataset_takes_a_list_with_more_classes(write, tmp_path):
+    names = ('lion', 'ant', 'zebra')
+    dataset = open_dataset(*write(tmp_path), names)
+    assert dataset.class_names == names
+    assert dataset[0].class_ids.tolist() == [2, 1]
+
+
+@EVERY_FORMAT
+@pytest.mark.parametrize(('names', 'word'), [
+    (['zebra', 'ant', 'ant'], "'ant' is named twice"), ([], 'no class'),
+    (['zebra', ' '], "class 1 is named ' '"),
+    (['zebra', 'a\nt'], r"class 1 is named 'a\nt'")])
+def test_open_dataset_refuses_a_wrong_list_of_classes(write, names, word, tmp_path):
+    assert_refused(*write(tmp_path), word, class_names=names)
+
+
+@EVERY_FORMAT
+def test_open_dataset_names_a_missing_image(write, tmp_path):
+    annotations, images = write(tmp_path)
+    (images / 'a.png').unlink()
+    assert_refused(annotations, images, f'{images}/a.', 'no such image; 1 of 3')
+
+
+@EVERY_FORMAT
+def test_read_annotations_leaves_a_missing_image_to_the_caller(write, tmp_path):
+    annotations, images = write(tmp_path)
+    (images / 'a.png').unlink()
+    assert len(read_annotations(annotations, images)) == 3
+
+
+@EVERY_FORMAT
+def test_open_dataset_without_the_folder_of_images_says_so(write, tmp_path):
+    annotations, images = write(tmp_path)
+    assert_refused(annotations, images / 'absent', 'absent: no such folder')
+
+
+@pytest.mark.parametrize('name', ['absent', 'absent.json', 'absent.yaml', 'absent.xml'])
+def test_open_dataset_without_annotations_says_so(name, tmp_path):
+    assert_refused(tmp_path / name, tmp_path, f'{name}: no such file')
+
+
+@pytest.mark.parametrize('name', ['a.xml', 'a.txt'])
+def test_open_dataset_of_one_file_of_a_folder_says_what_it_wants(name, tmp_path):
+    (tmp_path / name).touch()
+    assert_refused(tmp_path / name, tmp_path, f'{name}: wanted', 'folder of Pascal VOC xml')
+
+
+def test_open_dataset_of_an_empty_folder_says_what_it_wants(tmp_path):
+    assert_refused(tmp_path, tmp_path, 'neither xml nor txt', 'COCO json')
+
+
+def test_open_dataset_of_two_formats_in_one_folder_asks_to_part_them(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a.txt').touch()
+    assert_refused(annotations, images, 'xml and txt files side by side')
+
+
+# COCO
+
+def test_coco_crowds_are_regions_to_ignore(tmp_path):
+    annotations, images = write_coco(tmp_path)
+    content = coco_content()
+    content['annotations'][1]['iscrowd'] = 1
+    annotations.write_text(json.dumps(content))
+    assert open_dataset(annotations, images)[0].ignore.tolist() == [False, True]
+
+
+def test_coco_without_categories_has_no_class(tmp_path):
+    annotations, images = write_coco(tmp_path)
+    annotations.write_text(json.dumps({**coco_content(), 'annotations': [], 'categories': []}))
+    assert_refused(annotations, images, 'instances.json: there is no class')
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('', ['not valid JSON']),
+    ('{', ['not valid JSON']),
+    ('[]', ['no COCO file']),
+    (json.dumps({**coco_content(), 'images': []}), ['images: the list is empty']),
+    (json.dumps({**coco_content(), 'categories': [{'id': 3, 'name': 'zebra'}]}),
+     ['annotations[1]', 'no category with id 17']),
+    (json.dumps(coco_content()).replace('"ant"', '"zebra"'), ["'zebra' is there twice"]),
+    (json.dumps(coco_content()).replace('20]', '-20]'), ['bbox', '>= 0']),
+    (json.dumps(coco_content()).replace('20]', '1e30]'), ['bbox', '<= ']),
+])
+def test_coco_that_is_wrong_is_refused(text, words, tmp_path):
+    annotations, images = write_coco(tmp_path)
+    annotations.write_text(text)
+    assert_refused(annotations, images, 'instances.json', *words)
+
+
+@EVERY_FORMAT
+def test_to_coco_keeps_everything_that_is_measured(write, tmp_path):
+    coco = to_coco(open_dataset(*write(tmp_path), CLASS_NAMES))
+    path = tmp_path / 'again.json'
+    path.write_bytes(msgspec.json.encode(coco))
+    again = open_dataset(path, tmp_path)
+    assert again.class_names == CLASS_NAMES
+    for sample, stem in zip(again, BOXES, strict=True):
+        assert sample.image_path.stem == stem
+        wanted = [box for _, box in BOXES[stem]]
+        np.testing.assert_array_equal(sample.boxes_xyxy, np.reshape(wanted, (-1, 4)))
+        assert sample.class_ids.tolist() == [CLASS_NAMES.index(name) for name, _ in BOXES[stem]]
+
+
+def test_to_coco_keeps_crowds(tmp_path):
+    annotations, images = write_coco(tmp_path)
+    content = coco_content()
+    content['annotations'][1]['iscrowd'] = 1
+    annotations.write_text(json.dumps(content))
+    boxes = to_coco(open_dataset(annotations, images)).annotations
+    assert [box.iscrowd for box in boxes] == [0, 1, 0]
+
+
+# Pascal VOC
+
+def test_voc_difficult_objects_are_regions_to_ignore(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a.xml').write_text(voc_text('a', ''.join(
+        voc_object('ant', (1, 2, 3, 4), f'<difficult>{value}</difficult>')
+        for value in ('1', '0', '', 'Unspecified'))))
+    assert open_dataset(annotations, images)[0].ignore.tolist() == [True, False, False, False]
+
+
+def test_voc_of_negatives_alone_has_the_classes_given(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    for stem in ('a', 'c'):
+        (annotations / f'{stem}.xml').write_text(voc_text(stem, ''))
+    assert open_dataset(annotations, images, CLASS_NAMES).class_names == CLASS_NAMES
+    assert_refused(annotations, images, 'there is no class')
+
+
+@pytest.mark.parametrize('name', [r'C:\photos\a.png', 'photos/a.png', 'renamed.jpg', ''])
+def test_voc_finds_the_image_under_another_name(name, tmp_path):
+    annotations, images = write_voc(tmp_path)
+    path = annotations / 'a.xml'
+    path.write_text(path.read_text().replace('a.png', name))
+    assert open_dataset(annotations, images)[0].image_path == images / 'a.png'
+
+
+@pytest.mark.parametrize('size', ['', '<size><width>0</width><height>0</height></size>'])
+def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a.xml').write_text(
+        f'<annotation><filename>a.png</filename>{size}</annotation>')
+    assert open_dataset(annotations, images)[0].image_bgr.shape == (40, 64, 3)
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('', ['not valid XML']),
+    ('<annotation>', ['not valid XML']),
+    ('<?xml version="1.0" encoding="klingon"?><annotation/>', ['not valid XML']),
+    ('<html/>', ['no Pascal VOC file', '<html>']),
+    (voc_text('a', voc_object('', (1, 2, 3, 4))), ['object 1', 'no <name>']),
+    (voc_text('a', '<object><name>ant</name></object>'), ['object 1 (ant)', 'no <bndbox>']),
+    (voc_text('a', voc_object('ant', (1, 2, 'x', 4))), ['object 1 (ant): xmax', "'x'"]),
+    (voc_text('a', voc_object('ant', (1, 2, '1e30', 4))), ['object 1 (ant): xmax', "'1e30'"]),
+    (voc_text('a', voc_object('ant', (1, 2, 'nan', 4))), ['object 1 (ant): xmax', "'nan'"]),
+    (voc_text('a', voc_object('ant', (1, 2, 3, 4)).replace('xmax', 'x')), ['no <xmax>']),
+    (voc_text('a', voc_object('ant', (1, 2, 3, 4)) + voc_object('ant', (3, 2, 1, 4))),
+     ['object 2 (ant)', 'negative size', '3 2 1 4']),
+    (voc_text('a', '').replace('<width>64</width>', ''), ['size: no <width>']),
+])
+def test_voc_that_is_wrong_is_refused(text, words, tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a.xml').write_text(text)
+    assert_refused(annotations, images, 'a.xml: ', *words)
+
+
+def test_voc_counts_the_other_files_that_are_wrong(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    for stem in BOXES:
+        (annotations / f'{stem}.xml').write_text('')
+    assert_refused(annotations, images, 'a.xml: ', '; 3 files are wrong in all')
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16'])
+def test_voc_refuses_entities_before_they_expand(encoding, tmp_path):
+    annotations, images = write_voc(tmp_path)
+    entities = ''.join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10 if level else "ha"}">'
+                       for level in range(12))
+    (annotations / 'a.xml').write_text(
+        f'<!DOCTYPE annotation [{entities}]><annotation><filename>&e11;</filename></annotation>',
+        encoding=encoding)
+    began = time.monotonic()
+    assert_refused(annotations, images, 'a.xml: a document type (DTD) is not allowed')
+    assert time.monotonic() - began < 0.1  # the parser's own limit comes later
+
+
+def test_voc_refuses_to_read_other_files(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a.xml').write_text(
+        '<!DOCTYPE annotation [<!ENTITY e SYSTEM "b.xml">]><annotation>&e;</annotation>')
+    assert_refused(annotations, images, 'a.xml: a document type (DTD) is not allowed')
+
+
+# YOLO
+
+@pytest.mark.parametrize('names', ['[zebra, ant]', '{0: zebra, 1: ant}', '{1: ant, 0: zebra}'])
+def test_yolo_takes_the_names_of_a_data_yaml_two_folders_up(names, tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'classes.txt').unlink()
+    (tmp_path / 'data.yaml').write_text(f'train: ../elsewhere\nnc: 2\nnames: {names}\n')
+    for annotations in (labels, tmp_path / 'data.yaml', tmp_path):
+        dataset = open_dataset(annotations, images)
+        assert dataset.class_names == CLASS_NAMES
+        assert [len(each.class_ids) for each in dataset.labels] == [2, 0, 1]
+
+
+def test_yolo_takes_label_files_that_lie_beside_the_images(tmp_path):
+    labels, images = write_yolo(tmp_path)
+    for path in labels.iterdir():
+        path.rename(images / path.name)
+    assert len(open_dataset(images, images)[0].class_ids) == 2
+
+
+def test_yolo_takes_names_from_the_caller_where_no_file_has_them(tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'classes.txt').unlink()
+    assert_refused(labels, images, 'what the class ids mean', 'classes.txt')
+    assert open_dataset(labels, images, CLASS_NAMES).class_names == CLASS_NAMES
+
+
+def test_yolo_empty_label_file_is_a_negative(tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'c.txt').write_text('\n')
+    assert len(open_dataset(labels, images)[2].class_ids) == 0
+
+
+def test_yolo_label_file_without_an_image_is_a_missing_image(tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'd.txt').touch()
+    assert_refused(labels, images, 'd.jpg: no such image; 1 of 4')
+
+
+@pytest.mark.parametrize(('line', 'words'), [
+    ('0 0.5 0.5 0.5', ['got 4 fields, wanted 5']),
+    ('0 0.5 0.5 0.5 0.5 0.9', ['got 6 fields']),
+    ('zebra 0.5 0.5 0.5 0.5', ["'zebra'"]),
+    ('0.5 0.5 0.5 0.5 0.5', ["'0.5'"]),
+    ('0 0.5 half 0.5 0.5', ["'half'"]),
+    ('2 0.5 0.5 0.5 0.5', ['class 2 is unknown; there are 2']),
+    ('-1 0.5 0.5 0.5 0.5', ['class -1 is unknown']),
+    ('0 32 0.5 0.5 0.5', ['x is 32, wanted a fraction']),
+    ('0 0.5 0.5 0.5 1.01', ['height is 1.01']),
+    ('0 0.5 nan 0.5 0.5', ['y is nan']),
+    ('0 0.5 0.5 -0.5 0.5', ['negative size', '-0.5']),
+])
+def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'a.txt').write_text(f'0 0.5 0.5 0.5 0.5\n\n{line}\n')
+    assert_refused(labels, images, 'a.txt:3: ', *words)
+
+
+@pytest.mark.parametrize(('name', 'content', 'words'), [
+    ('classes.txt', b'', ['classes.txt: there is no class']),
+    ('classes.txt', b'zebra\n\nant\n', ["classes.txt: class 1 is named ''"]),
+    ('classes.txt', b'ant\nant\n', ["classes.txt: class 'ant' is named twice"]),
+    ('classes.txt', b'\xff\xfe', ['classes.txt: not a text file']),
+    ('data.yaml', b'names: [zebra, ant', ['data.yaml: not valid YAML']),
+    ('data.yaml', b'nc: 2', ['data.yaml: $: ', 'names']),
+    ('data.yaml', b'{nc: 3, names: [zebra, ant]}', ['nc is 3, but there are 2 names']),
+    ('data.yaml', b'names: [yes, ant]', ['data.yaml: ', 'names']),
+    ('data.yaml', b'names: {1: zebra, 2: ant}', ['got ids [1, 2], wanted 0 to 1']),
+])
+def test_yolo_file_of_names_that_is_wrong_is_refused(name, content, words, tmp_path):
+    labels, images = write_yolo(tmp_path)
+    (labels / 'classes.txt').unlink()
+    (labels / name).write_bytes(content)
+    assert_refused(labels, images, *words)
+
+
+def test_yolo_without_a_label_file_says_where_it_looked(tmp_path):
+    labels, images = write_yolo(tmp_path)
+    for path in (labels / 'a.txt', labels / 'c.txt'):
+        path.unlink()
+    assert_refused(labels, images, 'no label file', str(images))
+
+
+# Real data
+
+@pytest.mark.parametrize(('name', 'images', 'counts'), [
+    ('bccd/instances_train.json', 'images', {'Platelets': 209, 'RBC': 2381, 'WBC': 214}),
+    ('bccd/instances_val.json', 'images', {'Platelets': 83, 'RBC': 967, 'WBC': 87}),
+    ('bccd/instances_test.json', 'images', {'Platelets': 69, 'RBC': 805, 'WBC': 71}),
+    ('playing_cards/instances_train.json', 'images',
+     {'nine': 89, 'ten': 82, 'jack': 89, 'queen': 80, 'king': 95, 'ace': 92}),
+    ('playing_cards/instances_val.json', 'images',
+     {'nine': 26, 'ten': 18, 'jack': 24, 'queen': 26, 'king': 23, 'ace': 26}),
+    ('coco_person/instances_train.json', 'images', {'person': 8993}),
+    ('coco_person/instances_val.json', 'images', {'person': 1183}),
+])
+def test_real_dataset_has_the_boxes_that_its_readme_says(name, images, counts, shared_data):
+    path = shared_data / name
+    dataset = open_dataset(path, path.parent / images)
+    class_ids = np.concatenate([labels.class_ids for labels in dataset.labels])
+    found = np.bincount(class_ids, minlength=len(dataset.class_names)).tolist()
+    assert dict(zip(dataset.class_names, found, strict=True)) == counts
+
+
+@pytest.mark.parametrize(('split', 'images', 'boxes', 'crowds', 'persons'),
+                         [('val', 88, 718, 6, 130), ('train', 160, 1444, 14, 315)])
+def test_coco_mini_closes_the_gaps_of_its_ids(split, images, boxes, crowds, persons, shared_data):
+    folder = shared_data / 'coco_mini'
+    dataset = open_dataset(folder / f'instances_{split}.json', folder / split)
+    assert (len(dataset), len(dataset.class_names)) == (images, 80)
+    assert (dataset.class_names[0], dataset.class_names[79]) == ('person', 'toothbrush')
+    assert sum(len(labels.class_ids) for labels in dataset.labels) == boxes
+    assert sum(labels.ignore.sum() for labels in dataset.labels) == crowds
+    assert sum((labels.class_ids == 0).sum() for labels in dataset.labels) == persons
