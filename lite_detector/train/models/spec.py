@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from lite_detector.core.config import Spec
-from lite_detector.core.model_card import Family
+from lite_detector.core.model_card import Family, NetworkCard
 from msgspec import Meta
 
 VARIANTS: dict[Family, tuple[str, ...]] = {
@@ -36,3 +36,14 @@ class ModelSpec(Spec):
         if self.variant not in variants:
             raise ValueError(f'family {self.family} has no variant {self.variant!r}; '
                              f'choose from {", ".join(variants)}')
+
+
+def specs_for(card: NetworkCard) -> list[ModelSpec]:
+    """Return what the network of a card may be: the card does not say which variant."""
+    shape = {}
+    if card.decode.reg_max is not None:
+        shape['reg_max'] = card.decode.reg_max
+    if card.decode.anchors is not None:
+        shape['num_anchors'] = len(card.decode.anchors[0])
+    return [ModelSpec(card.family, variant, len(card.class_names), **shape)
+            for variant in VARIANTS[card.family]]
