@@ -24,7 +24,8 @@ RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a model and how it runs."""
-    parser.add_argument('--model', required=True, help='name or folder of a model, or a checkpoint (.pt)')
+    parser.add_argument('--model', required=True,
+                        help='name or folder of a model, or a checkpoint (.pt)')
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')

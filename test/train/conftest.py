@@ -8,14 +8,10 @@ from pathlib import Path
 import shutil
 
 from lite_detector.cli import main
+from networks import ANDROID_NANODET
 import pytest
 import torch
 import yaml
-
-ANDROID_NANODET = 'nanodet-m'
-"""A second training of nanodet_m_320; the package has no card of it."""
-PUBLIC_NETWORKS = ('nanodet_m_320', ANDROID_NANODET, 'nanodet_m_416', 'nanodet_plus_m_416',
-                   'yolov5_lite_e_320', 'yolov5_lite_s_416')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

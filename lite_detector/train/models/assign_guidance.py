@@ -58,7 +58,7 @@ class AssignGuidance(nn.Module):
         :param levels: of the network's own pyramid.
         """
         heads = []
-        for own, second, scale in zip(levels, self.pan(features), self.scales):
+        for own, second, scale in zip(levels, self.pan(features), self.scales, strict=True):
             both = torch.cat((own, second), dim=1)
             distances = self.distances(self.distance_tower(both)) * scale
             heads.append(torch.cat((self.scores(self.score_tower(both)), distances), dim=1))

@@ -34,7 +34,7 @@ def model_of(weights: Sequence[ConvWeights],
         convs = convolutions(model)
         difference = _first_difference(weights, convs)
         if difference is None:
-            for source, target in zip(weights, convs):
+            for source, target in zip(weights, convs, strict=True):
                 _copy(source, target)
             return spec, model
         differences.append((*difference, spec))
@@ -56,7 +56,7 @@ def convolutions(model: nn.Module) -> list[ConvAndNorm]:
 
 def _first_difference(weights: Sequence[ConvWeights],
                       convs: Sequence[ConvAndNorm]) -> tuple[int, str] | None:
-    for index, (source, (conv, _)) in enumerate(zip(weights, convs)):
+    for index, (source, (conv, _)) in enumerate(zip(weights, convs, strict=False)):
         wanted = _shape_of(conv)
         if source.shape != wanted:
             return index, f'layer {source.name} is a {source.shape}, wanted a {wanted}'

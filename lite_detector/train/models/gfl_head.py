@@ -44,7 +44,7 @@ class GflHead(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return raw heads, per level shape (n, num_classes + 4 * (reg_max + 1), h, w)."""
         return [output(tower(level)) for tower, output, level
-                in zip(self.towers, self.outputs, levels)]
+                in zip(self.towers, self.outputs, levels, strict=True)]
 
 
 def reset_bias(conv: nn.Conv2d, num_classes: int) -> None:

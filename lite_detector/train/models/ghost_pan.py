@@ -82,12 +82,14 @@ class GhostPan(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return a map per feature map, and one of half the coarsest size (rounded up)."""
-        levels = [lateral(feature) for lateral, feature in zip(self.laterals, features)]
+        levels = [lateral(feature) for lateral, feature
+                  in zip(self.laterals, features, strict=True)]
         coarsest = levels[-1]
-        for fine, fuse in zip(reversed(range(len(levels) - 1)), self.top_down):
+        for fine, fuse in zip(reversed(range(len(levels) - 1)), self.top_down, strict=True):
             coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
             levels[fine] = fuse(torch.cat((coarse, levels[fine]), dim=1))
-        for coarse, (down, fuse) in enumerate(zip(self.downs, self.bottom_up), start=1):
+        for coarse, down, fuse in zip(range(1, len(levels)), self.downs, self.bottom_up,
+                                      strict=True):
             fine = down(levels[coarse - 1])
             levels[coarse] = fuse(torch.cat((fine, levels[coarse]), dim=1))
         return [*levels, self.extra_in(coarsest) + self.extra_out(levels[-1])]

@@ -34,7 +34,8 @@ class Pan(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return one map per feature map, of the same size and ``channels`` channels."""
-        levels = [lateral(feature) for lateral, feature in zip(self.laterals, features)]
+        levels = [lateral(feature) for lateral, feature
+                  in zip(self.laterals, features, strict=True)]
         for fine in reversed(range(len(levels) - 1)):
             coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
             levels[fine] = levels[fine] + coarse

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 
 from lite_detector.core.errors import ModelError
 from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, shuffled
-import torch
 from torch import nn, Tensor
 
 CHANNELS = {
@@ -73,8 +72,8 @@ class ShuffleNetV2(nn.Module):
         self.conv1 = nn.Sequential(*conv_bn(3, stem, 3, stride=2, activation=activation))
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stage2, self.stage3, self.stage4 = (
-            _stage(*widths_and_count, activation)
-            for widths_and_count in zip(channels, widths, repeats))
+            _stage(in_channels, out_channels, units, activation) for in_channels, out_channels,
+            units in zip(channels[:-1], widths, repeats, strict=True))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """

@@ -128,7 +128,7 @@ class Yolov5Lite(nn.Module):
         self.outputs = nn.ModuleList(
             nn.Conv2d(channels, spec.num_anchors * (5 + spec.num_classes), 1)
             for channels in self.neck.out_channels)
-        for conv, stride in zip(self.outputs, self.strides):
+        for conv, stride in zip(self.outputs, self.strides, strict=True):
             _reset_bias(conv, stride, spec)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -138,7 +138,7 @@ class Yolov5Lite(nn.Module):
         :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
         """
         levels = self.neck(self.backbone(images))
-        return [output(level) for output, level in zip(self.outputs, levels)]
+        return [output(level) for output, level in zip(self.outputs, levels, strict=True)]
 
 
 def _twice(levels: Tensor) -> Tensor:
