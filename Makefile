@@ -1,11 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup setup-train demo test lint bench clean
 
 help:  ## Show these commands
-	@sed -n 's/^\([a-z]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup:  ## Install what is missing and build the package, all inside .bench/
 	@scripts/setup.sh
+
+setup-train:  ## The same with torch (5 GB), which training needs and a robot does not
+	@scripts/setup.sh train
 
 demo:  ## Detect objects in sample photographs; pictures go to demo_output/
 	@scripts/demo.sh

@@ -12,6 +12,7 @@ COMMANDS = (
     'benchmark',
     'fetch_model',
     'check_data',
+    'import_weights',
     'camera_replay',
     'frame_saver',
 )
@@ -58,7 +59,7 @@ setup(
         *shared_files(),
     ],
     install_requires=['setuptools'],
-    extras_require={'serve': requirements('serve'), 'test': requirements('test')},
+    extras_require={name: requirements(name) for name in ('serve', 'train', 'test')},
     zip_safe=True,
     # Every command is the same function: it looks at the name that it was called by.
     entry_points={'console_scripts': [f'{name} = {PACKAGE}.cli:script' for name in COMMANDS]},

@@ -25,8 +25,12 @@ COMMANDS = {
     'benchmark': 'measure the speed of a model on this board',
     'fetch_model': 'download public weights into the user cache',
     'check_data': 'say what is wrong with a dataset before training',
+    'import_weights': 'make a torch checkpoint of public ncnn weights',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""
+
+TRAINING_LIBRARIES = ('torch', 'torchvision')
+"""What `make setup-train` installs and a robot does without."""
 
 NODES = {
     'detect_node': 'lite_detector.ros.node',
@@ -59,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except LiteDetectorError as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING_LIBRARIES:
+            raise
+        print(f'error: this needs {error.name}; in a checkout run `make setup-train`, elsewhere '
+              f'`python3 -m pip install {" ".join(TRAINING_LIBRARIES)}`', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -14,7 +14,7 @@ from lite_detector.core.config import from_mapping, Spec
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
 from lite_detector.core.geometry import clip_boxes, Letterbox
-from lite_detector.core.model_card import load_card, ModelCard, PreprocessSpec, SizeSpec
+from lite_detector.core.model_card import load_card, NetworkCard, PreprocessSpec, SizeSpec
 from lite_detector.core.nms import nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
@@ -53,7 +53,7 @@ class Detector:
     :raises ConfigError: if a wanted class is not one of the card's.
     """
 
-    def __init__(self, card: ModelCard, backend: Backend, selection: Selection = Selection(),
+    def __init__(self, card: NetworkCard, backend: Backend, selection: Selection = Selection(),
                  input_size: ImageSize | None = None) -> None:
         self.card = card
         self.backend = backend
@@ -79,12 +79,8 @@ class Detector:
         :raises LiteDetectorError: with one line that says what is wrong.
         """
         card = load_card(folder)
-        if resize is not None:
-            preprocess = from_mapping({**msgspec.structs.asdict(card.preprocess),
-                                       'resize': resize}, PreprocessSpec, 'resize')
-            card = msgspec.structs.replace(card, preprocess=preprocess)
         backend = open_backend(card, folder, runtime, num_threads, precision)
-        detector = cls(card, backend, selection, input_size)
+        detector = cls(with_resize(card, resize), backend, selection, input_size)
         detector.warm_up()
         return detector
 
@@ -173,7 +169,20 @@ def checked_size(size: ImageSize) -> ImageSize:
     return size
 
 
-def _class_ids(classes: Sequence[str], card: ModelCard) -> list[int] | None:
+def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
+    """
+    Return a card that fits images in another way, or the same card for None.
+
+    :raises ConfigError: if there is no such way.
+    """
+    if resize is None:
+        return card
+    preprocess = from_mapping({**msgspec.structs.asdict(card.preprocess), 'resize': resize},
+                              PreprocessSpec, 'resize')
+    return msgspec.structs.replace(card, preprocess=preprocess)
+
+
+def _class_ids(classes: Sequence[str], card: NetworkCard) -> list[int] | None:
     unknown = [name for name in classes if name not in card.class_names]
     if unknown:
         raise ConfigError(f'classes: {card.name} has no class {unknown[0]!r}')

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Install what is missing and build the package, all inside .bench/ of this checkout.
-# Usage: scripts/setup.sh [test] [demo]      (adds what the tests, or the demo, need)
+# Usage: scripts/setup.sh [train] [test] [demo]      (adds what training, the tests, or the demo need)
 # It may be interrupted and run again at any time; what is done already takes a second.
 set -euo pipefail
 
@@ -164,6 +164,7 @@ main() {
     fi
     ! needs_opencv || names+=(opencv)
     [[ " $* " != *' test '* ]] || names+=(test)
+    [[ " $* " != *' train '* ]] || names+=(train)
     install_requirements --deps "${names[@]}"
     [[ " $* " != *' demo '* ]] || install_requirements --no-deps demo
     build_package

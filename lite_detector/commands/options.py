@@ -18,12 +18,14 @@ from lite_detector.core.types import ImageSize
 from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
 
+CHECKPOINT_SUFFIX = '.pt'
 RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a model and how it runs."""
-    parser.add_argument('--model', required=True, help='name or folder of a model')
+    parser.add_argument('--model', required=True,
+                        help='name or folder of a model, or a checkpoint (.pt)')
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
@@ -62,6 +64,13 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
     :raises LiteDetectorError: if it cannot be had.
     """
     size = ImageSize(args.size, args.size) if args.size is not None else None
+    if args.model.endswith(CHECKPOINT_SUFFIX):
+        if args.precision == 'bf16':
+            raise ConfigError(f'precision: got bf16, but checkpoints run in fp32: {args.model}')
+        # here, because only this needs torch
+        from lite_detector.train.torch_backend import detector_from_checkpoint
+        return detector_from_checkpoint(Path(args.model), num_threads=args.threads,
+                                        input_size=size, resize=args.resize, selection=selection)
     return Detector.from_folder(find_model(args.model), runtime=args.runtime,
                                 num_threads=args.threads, precision=args.precision,
                                 input_size=size, resize=args.resize, selection=selection)

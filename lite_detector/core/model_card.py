@@ -110,10 +110,9 @@ class Runtimes(Spec):
             raise ValueError('give at least one of ncnn, onnx')
 
 
-class ModelCard(Spec):
-    """Everything that has to be known to run a network and to name what it finds."""
+class NetworkCard(Spec, kw_only=True):
+    """What has to be known to run a network and to name what it finds, in any runtime."""
 
-    format: Literal[1]  # noqa: A003
     name: Name
     family: Family
     description: str
@@ -122,11 +121,7 @@ class ModelCard(Spec):
     input_size: SizeSpec
     preprocess: PreprocessSpec
     decode: DecodeSpec
-    runtimes: Runtimes
     class_names: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
-    metrics: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    parity: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         needed = ('anchors',) if self.family == 'yolov5_lite' else ('reg_max', 'grid_offset')
@@ -148,6 +143,21 @@ class ModelCard(Spec):
     def size(self) -> ImageSize:
         """Network input the model was made for."""
         return ImageSize(self.input_size.height, self.input_size.width)
+
+
+class ModelCard(NetworkCard, kw_only=True):
+    """The ``card.yaml`` of a model folder: a network, its files and where it comes from."""
+
+    format: Literal[1]  # noqa: A003
+    runtimes: Runtimes
+    metrics: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    parity: dict[str, Any] = {}
+
+    def network(self) -> NetworkCard:
+        """Return the part that holds in any runtime."""
+        return NetworkCard(**{name: getattr(self, name)
+                              for name in NetworkCard.__struct_fields__})
 
     def runtime_files(self, runtime: str) -> RuntimeFiles:
         """

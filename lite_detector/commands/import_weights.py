@@ -1,0 +1,56 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``import_weights``: public ncnn weights into a torch checkpoint, to train them further."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lite_detector.commands.options import check_writable
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import checked_files, load_card, ModelCard, NetworkCard
+from lite_detector.zoo import find_model
+import msgspec
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--model', required=True, help='name or folder of a model with ncnn files')
+    parser.add_argument('--output', required=True, type=Path, metavar='FILE',
+                        help='checkpoint to write')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, check and write."""
+    # here, because `--help` has to work without torch
+    from lite_detector.export.import_ncnn import read_convolutions
+    from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
+    from lite_detector.train.models.fused import model_of
+    from lite_detector.train.models.layers import count_parameters
+    from lite_detector.train.models.spec import specs_for
+
+    check_writable(args.output)
+    folder = find_model(args.model)
+    card = load_card(folder)
+    paths = checked_files(folder, card.runtime_files('ncnn'))
+    weights = read_convolutions(paths['param'], paths['bin'])
+    try:
+        spec, model = model_of(weights, specs_for(card))
+    except ModelError as error:
+        raise ModelError(f'{paths["param"]}: {error}') from None
+    if card.decode.strides != model.strides:
+        raise ModelError(f'{card.name}: card has strides {card.decode.strides}, the network '
+                         f'{model.strides}')
+    source = {'imported_from': card.name, 'sha256': dict(card.runtime_files('ncnn').sha256)}
+    save_checkpoint(args.output, Checkpoint(spec, _with_raw_scores(card), model.state_dict(),
+                                            source))
+    print(f'{args.output}: {spec.family} {spec.variant}, {spec.num_classes} classes, '
+          f'{count_parameters(model) / 1e6:.2f} M parameters')
+
+
+def _with_raw_scores(card: ModelCard) -> NetworkCard:
+    """Return the card of a network that ends in its last convolutions."""
+    decode = msgspec.structs.replace(card.decode, score_activation='sigmoid')
+    return msgspec.structs.replace(card.network(), decode=decode)

@@ -1,0 +1,103 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Checkpoints: a network, its weights and its card in one file.
+
+A checkpoint holds nothing but tensors and plain data, so loading one runs no code that it brings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+import pickle
+from typing import Any
+
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError, ModelError
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.train.models.build import build_model
+from lite_detector.train.models.spec import ModelSpec
+import msgspec
+import torch
+from torch import nn, Tensor
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """
+    What a checkpoint file says.
+
+    :param spec: shape of the network.
+    :param card: preprocessing, decoding, class names, licence and origin.
+    :param state_dict: the weights, on the CPU.
+    :param training: how they came about, for the card of the exported model.
+    """
+
+    spec: ModelSpec
+    card: NetworkCard
+    state_dict: dict[str, Tensor]
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def model(self) -> nn.Module:
+        """
+        Return the network with these weights, in training mode.
+
+        :raises ModelError: if the weights are another network's.
+        """
+        model = build_model(self.spec)
+        try:
+            model.load_state_dict(self.state_dict)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ModelError(f'{self.card.name}: the weights are not those of '
+                             f'{self.spec.family} {self.spec.variant}: {reason}') from None
+        return model
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """
+    Write a checkpoint, whole or not at all.
+
+    :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
+    """
+    content = {'format': FORMAT, 'model': msgspec.to_builtins(checkpoint.spec),
+               'card': msgspec.to_builtins(checkpoint.card),
+               'state_dict': checkpoint.state_dict, 'training': checkpoint.training}
+    scratch = path.with_name(f'.{path.name}.tmp')
+    try:
+        with scratch.open('wb') as file:
+            torch.save(content, file)
+        scratch.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
+        scratch.unlink(missing_ok=True)
+        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
+        raise ConfigError(f'{path}: cannot write: {reason}') from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """
+    Read a checkpoint.
+
+    :raises ModelError: if it is absent, damaged or none of this package's.
+    :raises ConfigError: if its card or its model section says something impossible.
+    """
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror or error}') from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+        raise ModelError(f'{path}: not a checkpoint, or damaged') from None
+    if not isinstance(content, dict) or not content.keys() >= {'model', 'card', 'state_dict'}:
+        raise ModelError(f'{path}: not a checkpoint of lite_detector')
+    if content.get('format') != FORMAT:
+        raise ModelError(f'{path}: checkpoint format {content.get("format")!r}, wanted {FORMAT}')
+    spec = from_mapping(content['model'], ModelSpec, f'{path}: model')
+    card = from_mapping(content['card'], NetworkCard, f'{path}: card')
+    if (spec.family, spec.num_classes) != (card.family, len(card.class_names)):
+        raise ModelError(f'{path}: network of {spec.family} with {spec.num_classes} classes, but '
+                         f'card of {card.family} with {len(card.class_names)}')
+    return Checkpoint(spec, card, content['state_dict'], content.get('training', {}))

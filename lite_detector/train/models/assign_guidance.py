@@ -1,0 +1,73 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The assign guidance module of NanoDet-Plus: a larger head that only helps to train.
+
+It decides in place of the young network which cells learn which object, and is left behind when
+training ends (https://github.com/RangiLyu/nanodet).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import copy
+
+from lite_detector.train.models.blocks import LEAKY_RELU
+from lite_detector.train.models.gfl_head import reset_bias
+from lite_detector.train.models.ghost_pan import GhostPan
+from lite_detector.train.models.spec import ModelSpec
+import torch
+from torch import nn, Tensor
+
+STACKED_CONVS = 4
+NORM_GROUPS = 32
+
+
+class AssignGuidance(nn.Module):
+    """
+    A second pyramid beside the network's own, and a head of full convolutions on both.
+
+    The head has the same weights at all levels but for one factor on the distances.
+
+    :param pan: the network's own pyramid; the second one starts as its copy.
+    :param levels: how many maps a pyramid has.
+    :param spec: of the network.
+    """
+
+    def __init__(self, pan: GhostPan, levels: int, spec: ModelSpec) -> None:
+        super().__init__()
+        channels = 2 * pan.channels
+        self.pan = copy.deepcopy(pan)
+        self.score_tower = _tower(channels)
+        self.distance_tower = _tower(channels)
+        self.scores = nn.Conv2d(channels, spec.num_classes, 3, padding=1)
+        self.distances = nn.Conv2d(channels, 4 * (spec.reg_max + 1), 3, padding=1)
+        self.scales = nn.Parameter(torch.ones(levels))
+        for conv, num_scores in ((self.scores, spec.num_classes), (self.distances, 0)):
+            nn.init.normal_(conv.weight, std=0.01)
+            reset_bias(conv, num_scores)
+
+    def forward(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> list[Tensor]:
+        """
+        Return raw heads in the layout of the network's own.
+
+        To train this module without the network, hand it detached maps.
+
+        :param features: of the backbone, strides 8, 16 and 32.
+        :param levels: of the network's own pyramid.
+        """
+        heads = []
+        for own, second, scale in zip(levels, self.pan(features), self.scales, strict=True):
+            both = torch.cat((own, second), dim=1)
+            distances = self.distances(self.distance_tower(both)) * scale
+            heads.append(torch.cat((self.scores(self.score_tower(both)), distances), dim=1))
+        return heads
+
+
+def _tower(channels: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(STACKED_CONVS):
+        layers += [nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                   nn.GroupNorm(NORM_GROUPS, channels), LEAKY_RELU()]
+    return nn.Sequential(*layers)

@@ -1,0 +1,51 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Give imported weights, whose batch norm was fused away, statistics to train with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn, Tensor
+
+
+@torch.no_grad()
+def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """
+    Replace the statistics of every batch norm by those of these images, and keep the function.
+
+    An imported batch norm only adds a bias: it pretends that its input has mean 0 and variance 1.
+    In training mode it would divide by the true deviation and so undo what the network knows.
+    Here scale and shift take up whatever the statistics change, so that in evaluation mode the
+    network computes what it did, and in training mode nearly the same.
+
+    :param model: left in evaluation mode.
+    :param batches: network inputs, shape (n, 3, h, w); some hundred images in all.
+    """
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def add(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        values = inputs[0].double()
+        count = torch.full((norm.num_features,), values.numel() / norm.num_features)
+        sums[norm] += torch.stack((count.to(values), values.sum((0, 2, 3)),
+                                   values.square().sum((0, 2, 3)))).cpu()
+
+    hooks = [norm.register_forward_pre_hook(add) for norm in norms]
+    try:
+        model.eval()
+        for images in batches:
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for norm, (count, total, squares) in sums.items():
+        mean = (total / count).to(norm.running_mean)
+        variance = (squares / count - (total / count) ** 2).clamp(min=0).to(norm.running_var)
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias += gain * (mean - norm.running_mean)
+        norm.weight.copy_(gain * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)

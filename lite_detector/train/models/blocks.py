@@ -1,0 +1,69 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The bricks of every network here: convolution with batch norm, and channel shuffle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+Activation = Callable[[], nn.Module]
+"""Makes one activation layer."""
+
+LEAKY_RELU: Activation = partial(nn.LeakyReLU, 0.1, inplace=True)
+RELU: Activation = partial(nn.ReLU, inplace=True)
+SILU: Activation = partial(nn.SiLU, inplace=True)
+
+
+def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride: int = 1,
+            groups: int = 1, activation: Activation | None = None) -> list[nn.Module]:
+    """
+    Return a convolution that keeps the size (up to its stride), batch norm and activation.
+
+    A list rather than a module, so that a branch is one flat ``nn.Sequential``: the layout of
+    torchvision's checkpoints.
+
+    :param activation: None leaves it out.
+    """
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2,
+                     groups=groups, bias=False)
+    layers = [conv, nn.BatchNorm2d(out_channels)]
+    return layers if activation is None else [*layers, activation()]
+
+
+def depthwise(channels: int, kernel_size: int, *, stride: int = 1,
+              activation: Activation | None = None) -> list[nn.Module]:
+    """Return a convolution of each channel by itself, batch norm and activation."""
+    return conv_bn(channels, channels, kernel_size, stride=stride, groups=channels,
+                   activation=activation)
+
+
+def separable(in_channels: int, out_channels: int, kernel_size: int, activation: Activation,
+              stride: int = 1) -> list[nn.Module]:
+    """Return a depthwise and a pointwise convolution, both with batch norm and activation."""
+    return [*depthwise(in_channels, kernel_size, stride=stride, activation=activation),
+            *conv_bn(in_channels, out_channels, activation=activation)]
+
+
+def shuffled(left: Tensor, right: Tensor) -> Tensor:
+    """
+    Join two maps with their channels taken in turn: l0, r0, l1, r1, ...
+
+    :param left: shape (n, c, h, w).
+    :param right: the same shape.
+    :return: shape (n, 2 * c, h, w).
+    """
+    joined = torch.cat((left, right), dim=1)
+    if not torch.jit.is_tracing():
+        # keeps channels_last, and so trains 1.4 times as fast as what follows
+        return functional.channel_shuffle(joined, 2)
+    # These operations are what pnnx knows as one ShuffleChannel; others that do the same become
+    # dozens of layers, or an unknown one.
+    n, channels, height, width = joined.shape
+    paired = joined.view(n, 2, channels // 2, height, width).transpose(1, 2)
+    return paired.reshape(n, channels, height, width)

@@ -1,0 +1,45 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A convolution from elsewhere: weights, bias and how it is applied; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lite_detector.core.types import FloatArray
+
+
+class ConvShape(NamedTuple):
+    """Two convolutions with the same shape can hold each other's weights."""
+
+    out_channels: int
+    in_channels: int
+    kernel_size: int
+    stride: int
+    padding: int
+    groups: int
+
+    def __str__(self) -> str:
+        """Print as in ``3x3 convolution 24 -> 58, stride 2, padding 1, groups 1``."""
+        return (f'{self.kernel_size}x{self.kernel_size} convolution {self.in_channels} -> '
+                f'{self.out_channels}, stride {self.stride}, padding {self.padding}, '
+                f'groups {self.groups}')
+
+
+@dataclass(frozen=True)
+class ConvWeights:
+    """
+    One convolution, with the batch norm that followed it fused into it.
+
+    :param name: of the layer in its file.
+    :param shape: what it is.
+    :param weight: float32, shape (out, in / groups, kernel, kernel).
+    :param bias: float32, shape (out,).
+    """
+
+    name: str
+    shape: ConvShape
+    weight: FloatArray
+    bias: FloatArray

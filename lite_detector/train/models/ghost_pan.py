@@ -1,0 +1,99 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Ghost-PAN, the neck of NanoDet-Plus.
+
+GhostNet (Han et al., 2020, arXiv:1911.11907): half of the channels are computed, the other half
+are cheap depthwise copies of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lite_detector.train.models.blocks import (
+    Activation,
+    conv_bn,
+    depthwise,
+    LEAKY_RELU,
+    separable,
+)
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+KERNEL_SIZE = 5
+
+
+class GhostModule(nn.Module):
+    """A pointwise convolution to half of the channels, and a depthwise one for the rest."""
+
+    def __init__(self, in_channels: int, out_channels: int,
+                 activation: Activation | None) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.primary = nn.Sequential(*conv_bn(in_channels, half, activation=activation))
+        self.cheap = nn.Sequential(*depthwise(half, 3, activation=activation))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, out_channels, h, w)."""
+        primary = self.primary(inputs)
+        return torch.cat((primary, self.cheap(primary)), dim=1)
+
+
+class GhostBottleneck(nn.Module):
+    """Two ghost modules and a separable shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.ghosts = nn.Sequential(GhostModule(in_channels, out_channels, LEAKY_RELU),
+                                    GhostModule(out_channels, out_channels, None))
+        self.shortcut = nn.Sequential(*depthwise(in_channels, KERNEL_SIZE),
+                                      *conv_bn(in_channels, out_channels))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, out_channels, h, w)."""
+        return self.ghosts(inputs) + self.shortcut(inputs)
+
+
+class GhostPan(nn.Module):
+    """
+    Top-down and bottom-up fusion by ghost bottlenecks, and one coarser level.
+
+    :param in_channels: of the backbone, fine to coarse.
+    :param channels: of every level that comes out.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        steps = len(in_channels) - 1
+        self.laterals = nn.ModuleList(
+            nn.Sequential(*conv_bn(width, channels, activation=LEAKY_RELU))
+            for width in in_channels)
+        self.top_down = nn.ModuleList(
+            GhostBottleneck(2 * channels, channels) for _ in range(steps))
+        self.downs = nn.ModuleList(_halving(channels) for _ in range(steps))
+        self.bottom_up = nn.ModuleList(
+            GhostBottleneck(2 * channels, channels) for _ in range(steps))
+        self.extra_in = _halving(channels)
+        self.extra_out = _halving(channels)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return a map per feature map, and one of half the coarsest size (rounded up)."""
+        levels = [lateral(feature) for lateral, feature
+                  in zip(self.laterals, features, strict=True)]
+        coarsest = levels[-1]
+        for fine, fuse in zip(reversed(range(len(levels) - 1)), self.top_down, strict=True):
+            coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
+            levels[fine] = fuse(torch.cat((coarse, levels[fine]), dim=1))
+        for coarse, down, fuse in zip(range(1, len(levels)), self.downs, self.bottom_up,
+                                      strict=True):
+            fine = down(levels[coarse - 1])
+            levels[coarse] = fuse(torch.cat((fine, levels[coarse]), dim=1))
+        return [*levels, self.extra_in(coarsest) + self.extra_out(levels[-1])]
+
+
+def _halving(channels: int) -> nn.Sequential:
+    return nn.Sequential(*separable(channels, channels, KERNEL_SIZE, LEAKY_RELU, stride=2))

@@ -1,0 +1,63 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Look inside a network while it runs: the order of its layers, and what they cost."""
+
+from __future__ import annotations
+
+from lite_detector.core.types import ImageSize
+import torch
+from torch import nn, Tensor
+
+SMALLEST = ImageSize(64, 64)
+"""Both sides on the grid of every stride here."""
+
+
+@torch.no_grad()
+def run_order(model: nn.Module, kinds: tuple[type[nn.Module], ...],
+              input_size: ImageSize = SMALLEST) -> list[tuple[nn.Module, tuple[int, ...]]]:
+    """
+    Return the layers of these kinds in the order in which a forward pass runs them.
+
+    :param model: left as it was, batch norm statistics included.
+    :param kinds: for example ``(nn.Conv2d,)``.
+    :param input_size: of the image that is sent through.
+    :return: pairs of a layer and the shape of what it gave, batch axis included.
+    """
+    order: list[tuple[nn.Module, tuple[int, ...]]] = []
+
+    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+        order.append((layer, tuple(output.shape)))
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules()
+             if isinstance(layer, kinds)]
+    was_training = model.training
+    try:
+        model.eval()(torch.zeros(1, 3, *input_size, device=next(model.parameters()).device))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return order
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers a model learns; batch norm has two per channel."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_macs(model: nn.Module, input_size: ImageSize) -> int:
+    """
+    Return the multiply-accumulate operations of one image in convolutions and linear layers.
+
+    Others (DAMO-YOLO for one) print twice as much and call it FLOPs.
+
+    :param model: a network of images.
+    :param input_size: network pixels.
+    """
+    macs = 0
+    for layer, shape in run_order(model, (nn.Conv2d, nn.Linear), input_size):
+        # each weight is used once per position, and a linear layer has one position
+        positions = shape[2] * shape[3] if isinstance(layer, nn.Conv2d) else 1
+        macs += layer.weight.numel() * positions
+    return macs

@@ -1,0 +1,70 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""NanoDet-m (https://github.com/RangiLyu/nanodet), the anchor-free network of three strides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lite_detector.train.models.blocks import LEAKY_RELU
+from lite_detector.train.models.gfl_head import GflHead
+from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
+from lite_detector.train.models.spec import ModelSpec
+from torch import nn, Tensor
+from torch.nn import functional
+
+PAN_CHANNELS = {'0.5x': 96, '1.0x': 96, '1.5x': 128}
+
+
+class Pan(nn.Module):
+    """
+    A path aggregation network without convolutions on its paths (arXiv:1803.01534).
+
+    :param in_channels: of the backbone, fine to coarse.
+    :param channels: of every level that comes out.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)
+        for conv in self.laterals:
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return one map per feature map, of the same size and ``channels`` channels."""
+        levels = [lateral(feature) for lateral, feature
+                  in zip(self.laterals, features, strict=True)]
+        for fine in reversed(range(len(levels) - 1)):
+            coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
+            levels[fine] = levels[fine] + coarse
+        for coarse in range(1, len(levels)):
+            # bilinear at half the size is the mean of four, which pooling computes faster
+            levels[coarse] = levels[coarse] + functional.avg_pool2d(levels[coarse - 1], 2)
+        return levels
+
+
+class NanoDet(nn.Module):
+    """
+    ShuffleNetV2 with LeakyReLU, PAN, and a head of 3x3 separable convolutions.
+
+    :param spec: variant 0.5x, 1.0x or 1.5x.
+    """
+
+    strides = (8, 16, 32)
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        channels = PAN_CHANNELS[spec.variant]
+        self.backbone = ShuffleNetV2(CHANNELS[spec.variant], LEAKY_RELU)
+        self.pan = Pan(self.backbone.out_channels, channels)
+        self.head = GflHead(channels, len(self.strides), 3, spec)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """
+        Return raw heads, per stride shape (n, num_classes + 4 * (reg_max + 1), h, w).
+
+        :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
+        """
+        return self.head(self.pan(self.backbone(images)))

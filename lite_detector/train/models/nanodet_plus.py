@@ -1,0 +1,41 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""NanoDet-Plus (https://github.com/RangiLyu/nanodet): Ghost-PAN and a fourth stride."""
+
+from __future__ import annotations
+
+from lite_detector.train.models.blocks import LEAKY_RELU
+from lite_detector.train.models.gfl_head import GflHead
+from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
+from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
+from lite_detector.train.models.spec import ModelSpec
+from torch import nn, Tensor
+
+WIDTHS = {'m': '1.0x', 'm-1.5x': '1.5x'}
+PAN_CHANNELS = {'m': 96, 'm-1.5x': 128}
+
+
+class NanoDetPlus(nn.Module):
+    """
+    ShuffleNetV2 with LeakyReLU, Ghost-PAN, and a head of 5x5 separable convolutions.
+
+    :param spec: variant m or m-1.5x.
+    """
+
+    strides = (8, 16, 32, 64)
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        channels = PAN_CHANNELS[spec.variant]
+        self.backbone = ShuffleNetV2(CHANNELS[WIDTHS[spec.variant]], LEAKY_RELU)
+        self.pan = GhostPan(self.backbone.out_channels, channels)
+        self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """
+        Return raw heads, per stride shape (n, num_classes + 4 * (reg_max + 1), h, w).
+
+        :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
+        """
+        return self.head(self.pan(self.backbone(images)))

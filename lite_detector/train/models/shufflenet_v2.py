@@ -1,0 +1,113 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+ShuffleNetV2, the backbone of every family here (Ma et al., 2018, arXiv:1807.11164).
+
+The names of its parts are those of torchvision, whose checkpoints load as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lite_detector.core.errors import ModelError
+from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, shuffled
+from torch import nn, Tensor
+
+CHANNELS = {
+    '0.5x': (24, 48, 96, 192),
+    '1.0x': (24, 116, 232, 464),
+    '1.5x': (24, 176, 352, 704),
+    '2.0x': (24, 244, 488, 976),
+}
+"""Width -> channels of the stem and of the stages at strides 8, 16 and 32."""
+REPEATS = (4, 8, 4)
+CLASSIFIER = ('conv5.', 'fc.')
+"""Parts of a classification checkpoint that a detector has no use for."""
+
+
+class ShuffleUnit(nn.Module):
+    """
+    One unit: half of the channels pass by, or both branches halve the size (figure 3c, 3d).
+
+    :param stride: 1 or 2; at 1 ``in_channels`` equals ``out_channels``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int,
+                 activation: Activation) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.branch1 = nn.Sequential()
+        if stride == 2:
+            self.branch1 = nn.Sequential(*depthwise(in_channels, 3, stride=2),
+                                         *conv_bn(in_channels, half, activation=activation))
+        self.branch2 = nn.Sequential(
+            *conv_bn(in_channels if stride == 2 else half, half, activation=activation),
+            *depthwise(half, 3, stride=stride),
+            *conv_bn(half, half, activation=activation))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, out_channels, h / stride, w / stride)."""
+        if len(self.branch1) == 0:
+            passed, worked = inputs.chunk(2, dim=1)
+            return shuffled(passed, self.branch2(worked))
+        return shuffled(self.branch1(inputs), self.branch2(inputs))
+
+
+class ShuffleNetV2(nn.Module):
+    """
+    The feature extractor, without the classifier.
+
+    :param channels: of the stem and of the three stages, see ``CHANNELS``.
+    :param activation: LeakyReLU in NanoDet, ReLU in YOLOv5-Lite and torchvision.
+    :param repeats: units per stage.
+    """
+
+    def __init__(self, channels: Sequence[int], activation: Activation,
+                 repeats: Sequence[int] = REPEATS) -> None:
+        super().__init__()
+        stem, *widths = channels
+        self.out_channels = tuple(widths)
+        self.conv1 = nn.Sequential(*conv_bn(3, stem, 3, stride=2, activation=activation))
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stage2, self.stage3, self.stage4 = (
+            _stage(in_channels, out_channels, units, activation) for in_channels, out_channels,
+            units in zip(channels[:-1], widths, repeats, strict=True))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """
+        Return the maps at strides 8, 16 and 32.
+
+        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
+        """
+        features = self.stage2(self.maxpool(self.conv1(images)))
+        levels = [features]
+        for stage in (self.stage3, self.stage4):
+            levels.append(stage(levels[-1]))
+        return levels
+
+
+def load_torchvision(backbone: ShuffleNetV2, state_dict: Mapping[str, Tensor]) -> None:
+    """
+    Start from ImageNet weights in the layout of torchvision's ``shufflenet_v2_*``.
+
+    :param backbone: of the same width.
+    :param state_dict: with or without the classifier, which is passed over.
+    :raises ModelError: if a part is absent, unknown or of another shape.
+    """
+    state = {name: value for name, value in state_dict.items()
+             if not name.startswith(CLASSIFIER)}
+    try:
+        backbone.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1:2] or [str(error)]
+        raise ModelError('not a ShuffleNetV2 of this width in the layout of torchvision: '
+                         f'{reason[0].strip()}') from None
+
+
+def _stage(in_channels: int, out_channels: int, repeats: int,
+           activation: Activation) -> nn.Sequential:
+    first = ShuffleUnit(in_channels, out_channels, 2, activation)
+    return nn.Sequential(first, *(ShuffleUnit(out_channels, out_channels, 1, activation)
+                                  for _ in range(repeats - 1)))

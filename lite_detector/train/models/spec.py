@@ -1,0 +1,49 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a network is, in words that a configuration or a checkpoint can hold; no torch here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from lite_detector.core.config import Spec
+from lite_detector.core.model_card import Family, NetworkCard
+from msgspec import Meta
+
+VARIANTS: dict[Family, tuple[str, ...]] = {
+    'nanodet': ('0.5x', '1.0x', '1.5x'),
+    'nanodet_plus': ('m', 'm-1.5x'),
+    'yolov5_lite': ('e', 's'),
+}
+"""The sizes of each family, small to large."""
+
+
+class ModelSpec(Spec):
+    """Everything that decides the shape of a network's weights."""
+
+    family: Family
+    variant: str
+    """One of ``VARIANTS[family]``."""
+    num_classes: Annotated[int, Meta(ge=1, le=10000)]
+    reg_max: Annotated[int, Meta(ge=1, le=64)] = 7
+    """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
+    num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
+    """YOLOv5 families: boxes per cell."""
+
+    def __post_init__(self) -> None:
+        variants = VARIANTS[self.family]
+        if self.variant not in variants:
+            raise ValueError(f'family {self.family} has no variant {self.variant!r}; '
+                             f'choose from {", ".join(variants)}')
+
+
+def specs_for(card: NetworkCard) -> list[ModelSpec]:
+    """Return what the network of a card may be: the card does not say which variant."""
+    shape = {}
+    if card.decode.reg_max is not None:
+        shape['reg_max'] = card.decode.reg_max
+    if card.decode.anchors is not None:
+        shape['num_anchors'] = len(card.decode.anchors[0])
+    return [ModelSpec(card.family, variant, len(card.class_names), **shape)
+            for variant in VARIANTS[card.family]]

@@ -1,0 +1,64 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The torch runtime: what is being trained behind the detector that the robot runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lite_detector.core.errors import ModelError
+from lite_detector.core.types import FloatArray, ImageSize
+from lite_detector.detector import Detector, Selection, with_resize
+from lite_detector.train.checkpoint import load_checkpoint
+import torch
+from torch import nn
+
+
+class TorchBackend:
+    """
+    A network in torch; see :class:`lite_detector.backends.base.Backend`.
+
+    It puts the model into evaluation mode and leaves it there; weights that change meanwhile are
+    used as they are at each call.
+
+    :param model: returns raw heads; on any device.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+
+    @torch.inference_mode()
+    def infer(self, blob: FloatArray) -> list[FloatArray]:
+        """Run the network once."""
+        if self._model.training:
+            self._model.eval()
+        weight = next(self._model.parameters())
+        try:
+            heads = self._model(torch.from_numpy(blob)[None].to(weight))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f'torch could not run the network: {reason}') from None
+        return [head[0].float().contiguous().cpu().numpy() for head in heads]
+
+
+def detector_from_checkpoint(path: Path, *, num_threads: int | None = None,
+                             input_size: ImageSize | None = None, resize: str | None = None,
+                             selection: Selection = Selection()) -> Detector:
+    """
+    Load a checkpoint and run it once.
+
+    :param path: as ``import_weights`` or training wrote it.
+    :param num_threads: for all of torch in this process; None leaves it as it is.
+    :param input_size: network input if it is not the card's.
+    :param resize: way to fit images if it is not the card's.
+    :param selection: which boxes are wanted.
+    :raises LiteDetectorError: with one line that says what is wrong.
+    """
+    checkpoint = load_checkpoint(path)
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    detector = Detector(with_resize(checkpoint.card, resize), TorchBackend(checkpoint.model()),
+                        selection, input_size)
+    detector.warm_up()
+    return detector

@@ -1,0 +1,57 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Everything in this folder needs torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+import shutil
+
+from lite_detector.cli import main
+from networks import ANDROID_NANODET
+import pytest
+import torch
+import yaml
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that ``-m 'not torch'`` leaves them out."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.torch)
+
+
+@pytest.fixture(autouse=True)
+def same_weights_each_time():
+    """Let every test draw the same random weights."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def public_folders(fetched_models, shared_data, tmp_path_factory) -> dict[str, Path]:
+    """Return name -> model folder of six public trainings."""
+    folder = tmp_path_factory.mktemp('android') / ANDROID_NANODET
+    folder.mkdir()
+    data = yaml.safe_load((fetched_models['nanodet_m_320'] / 'card.yaml').read_text())
+    for key in ('url', 'sha256'):
+        del data['runtimes']['ncnn'][key]
+    (folder / 'card.yaml').write_text(yaml.safe_dump({**data, 'name': ANDROID_NANODET}))
+    for suffix in ('param', 'bin'):
+        shutil.copy(shared_data / 'weights' / f'{ANDROID_NANODET}.{suffix}',
+                    folder / f'model.{suffix}')
+    return {**fetched_models, ANDROID_NANODET: folder}
+
+
+@pytest.fixture(scope='session')
+def public_checkpoint(public_folders, tmp_path_factory) -> Callable[[str], Path]:
+    """Return a function: name -> checkpoint of the same weights, imported once."""
+    target = tmp_path_factory.mktemp('imported')
+
+    def checkpoint(name: str) -> Path:
+        path = target / f'{name}.pt'
+        if not path.exists():
+            assert main(['import_weights', '--model', str(public_folders[name]),
+                         '--output', str(path)]) == 0
+        return path
+    return checkpoint

@@ -1,0 +1,79 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Networks with weights that are not trivial, and cards for them."""
+
+from pathlib import Path
+import struct
+
+from lite_detector.core.config import from_mapping
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.train.models.build import build_model
+from lite_detector.train.models.fused import convolutions
+from lite_detector.train.models.spec import ModelSpec
+from tiny_models import ANCHORS, REG_MAX, tiny_card
+import torch
+from torch import nn
+import yaml
+
+ANDROID_NANODET = 'nanodet-m'
+"""A second training of nanodet_m_320; the package has no card of it."""
+PUBLIC_NETWORKS = ('nanodet_m_320', ANDROID_NANODET, 'nanodet_m_416', 'nanodet_plus_m_416',
+                   'yolov5_lite_e_320', 'yolov5_lite_s_416')
+
+
+def card_data(spec: ModelSpec) -> dict:
+    """Return a card, as plain data, of a network whose anchors are those of the tiny models."""
+    decode = {'reg_max': REG_MAX, 'grid_offset': 0.5}
+    if spec.family == 'yolov5_lite':
+        decode = {'anchors': [[list(anchor) for anchor in level] for level in ANCHORS]}
+    data = tiny_card(spec.family, decode, spec.num_classes)
+    data['decode']['strides'] = list(build_model(spec).strides)
+    return data
+
+
+def network_card(spec: ModelSpec) -> NetworkCard:
+    """Return the same as a checkpoint holds it."""
+    data = card_data(spec)
+    return from_mapping({name: data[name] for name in NetworkCard.__struct_fields__
+                         if name in data}, NetworkCard, 'test')
+
+
+def trained_model(spec: ModelSpec) -> nn.Module:
+    """Return a network in evaluation mode whose batch norms and outputs are not trivial."""
+    model = build_model(spec)
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.uniform_(layer.weight, 0.5, 1.5)
+                nn.init.normal_(layer.bias, std=0.2)
+                nn.init.normal_(layer.running_mean, std=0.2)
+                nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            elif isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+    return model.eval()
+
+
+@torch.no_grad()
+def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec) -> Path:
+    """Write the convolutions of a network as ncnn files, batch norm fused, weights in fp32."""
+    lines, chunks = ['Input data 0 1 data'], []
+    for index, (conv, norm) in enumerate(convolutions(model)):
+        weight, bias = conv.weight, conv.bias
+        if norm is not None:
+            gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+            weight = weight * gain[:, None, None, None]
+            bias = norm.bias - gain * norm.running_mean
+        kind, groups = 'Convolution', ''
+        if conv.groups > 1:
+            kind, groups = 'ConvolutionDepthWise', f' 7={conv.groups}'
+        lines.append(f'{kind} conv{index} 1 1 in{index} out{index} 0={conv.out_channels} '
+                     f'1={conv.kernel_size[0]} 3={conv.stride[0]} 4={conv.padding[0]} 5=1 '
+                     f'6={weight.numel()}{groups}')
+        chunks += [struct.pack('<I', 0), weight.numpy().tobytes(), bias.numpy().tobytes()]
+    folder.mkdir()
+    (folder / 'card.yaml').write_text(yaml.safe_dump(card_data(spec)))
+    header = ['7767517', f'{len(lines)} {len(lines)}']
+    (folder / 'model.param').write_text('\n'.join([*header, *lines]))
+    (folder / 'model.bin').write_bytes(b''.join(chunks))
+    return folder

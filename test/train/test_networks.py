@@ -1,0 +1,197 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The networks: shapes, fresh weights, modes, and the layout of torchvision."""
+
+from lite_detector.core.config import from_mapping
+from lite_detector.core.decode import grid_sizes
+from lite_detector.core.errors import ConfigError, ModelError
+from lite_detector.core.types import ImageSize
+from lite_detector.train.models.assign_guidance import AssignGuidance
+from lite_detector.train.models.batch_norm import measure_batch_norm
+from lite_detector.train.models.blocks import RELU, shuffled
+from lite_detector.train.models.build import build_model, NETWORKS
+from lite_detector.train.models.shufflenet_v2 import CHANNELS, load_torchvision, ShuffleNetV2
+from lite_detector.train.models.spec import ModelSpec, VARIANTS
+from networks import trained_model
+import pytest
+import torch
+from torch import nn
+import torchvision
+
+ALL = [(family, variant) for family, variants in VARIANTS.items() for variant in variants]
+EVERY_NETWORK = pytest.mark.parametrize(('family', 'variant'), ALL)
+ONE_OF_EACH = pytest.mark.parametrize(('family', 'variant'), [
+    ('nanodet', '0.5x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')])
+TORCHVISION = {'0.5x': 'shufflenet_v2_x0_5', '1.0x': 'shufflenet_v2_x1_0',
+               '1.5x': 'shufflenet_v2_x1_5', '2.0x': 'shufflenet_v2_x2_0'}
+
+
+def values_per_cell(spec: ModelSpec) -> int:
+    if spec.family == 'yolov5_lite':
+        return spec.num_anchors * (5 + spec.num_classes)
+    return spec.num_classes + 4 * (spec.reg_max + 1)
+
+
+def test_every_family_has_a_network_and_variants():
+    assert NETWORKS.keys() == VARIANTS.keys()
+
+
+@EVERY_NETWORK
+@pytest.mark.parametrize(('num_classes', 'size'), [(1, (64, 96)), (80, (160, 32))])
+def test_network_returns_one_raw_head_per_stride(family, variant, num_classes, size):
+    spec = ModelSpec(family, variant, num_classes)
+    model = build_model(spec)
+    assert model.training
+    heads = model(torch.rand(2, 3, *size))
+    assert [tuple(head.shape) for head in heads] == [
+        (2, values_per_cell(spec), *grid) for grid in grid_sizes(ImageSize(*size), model.strides)]
+
+
+def test_network_takes_reg_max_and_anchors_from_its_spec():
+    images = torch.rand(2, 3, 32, 64)
+    assert build_model(ModelSpec('nanodet', '0.5x', 2, reg_max=10))(images)[0].shape[1] == 46
+    assert build_model(ModelSpec('yolov5_lite', 'e', 2, num_anchors=2))(images)[0].shape[1] == 14
+
+
+@ONE_OF_EACH
+def test_image_in_evaluation_mode_does_not_feel_its_neighbours(family, variant):
+    model = trained_model(ModelSpec(family, variant, 3))
+    images = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        together, alone = model(images), model(images[1:])
+        model.train()
+        trained = model(images)
+    for both, one, learning in zip(together, alone, trained, strict=True):
+        scale = both.abs().max()
+        torch.testing.assert_close(both[1:] / scale, one / scale, atol=1e-4, rtol=0)
+        assert (learning - both).abs().max() > 0.01 * scale
+
+
+@ONE_OF_EACH
+def test_network_in_channels_last_layout_gives_the_same(family, variant):
+    model = trained_model(ModelSpec(family, variant, 3))
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        wanted = model(images)
+        got = model.to(memory_format=torch.channels_last)(
+            images.to(memory_format=torch.channels_last))
+    for one, other in zip(wanted, got, strict=True):
+        scale = one.abs().max()
+        torch.testing.assert_close(other / scale, one / scale, atol=1e-4, rtol=0)
+
+
+@ONE_OF_EACH
+def test_every_parameter_learns(family, variant):
+    model = build_model(ModelSpec(family, variant, 2))
+    sum(head.square().sum() for head in model(torch.rand(2, 3, 64, 64))).backward()
+    still = [name for name, parameter in model.named_parameters()
+             if parameter.grad is None or not parameter.grad.isfinite().all()]
+    assert not still
+
+
+@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus'])
+def test_fresh_gfl_head_scores_the_prior_everywhere(family):
+    model = build_model(ModelSpec(family, VARIANTS[family][0], 4)).eval()
+    with torch.no_grad():
+        scores = torch.cat([head[:, :4].sigmoid().flatten() for head in
+                            model(torch.rand(1, 3, 64, 96))])
+    torch.testing.assert_close(scores, torch.full_like(scores, 0.01), atol=0.005, rtol=0)
+
+
+@pytest.mark.parametrize('num_classes', [1, 80])
+def test_fresh_yolov5_lite_expects_eight_objects_per_image(num_classes):
+    model = build_model(ModelSpec('yolov5_lite', 'e', num_classes))
+    for conv, stride in zip(model.outputs, model.strides, strict=True):
+        bias = conv.bias.detach().view(3, 5 + num_classes)
+        per_image = bias[:, 4].exp().mean() * (640 / stride) ** 2
+        assert per_image.item() == pytest.approx(8, rel=0.2)
+
+
+@pytest.mark.parametrize(('data', 'words'), [
+    ({'family': 'nanodet', 'variant': '3x', 'num_classes': 1}, 'choose from 0.5x, 1.0x, 1.5x'),
+    ({'family': 'nanodet', 'variant': '1.0x', 'num_classes': 0}, 'num_classes'),
+    ({'family': 'nanodet', 'variant': '1.0x', 'num_clases': 1}, 'num_clases'),
+])
+def test_spec_with_a_mistake_is_refused(data, words):
+    with pytest.raises(ConfigError, match=words):
+        from_mapping(data, ModelSpec, 'model')
+
+
+def test_shuffled_takes_channels_in_turn():
+    left, right = torch.rand(2, 1, 6, 3, 5)
+    wanted = nn.functional.channel_shuffle(torch.cat((left, right), 1), 2)
+    torch.testing.assert_close(shuffled(left, right), wanted, atol=0, rtol=0)
+
+
+@pytest.mark.filterwarnings('ignore:.*torch.jit.trace')
+def test_shuffled_in_a_trace_is_what_pnnx_knows_and_does_the_same():
+    left, right = torch.rand(2, 1, 6, 3, 5)
+    traced = torch.jit.trace(shuffled, (left, right))
+    torch.testing.assert_close(traced(left, right), shuffled(left, right), atol=0, rtol=0)
+    operations = [node.kind() for node in traced.graph.nodes()]
+    assert {'aten::cat', 'aten::view', 'aten::transpose', 'aten::reshape'} <= set(operations)
+    assert 'aten::channel_shuffle' not in operations
+
+
+@pytest.mark.parametrize('width', CHANNELS)
+def test_backbone_with_torchvision_weights_gives_its_features(width):
+    theirs = getattr(torchvision.models, TORCHVISION[width])()
+    images = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        theirs(images)  # moves the statistics of the batch norms
+    theirs.eval()
+    ours = ShuffleNetV2(CHANNELS[width], RELU)
+    load_torchvision(ours, theirs.state_dict())
+    with torch.no_grad():
+        features = theirs.maxpool(theirs.conv1(images))
+        for got, stage in zip(ours.eval()(images),
+                              (theirs.stage2, theirs.stage3, theirs.stage4), strict=True):
+            features = stage(features)
+            torch.testing.assert_close(got, features)
+
+
+def test_backbone_refuses_torchvision_weights_of_another_width():
+    state = torchvision.models.shufflenet_v2_x0_5().state_dict()
+    with pytest.raises(ModelError, match='ShuffleNetV2 of this width.*size mismatch for conv1|'
+                                         'ShuffleNetV2 of this width.*size mismatch for stage'):
+        load_torchvision(ShuffleNetV2(CHANNELS['1.0x'], RELU), state)
+    with pytest.raises(ModelError, match='Missing key'):
+        load_torchvision(ShuffleNetV2(CHANNELS['1.0x'], RELU), {})
+
+
+@pytest.mark.parametrize('variant', VARIANTS['nanodet_plus'])
+def test_assign_guidance_returns_the_layout_of_the_network(variant):
+    spec = ModelSpec('nanodet_plus', variant, 5)
+    model = build_model(spec)
+    guidance = AssignGuidance(model.pan, len(model.strides), spec)
+    features = model.backbone(torch.rand(2, 3, 64, 96))
+    levels = model.pan(features)
+    heads = guidance(features, levels)
+    assert [head.shape for head in heads] == [head.shape for head in model.head(levels)]
+    assert heads[0][:, :5].sigmoid().mean().item() == pytest.approx(0.01, abs=0.005)
+
+
+def test_assign_guidance_on_detached_maps_leaves_the_network_alone():
+    spec = ModelSpec('nanodet_plus', 'm', 2)
+    model = build_model(spec)
+    guidance = AssignGuidance(model.pan, len(model.strides), spec)
+    features = [level.detach() for level in model.backbone(torch.rand(2, 3, 64, 64))]
+    heads = guidance(features, [level.detach() for level in model.pan(features)])
+    sum(head.square().sum() for head in heads).backward()
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(parameter.grad is not None for parameter in guidance.parameters())
+
+
+def test_measure_batch_norm_keeps_the_function_and_fits_training_mode():
+    model = trained_model(ModelSpec('nanodet', '0.5x', 2))
+    images = torch.rand(8, 3, 96, 64)
+    with torch.no_grad():
+        wanted = model(images)
+        measure_batch_norm(model, images.split(4))
+        after = model(images)
+        learning = model.train()(images)
+    for before, now, trained in zip(wanted, after, learning, strict=True):
+        scale = before.abs().max()
+        torch.testing.assert_close(now / scale, before / scale, atol=1e-4, rtol=0)
+        torch.testing.assert_close(trained / scale, before / scale, atol=1e-3, rtol=0)
