@@ -98,6 +98,7 @@ def test_benchmark_with_an_impossible_budget_names_the_fastest(options, capsys):
     (['--image', 'absent.png'], 'absent.png: No such file or directory'),
     (['--output', 'absent/params.yaml'], 'absent/params.yaml: cannot write'),
     (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),
+    (['--model', 'x.pt', '--output', 'params.yaml'], 'the node cannot run a checkpoint: x.pt'),
 ])
 def test_benchmark_with_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
     try:

@@ -22,6 +22,7 @@ from lite_detector.bench.speed import (
 from lite_detector.commands.options import (
     add_model_options,
     check_writable,
+    CHECKPOINT_SUFFIX,
     detector_from,
     write_json,
 )
@@ -83,6 +84,8 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f'{option}: got {value:g}, wanted more than 0')
     if not 0 <= args.load <= MAX_LOAD:
         raise ConfigError(f'--load: got {args.load}, wanted 0 to {MAX_LOAD}')
+    if args.output and args.model.endswith(CHECKPOINT_SUFFIX):
+        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model}')
     if args.output and args.resize:
         raise ConfigError('--resize goes into no parameter file: the node fits images as the '
                           'model card says')
