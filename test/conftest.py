@@ -20,12 +20,15 @@ MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
 
 # test/ros imports rclpy and messages at its head. A skip there would be the plain way, but the
 # pytest plugin of launch_testing imports modules itself and cannot stand one.
-collect_ignore = [] if find_spec('rclpy') else ['ros']
+# test/train imports torch in the same way.
+FOLDERS = {'ros': 'rclpy', 'train': 'torch'}
+collect_ignore = [folder for folder, library in FOLDERS.items() if not find_spec(library)]
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Say what is left out."""
-    return 'test/ros left out: no rclpy here' if collect_ignore else 'test/ros with rclpy'
+    return [f'test/{folder} left out: no {library} here' if folder in collect_ignore
+            else f'test/{folder} with {library}' for folder, library in FOLDERS.items()]
 
 
 @pytest.fixture(autouse=True)
