@@ -10,8 +10,17 @@ from lite_detector.core.geometry import iou_matrix
 from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.boxes import (
-    aligned_ciou, aligned_giou, aligned_iou, boxes_from_cxcywh, boxes_from_distances,
-    distances_from_boxes, grid_priors, inside_distances, pairwise_iou, square_boxes)
+    aligned_ciou,
+    aligned_giou,
+    aligned_iou,
+    boxes_from_cxcywh,
+    boxes_from_distances,
+    distances_from_boxes,
+    grid_priors,
+    inside_distances,
+    pairwise_iou,
+    square_boxes,
+)
 import numpy as np
 import pytest
 import torch
