@@ -87,7 +87,7 @@ def test_soft_targets_stand_in_the_class_of_the_object_only():
     # p = 1/2: |y - p|^2 BCE = 1/4 ln 2 on either hard label
     (0.0, 1.0, LN2 / 4),
     (0.0, 0.0, LN2 / 4),
-    # p = 3/4
+    # at a score of three quarters
     (SURE, 1.0, (1 / 4) ** 2 * math.log(4 / 3)),
     (SURE, 0.0, (3 / 4) ** 2 * math.log(4)),
     # p = 3/4, y = 1/2: BCE = -(ln(3/4) + ln(1/4)) / 2 = ln(16/3) / 2
