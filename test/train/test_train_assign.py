@@ -206,11 +206,20 @@ def test_assign_dsla_takes_one_place_although_nothing_overlaps():
     assert result.gt_indices.tolist() == [0, -1, -1], 'a tie goes to the first place'
 
 
-def test_assign_dsla_counts_ten_tenths_as_one_whole_more():
-    centers, boxes = in_a_row(*[0.2] * 10)
+def test_assign_dsla_loses_no_place_to_rounding():
+    # ten times 0.7 is 7, but 6.9999999 in floating point
+    centers, boxes = in_a_row(*[0.7] * 10)
     centers[:, 0] -= 0.5
     result = assign_dsla(centers, torch.zeros(10, 1), boxes, truth_of((0, 0, 10, 10)))
-    assert result.is_positive.sum() == 2
+    assert result.is_positive.sum() == 7
+
+
+def test_assign_dsla_gives_no_place_to_an_object_in_which_there_is_none():
+    # the first of two takes one of the three places, the second lies between them
+    centers, boxes = in_a_row(0.2, 0.9, 0.3)
+    result = assign_dsla(centers, torch.zeros(3, 1), boxes,
+                         truth_of((0, 0, 10, 10), (1.4, 4, 1.6, 6)))
+    assert result.gt_indices.tolist() == [-1, 0, -1]
 
 
 def test_assign_dsla_prefers_the_place_that_knows_the_class():

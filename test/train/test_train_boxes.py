@@ -103,6 +103,20 @@ def test_gradient_of_overlaps_equals_finite_differences(function):
     assert torch.autograd.gradcheck(function, (boxes.requires_grad_(), target))
 
 
+def test_gradient_of_aligned_ciou_holds_alpha_constant():
+    # Concentric boxes, w x 1 around 2 x 2 with w = 4, made wider by dw on both sides alike:
+    # IoU = 2 / (w + 2), so dIoU/dw = -2 / 36; the diagonal has no part in it, the centres agree.
+    # v = (2 / pi (atan 1 - atan w))^2, dv/dw = 8 / pi^2 (atan w - atan 1) / (1 + w^2).
+    boxes = tensor((-1, 0.5, 3, 1.5), dtype=torch.float64).requires_grad_()
+    aligned_ciou(boxes, tensor(UNIT, dtype=torch.float64)).backward()
+    shape = (2 / math.pi * TALL_AND_WIDE) ** 2
+    alpha = shape / (2 / 3 + shape)
+    wanted = -2 / 36 - alpha * 8 / math.pi ** 2 * TALL_AND_WIDE / 17
+    # dw = 1 moves the left side by -1/2 and the right one by 1/2
+    got = 0.5 * (boxes.grad[0, 2] - boxes.grad[0, 0])
+    assert got.item() == pytest.approx(wanted, rel=1e-9)
+
+
 @pytest.mark.parametrize('function', [aligned_iou, aligned_giou, aligned_ciou])
 @pytest.mark.parametrize('target', [UNIT, (1, 1, 1, 1), (0, 1, 2, 1), (1, 0, 1, 2)])
 def test_gradient_at_boxes_without_area_is_finite(function, target):
