@@ -1,0 +1,92 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The dynamic soft label assigner, with which NanoDet-Plus is trained."""
+
+from __future__ import annotations
+
+from lite_detector.train.assign.assignment import (
+    Assignment,
+    assignment_from,
+    BACKGROUND,
+    centers_in,
+    GroundTruth,
+)
+from lite_detector.train.boxes import inside_distances, pairwise_iou
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IOU_FLOOR = 1e-7
+"""Added to an overlap before its logarithm is taken."""
+
+
+@torch.no_grad()
+def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
+                top_k: int = 13, iou_factor: float = 3.0) -> Assignment:
+    """
+    Give each object the places that already predict it best.
+
+    Dynamic soft label assignment (NanoDet-Plus, https://github.com/RangiLyu/nanodet, after OTA,
+    arXiv:2103.14259, and SimOTA of YOLOX, arXiv:2107.08430). The candidates of an object are the
+    places inside its box. The cost of a candidate is ``cost_matrix``; an object takes its k
+    cheapest, k being the sum of its ``top_k`` best overlaps, rounded down, and at least 1. A
+    place that several objects take goes to the one for which it is cheapest.
+
+    :param centers: x, y of the places in network pixels, shape (n, 2).
+    :param logits: predicted class scores before the sigmoid, shape (n, classes).
+    :param boxes_xyxy: predicted boxes in network pixels, shape (n, 4).
+    :param truth: the labels of one image.
+    :param top_k: overlaps that are summed up to k.
+    :param iou_factor: weight of the overlap in the cost.
+    :return: ``ious`` are those of the predicted boxes: the soft labels.
+    """
+    count, objects = len(centers), len(truth.boxes_xyxy)
+    in_ignored = centers_in(centers, truth.ignored_xyxy)
+    gt_indices = torch.full((count,), BACKGROUND, device=centers.device)
+    ious = centers.new_zeros(count, dtype=torch.float32)
+    inside = inside_distances(centers, truth.boxes_xyxy) > 0
+    places = inside.any(dim=1).nonzero()[:, 0]
+    if objects and len(places):
+        inside = inside[places]
+        overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
+        costs = cost_matrix(logits[places], overlaps, truth.labels, iou_factor)
+        costs = torch.where(inside, costs, torch.inf)
+        wanted = _cheapest(costs, torch.where(inside, overlaps, 0), top_k) & inside
+        best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
+        gt_indices[places] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
+        ious[places] = overlaps.gather(1, best)[:, 0]
+    return assignment_from(gt_indices, ious, truth, in_ignored)
+
+
+def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor,
+                iou_factor: float = 3.0) -> Tensor:
+    """
+    Return what it costs to let a place learn an object.
+
+    With p the predicted scores and the target t = IoU in the class of the object and 0 in all
+    others: sum over the classes of BCE(p, t) * |t - p|^2, plus iou_factor * -log(IoU).
+
+    :param logits: before the sigmoid, shape (n, classes).
+    :param overlaps: IoU of predicted boxes and objects, shape (n, m).
+    :param labels: class ids of the objects, int64, shape (m,).
+    :param iou_factor: weight of the second term.
+    :return: shape (n, m).
+    """
+    logits = logits.float()
+    # The sum over the classes differs from that for an empty target in one class only, which
+    # spares an array of shape (n, m, classes).
+    empty = functional.softplus(logits) * logits.sigmoid().square()
+    own = logits[:, labels]
+    soft = (functional.softplus(own) - overlaps * own) * (overlaps - own.sigmoid()).square()
+    class_cost = empty.sum(dim=1, keepdim=True) - empty[:, labels] + soft
+    return class_cost - iou_factor * (overlaps + IOU_FLOOR).log()
+
+
+def _cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:
+    """Return which places each object takes, bool, shape (n, m)."""
+    best = overlaps.topk(min(top_k, len(overlaps)), dim=0).values
+    # the slack keeps ten overlaps of 0.1 from adding up to less than one
+    takes = (best.double().sum(dim=0) + 1e-6).long().clamp(min=1)
+    ranks = costs.argsort(dim=0, stable=True).argsort(dim=0)
+    return ranks < takes

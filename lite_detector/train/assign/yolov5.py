@@ -1,0 +1,120 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Matching of anchors by shape, with which YOLOv5-Lite is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lite_detector.core.decode import grid_sizes
+from lite_detector.core.types import ImageSize
+from lite_detector.train.assign.assignment import (
+    Assignment,
+    assignment_from,
+    BACKGROUND,
+    GroundTruth,
+)
+from lite_detector.train.boxes import aligned_iou, boxes_from_cxcywh
+import torch
+from torch import Tensor
+
+
+def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor,
+                  truth: GroundTruth, max_ratio: float = 4.0) -> Assignment:
+    """
+    Give each object the anchors of its shape in its own cell and the two nearest ones.
+
+    An anchor fits if neither side differs by ``max_ratio`` or more. The neighbours are the cell
+    to the left or right, above or below, whichever the centre is nearer to, since a cell can
+    move its box by -0.5 .. 1.5 cells (https://github.com/ultralytics/yolov5). Where several
+    objects want the same anchor of the same cell, the one whose centre lies in the cell has it,
+    then the one of the better shape, then the first. (YOLOv5 itself trains it on all of them.)
+
+    :param input_size: network pixels.
+    :param strides: pixels per cell of each level.
+    :param anchors: width and height in input pixels, float32, shape (levels, anchors, 2).
+    :param truth: the labels of one image.
+    :param max_ratio: called anchor_t in YOLOv5.
+    :return: the priors are, level by level, anchor by anchor, the cells row by row, as
+        ``decode_yolov5`` reads rows. ``ious`` are those of the anchor in the middle of its cell:
+        the target of the objectness is the overlap of the predicted box instead.
+    """
+    gt_indices, ious, in_ignored = [], [], []
+    grids = grid_sizes(input_size, strides)
+    for grid, stride, sizes in zip(grids, strides, anchors, strict=True):
+        indices, cells = _match_level(grid, sizes / stride, truth.boxes_xyxy / stride, max_ratio)
+        gt_indices.append(indices.flatten())
+        ious.append(_overlaps(cells, sizes / stride, truth.boxes_xyxy / stride, indices))
+        covered = _cells_touch(cells, truth.ignored_xyxy / stride)
+        in_ignored.append(covered.expand(len(sizes), -1).flatten())
+    return assignment_from(torch.cat(gt_indices), torch.cat(ious), truth, torch.cat(in_ignored))
+
+
+def worst_ratios(sizes: Tensor, anchors: Tensor) -> Tensor:
+    """
+    Return the larger of the two factors by which the sides differ.
+
+    :param sizes: width and height, shape (m, 2); a side of 0 fits nothing.
+    :param anchors: width and height above 0, same unit, shape (k, 2).
+    :return: at least 1, infinite for a side of 0, shape (m, k).
+    """
+    ratios = sizes[:, None] / anchors
+    return torch.maximum(ratios, 1 / ratios).amax(dim=2)
+
+
+def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor,
+                 max_ratio: float) -> tuple[Tensor, Tensor]:
+    """Return the object of each (anchor, cell), and the corners (x, y) of the cells."""
+    rows, columns = torch.meshgrid(torch.arange(grid.height, device=boxes.device),
+                                   torch.arange(grid.width, device=boxes.device), indexing='ij')
+    cells = torch.stack((columns.flatten(), rows.flatten()), dim=1)
+    taken = torch.full((len(anchors), len(cells)), BACKGROUND, device=boxes.device)
+    ratios = worst_ratios(boxes[:, 2:] - boxes[:, :2], anchors)
+    places, is_neighbor = _places(0.5 * (boxes[:, :2] + boxes[:, 2:]))
+    # one row per object, anchor and place
+    fits = (ratios < max_ratio)[:, :, None] & _on_grid(places, grid)[:, None]
+    objects, anchor_ids, choices = fits.nonzero(as_tuple=True)
+    column, row = places[objects, choices].unbind(dim=1)
+    slots = anchor_ids * len(cells) + row * grid.width + column
+    # Sort by slot, then own cell, then shape, then object: the last key first, each stable.
+    order = ratios[objects, anchor_ids].argsort(stable=True)
+    order = order[is_neighbor[choices[order]].int().argsort(stable=True)]
+    order = order[slots[order].argsort(stable=True)]
+    slots, objects = slots[order], objects[order]
+    first = torch.ones_like(slots, dtype=torch.bool)
+    first[1:] = slots[1:] != slots[:-1]
+    taken.view(-1)[slots[first]] = objects[first]
+    return taken, cells
+
+
+def _places(centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return own cell, neighbour in x and in y, (m, 3, 2), and which of the three are such."""
+    own = centers.floor()
+    near = torch.where(centers - own < 0.5, -1, 1)
+    # exactly in the middle neither neighbour is nearer, and the cell alone is enough
+    near = torch.where(centers - own == 0.5, 0, near)
+    steps = torch.stack((torch.zeros_like(near), near * near.new_tensor((1, 0)),
+                         near * near.new_tensor((0, 1))), dim=1)
+    return own.long()[:, None] + steps, torch.tensor((False, True, True), device=centers.device)
+
+
+def _on_grid(places: Tensor, grid: ImageSize) -> Tensor:
+    columns, rows = places.unbind(dim=2)
+    return (columns >= 0) & (columns < grid.width) & (rows >= 0) & (rows < grid.height)
+
+
+def _overlaps(cells: Tensor, anchors: Tensor, boxes: Tensor, gt_indices: Tensor) -> Tensor:
+    """Return the IoU of the anchors with their objects, 0 for background, flat."""
+    anchor_ids, places = (gt_indices >= 0).nonzero(as_tuple=True)
+    middles = torch.cat((cells[places] + 0.5, anchors[anchor_ids]), dim=1)
+    ious = anchors.new_zeros(gt_indices.shape)
+    ious[anchor_ids, places] = aligned_iou(boxes_from_cxcywh(middles),
+                                           boxes[gt_indices[anchor_ids, places]])
+    return ious.flatten()
+
+
+def _cells_touch(cells: Tensor, regions: Tensor) -> Tensor:
+    """Return which cells share area with a region, so that its objects may be centred there."""
+    left, right = cells[:, None] < regions[None, :, 2:], cells[:, None] + 1 > regions[None, :, :2]
+    return (left & right).all(dim=2).any(dim=1)
