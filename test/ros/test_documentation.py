@@ -4,10 +4,11 @@
 """docs/node.md and config/detect.yaml say what the code does."""
 
 from pathlib import Path
+import time
 
 from lite_detector.ros.parameters import checked_settings
 from lite_detector.ros.settings import PARAMETERS, Settings
-from ros_graph import running_graph
+from ros_graph import running_graph, TIMEOUT_S
 from tiny_models import write_tiny_nanodet
 import yaml
 
@@ -49,27 +50,37 @@ def test_detect_yaml_marks_the_live_parameters():
         assert ('# live;' in line) == parameter.live, line
 
 
-def test_node_md_topics_and_services_equal_the_graph(tmp_path):
-    rows = table_after('Topics')
-    documented = {(row[0].strip('`'), row[1].strip('`'), row[2]) for row in rows}
-    model = str(write_tiny_nanodet(tmp_path / 'model'))
-    real = set()
-    services = set()
-    for transport in ('raw', 'compressed'):
-        with running_graph(model=model, transport=transport) as graph:
-            node = graph.detector
+def endpoints(node) -> set[tuple[str, str, str]]:
+    """Return name, type and direction of the node's own topics, as the graph knows them."""
+    of_every_node = ('/rosout', '/parameter_events', '/detector/transition_event')
+    return {(topic if topic == '/diagnostics' else topic[1:], kind, direction)
             for direction, names in (
-                    ('out', node.get_publisher_names_and_types_by_node('detector', '/')),
-                    ('in', node.get_subscriber_names_and_types_by_node('detector', '/'))):
-                real |= {(topic if topic == '/diagnostics' else topic[1:], kind, direction)
-                         for topic, kinds in names for kind in kinds}
-            services |= {(name[1:], kind) for name, kinds in
-                         node.get_service_names_and_types_by_node('detector', '/')
-                         for kind in kinds if not name.startswith('/detector/')}
-    of_every_node = {'rosout', 'parameter_events', 'detector/transition_event'}
-    assert {entry for entry in real if entry[0] not in of_every_node} == documented
-    assert services == {(row[0].strip('`'), row[1].strip('`'))
-                        for row in table_after('Services')}
+                ('out', node.get_publisher_names_and_types_by_node('detector', '/')),
+                ('in', node.get_subscriber_names_and_types_by_node('detector', '/')))
+            for topic, kinds in names if topic not in of_every_node for kind in kinds}
+
+
+def settled_endpoints(graph, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """Wait for the endpoints that are wanted: the graph learns of a new one a moment later."""
+    end = time.monotonic() + TIMEOUT_S
+    while (found := endpoints(graph.detector)) != wanted and time.monotonic() < end:
+        graph.spin_for(0.05)
+    return found
+
+
+def test_node_md_topics_and_services_equal_the_graph(tmp_path):
+    documented = {(row[0].strip('`'), row[1].strip('`'), row[2])
+                  for row in table_after('Topics')}
+    model = str(write_tiny_nanodet(tmp_path / 'model'))
+    inputs = {entry for entry in documented if entry[2] == 'in'}
+    for transport, topic in (('raw', 'image'), ('compressed', 'image/compressed')):
+        wanted = {entry for entry in documented if entry not in inputs or entry[0] == topic}
+        with running_graph(model=model, transport=transport) as graph:
+            assert settled_endpoints(graph, wanted) == wanted
+            services = graph.detector.get_service_names_and_types_by_node('detector', '/')
+            assert {(name[1:], kind) for name, kinds in services for kind in kinds
+                    if not name.startswith('/detector/')} == {
+                (row[0].strip('`'), row[1].strip('`')) for row in table_after('Services')}
 
 
 def test_readme_and_docs_name_only_files_that_exist():

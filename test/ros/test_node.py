@@ -245,7 +245,8 @@ def test_node_without_autostart_obeys_a_lifecycle_manager(model):
         assert change_state(graph, Transition.TRANSITION_ACTIVATE)
         assert len(graph.ask(SCENE).detections) == 1
         assert change_state(graph, Transition.TRANSITION_DEACTIVATE)
-        assert graph.publisher('image').get_subscription_count() == 0
+        publisher = graph.publisher('image')
+        graph.spin_until(lambda: publisher.get_subscription_count() == 0)
         assert graph.change(score_threshold=0.6) == ''
         assert change_state(graph, Transition.TRANSITION_CLEANUP)
         assert graph.change(num_threads=2) == ''
