@@ -5,8 +5,7 @@
 The ncnn runtime.
 
 ncnn answers mistakes with return codes, and the Python binding turns an unread code into a
-segmentation fault, so every code, name and shape is checked here (``docs/ncnn.md`` of ncnn and
-measurements on 1.0.20261020).
+segmentation fault, so every code, name and shape is checked here (seen with 1.0.20261020).
 """
 
 from __future__ import annotations

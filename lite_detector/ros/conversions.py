@@ -82,7 +82,7 @@ def bgr_to_image_msg(image_bgr: ImageArray, header: Header) -> Image:
     """
     height, width = image_bgr.shape[:2]
     # an array.array is taken as it is; bytes or a list are checked element by element
-    data = array.array('B', np.ascontiguousarray(image_bgr).tobytes())
+    data = array.array('B', image_bgr.tobytes())
     return Image(header=header, height=height, width=width, encoding='bgr8', step=3 * width,
                  is_bigendian=0, data=data)
 
