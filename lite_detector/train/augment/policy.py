@@ -1,0 +1,98 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The dice: from limits and a random generator to deterministic steps."""
+
+from __future__ import annotations
+
+import math
+
+from lite_detector.core.geometry import Letterbox
+from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.types import ImageSize
+from lite_detector.train.augment.color import ColorStep
+from lite_detector.train.augment.geometry import Frame, GeometryStep, place, Window
+from lite_detector.train.augment.spec import AugmentSpec
+from msgspec.structs import replace
+import numpy as np
+
+MOSAIC_CENTER = (0.3, 0.7)
+"""Where the four images of a mosaic meet, in sides of the input."""
+
+
+def factor_between(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    """Draw a factor log-uniformly."""
+    return math.exp(rng.uniform(math.log(limits[0]), math.log(limits[1])))
+
+
+def draw_color(rng: np.random.Generator, spec: AugmentSpec) -> ColorStep:
+    """Draw a change of colours."""
+    return ColorStep(brightness=255 * rng.uniform(-spec.brightness, spec.brightness),
+                     contrast=factor_between(rng, spec.contrast),
+                     saturation=factor_between(rng, spec.saturation),
+                     hue=rng.uniform(-spec.hue, spec.hue))
+
+
+def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize,
+              input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
+    """
+    Draw how an image lies in the network input, starting from where serving would put it.
+
+    It moves as far as its change of size makes room, so that a zoom shows any part equally often,
+    and ``translate`` further.
+    """
+    base = serving_frame(image_size, input_size, preprocess)
+    width, height = _draw_extent(rng, spec, base, 1.0)
+    reach_x = abs(width - base.width) / 2 + spec.translate * input_size.width
+    reach_y = abs(height - base.height) / 2 + spec.translate * input_size.height
+    frame = Frame(base.center_x + rng.uniform(-reach_x, reach_x),
+                  base.center_y + rng.uniform(-reach_y, reach_y), width, height)
+    return _draw_turn(rng, spec, image_size, frame, Window.of(input_size))
+
+
+def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, window: Window,
+              input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
+    """Draw how an image lies in its quarter of a mosaic: a part fills it, or all is in it."""
+    base = serving_frame(image_size, input_size, preprocess)
+    width, height = _draw_extent(rng, spec, base, factor_between(rng, spec.mosaic_scale))
+    # The room is negative where the image is the larger one: then its edges stay outside.
+    room_x = window.right - window.left - width
+    room_y = window.bottom - window.top - height
+    frame = Frame((window.left + window.right + rng.uniform(-1, 1) * room_x) / 2,
+                  (window.top + window.bottom + rng.uniform(-1, 1) * room_y) / 2, width, height)
+    return _draw_turn(rng, spec, image_size, frame, window)
+
+
+def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tuple[Window, ...]:
+    """Draw the four parts of a mosaic, row by row."""
+    x = round(rng.uniform(*MOSAIC_CENTER) * input_size.width)
+    y = round(rng.uniform(*MOSAIC_CENTER) * input_size.height)
+    return (Window(0, 0, x, y), Window(x, 0, input_size.width, y),
+            Window(0, y, x, input_size.height), Window(x, y, *input_size[::-1]))
+
+
+def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: PreprocessSpec
+                  ) -> Frame:
+    """
+    Return where serving puts an image.
+
+    All images of a batch share one size, so ``letterbox_rect`` is padded to all of the input.
+    """
+    if preprocess.resize == 'letterbox_rect':
+        preprocess = replace(preprocess, resize='letterbox_square')
+    box = Letterbox.fit(image_size, input_size, preprocess, 1)
+    height, width = box.resized_size
+    return Frame(box.left + width / 2, box.top + height / 2, width, height)
+
+
+def _draw_extent(rng: np.random.Generator, spec: AugmentSpec, base: Frame, more: float
+                 ) -> tuple[float, float]:
+    scale = factor_between(rng, spec.scale) * more
+    stretch = math.sqrt(factor_between(rng, spec.stretch))
+    return base.width * scale * stretch, base.height * scale / stretch
+
+
+def _draw_turn(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, frame: Frame,
+               window: Window) -> GeometryStep:
+    flip = bool(rng.random() < spec.flip)
+    return place(image_size, frame, window, flip, rng.uniform(-spec.rotate, spec.rotate))
