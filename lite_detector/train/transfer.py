@@ -49,6 +49,8 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
 
     Classes are matched by name: their scores are what they were. A new class starts with the
     weights and the low score of a fresh network; so do all if the number of anchors differs.
+    (From the mean of the known classes it learns far slower: AP50 7 and 6 instead of 52 and 63
+    after 50 steps of NanoDet-m and YOLOv5-Lite e on six playing cards.)
 
     :param checkpoint: of the same family and variant.
     :param spec: of the new network.
