@@ -110,9 +110,9 @@ def inside_distances(points: Tensor, boxes_xyxy: Tensor) -> Tensor:
     :param boxes_xyxy: corners in pixels, shape (m, 4).
     :return: distance to the nearest side, negative outside, shape (n, m).
     """
-    gaps = torch.cat((points[:, None] - boxes_xyxy[None, :, :2],
-                      boxes_xyxy[None, :, 2:] - points[:, None]), dim=-1)
-    return gaps.amin(dim=-1)
+    x, y = points[:, None].unbind(dim=-1)
+    left, top, right, bottom = boxes_xyxy.unbind(dim=-1)
+    return torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
 
 
 def pairwise_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
@@ -186,11 +186,14 @@ def _full(boxes: Tensor) -> Tensor:
 
 def _areas(boxes_a: Tensor, boxes_b: Tensor) -> tuple[Tensor, Tensor]:
     """Return intersection and union (at least EPSILON) of boxes that broadcast."""
-    sides = (torch.minimum(boxes_a[..., 2:], boxes_b[..., 2:])
-             - torch.maximum(boxes_a[..., :2], boxes_b[..., :2])).clamp(min=0)
-    intersection = sides[..., 0] * sides[..., 1]
-    area_a = (boxes_a[..., 2:] - boxes_a[..., :2]).prod(dim=-1)
-    area_b = (boxes_b[..., 2:] - boxes_b[..., :2]).prod(dim=-1)
+    # plane by plane: operations along a last axis of 2 are slow
+    left_a, top_a, right_a, bottom_a = boxes_a.unbind(dim=-1)
+    left_b, top_b, right_b, bottom_b = boxes_b.unbind(dim=-1)
+    widths = torch.minimum(right_a, right_b) - torch.maximum(left_a, left_b)
+    heights = torch.minimum(bottom_a, bottom_b) - torch.maximum(top_a, top_b)
+    intersection = widths.clamp(min=0) * heights.clamp(min=0)
+    area_a = (right_a - left_a) * (bottom_a - top_a)
+    area_b = (right_b - left_b) * (bottom_b - top_b)
     return intersection, (area_a + area_b - intersection).clamp(min=EPSILON)
 
 

@@ -164,7 +164,7 @@ def test_backbone_refuses_torchvision_weights_of_another_width():
 def test_assign_guidance_returns_the_layout_of_the_network(variant):
     spec = ModelSpec('nanodet_plus', variant, 5)
     model = build_model(spec)
-    guidance = AssignGuidance(model.pan, len(model.strides), spec)
+    guidance = AssignGuidance(model.pan, len(model.strides), spec.num_classes, spec.reg_max)
     features = model.backbone(torch.rand(2, 3, 64, 96))
     levels = model.pan(features)
     heads = guidance(features, levels)
@@ -175,7 +175,7 @@ def test_assign_guidance_returns_the_layout_of_the_network(variant):
 def test_assign_guidance_on_detached_maps_leaves_the_network_alone():
     spec = ModelSpec('nanodet_plus', 'm', 2)
     model = build_model(spec)
-    guidance = AssignGuidance(model.pan, len(model.strides), spec)
+    guidance = AssignGuidance(model.pan, len(model.strides), spec.num_classes, spec.reg_max)
     features = [level.detach() for level in model.backbone(torch.rand(2, 3, 64, 64))]
     heads = guidance(features, [level.detach() for level in model.pan(features)])
     sum(head.square().sum() for head in heads).backward()

@@ -58,13 +58,13 @@ def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
 def _nearest(priors: Priors, boxes_xyxy: Tensor, top_k: int) -> Tensor:
     """Return the numbers of the nearest priors per level, shape (candidates, m)."""
     box_centers = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
-    squares = (priors.centers[:, None] - box_centers).square().sum(dim=-1)
+    x, y = (priors.centers[:, axis] - box_centers[:, axis, None] for axis in (0, 1))
     nearest, first = [], 0
-    for level in squares.split(priors.level_counts):
+    for level in (x.square() + y.square()).split(priors.level_counts, dim=1):
         # topk says nothing about ties, a stable sort keeps the lowest number first
-        nearest.append(level.argsort(dim=0, stable=True)[:top_k] + first)
-        first += len(level)
-    return torch.cat(nearest)
+        nearest.append(level.argsort(dim=1, stable=True)[:, :top_k] + first)
+        first += level.shape[1]
+    return torch.cat(nearest, dim=1).T
 
 
 def _thresholds(overlaps: Tensor) -> Tensor:

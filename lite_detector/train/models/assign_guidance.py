@@ -16,7 +16,6 @@ import copy
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import reset_bias
 from lite_detector.train.models.ghost_pan import GhostPan
-from lite_detector.train.models.spec import ModelSpec
 import torch
 from torch import nn, Tensor
 
@@ -32,19 +31,20 @@ class AssignGuidance(nn.Module):
 
     :param pan: the network's own pyramid; the second one starts as its copy.
     :param levels: how many maps a pyramid has.
-    :param spec: of the network.
+    :param num_classes: of the network.
+    :param reg_max: of the network.
     """
 
-    def __init__(self, pan: GhostPan, levels: int, spec: ModelSpec) -> None:
+    def __init__(self, pan: GhostPan, levels: int, num_classes: int, reg_max: int) -> None:
         super().__init__()
         channels = 2 * pan.channels
         self.pan = copy.deepcopy(pan)
         self.score_tower = _tower(channels)
         self.distance_tower = _tower(channels)
-        self.scores = nn.Conv2d(channels, spec.num_classes, 3, padding=1)
-        self.distances = nn.Conv2d(channels, 4 * (spec.reg_max + 1), 3, padding=1)
+        self.scores = nn.Conv2d(channels, num_classes, 3, padding=1)
+        self.distances = nn.Conv2d(channels, 4 * (reg_max + 1), 3, padding=1)
         self.scales = nn.Parameter(torch.ones(levels))
-        for conv, num_scores in ((self.scores, spec.num_classes), (self.distances, 0)):
+        for conv, num_scores in ((self.scores, num_classes), (self.distances, 0)):
             nn.init.normal_(conv.weight, std=0.01)
             reset_bias(conv, num_scores)
 

@@ -38,4 +38,9 @@ class NanoDetPlus(nn.Module):
 
         :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
         """
-        return self.head(self.pan(self.backbone(images)))
+        return self.head(self.pyramids(images)[1])
+
+    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps of the backbone and of the neck, on which a guide builds in training."""
+        features = self.backbone(images)
+        return features, self.pan(features)

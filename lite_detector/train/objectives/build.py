@@ -1,0 +1,49 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From a network and the constants of a configuration to what it learns by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.train.objectives.nanodet import NanoDetObjective
+from lite_detector.train.objectives.nanodet_plus import NanoDetPlusObjective
+from lite_detector.train.objectives.objective import identity, Objective, ReduceMean
+from lite_detector.train.objectives.spec import LossSpec
+from lite_detector.train.objectives.yolov5_lite import Yolov5Objective
+from torch import nn
+
+OBJECTIVES: dict[Family, Callable[..., Objective]] = {
+    'nanodet': NanoDetObjective,
+    'nanodet_plus': NanoDetPlusObjective,
+    'yolov5_lite': Yolov5Objective,
+}
+
+
+def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
+                    reduce_mean: ReduceMean = identity) -> Objective:
+    """
+    Return what a network learns by, in training mode.
+
+    :param model: from ``build_model``, on any device; move what comes back where it trains.
+    :param card: of the same network.
+    :param spec: constants of the losses.
+    :param reduce_mean: averages a tensor over processes.
+    :raises ConfigError: if the spec is of another family.
+    :raises ModelError: if the card is of another network.
+    """
+    decode, classes = card.decode, len(card.class_names)
+    if card.family == 'yolov5_lite':
+        outputs, wanted = model.outputs, len(decode.anchors[0]) * (5 + classes)
+    else:
+        outputs, wanted = model.head.outputs, classes + 4 * (decode.reg_max + 1)
+    got = [(stride, conv.out_channels) for stride, conv
+           in zip(model.strides, outputs, strict=True)]
+    if got != [(stride, wanted) for stride in decode.strides]:
+        raise ModelError(f'{card.name}: the network gives {got[0][1]} channels at strides '
+                         f'{list(model.strides)}, but the card wants {wanted} at '
+                         f'{list(decode.strides)}')
+    return OBJECTIVES[card.family](model, card, spec.of(card.family), reduce_mean)

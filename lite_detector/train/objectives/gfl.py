@@ -1,0 +1,173 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the objectives of NanoDet and NanoDet-Plus share: generalized focal loss per cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.types import ImageSize
+from lite_detector.train.assign.assignment import Assignment, GroundTruth
+from lite_detector.train.assign.dsla import assign_dsla
+from lite_detector.train.boxes import (
+    aligned_iou,
+    boxes_from_distances,
+    distances_from_boxes,
+    grid_priors,
+    Priors,
+)
+from lite_detector.train.losses import (
+    distribution_focal_loss,
+    giou_loss,
+    quality_focal_loss,
+    soft_targets,
+)
+from lite_detector.train.objectives.objective import Objective, ReduceMean
+from lite_detector.train.objectives.spec import GflLoss
+import torch
+from torch import nn, Tensor
+
+DISTANCE_MARGIN = 0.1
+"""A distance to learn ends this short of reg_max, so that both bins around it exist."""
+
+
+class GflHeads(NamedTuple):
+    """
+    Raw heads of a batch, all cells after one another.
+
+    :param logits: class scores before the sigmoid, float32, shape (n, priors, classes).
+    :param bins: distributions of the distances before the softmax, in the order left, top,
+        right, bottom, float32, shape (n, priors, 4, reg_max + 1).
+    """
+
+    logits: Tensor
+    bins: Tensor
+
+
+class GflTargets(NamedTuple):
+    """
+    What the cells of a batch have to learn, all images after one another.
+
+    :param labels: class id or a negative number, int64, shape (n * priors,).
+    :param weights: 0 where a cell is ignored, else 1, float32, shape (n * priors,).
+    :param positives: the cells that have an object, int64, shape (k,).
+    :param boxes_xyxy: their objects, in network pixels, shape (k, 4).
+    :param ious: overlap of the box that was matched with each object, shape (k,).
+    """
+
+    labels: Tensor
+    weights: Tensor
+    positives: Tensor
+    boxes_xyxy: Tensor
+    ious: Tensor
+
+
+def targets_of(assignments: Sequence[Assignment], truths: Sequence[GroundTruth]) -> GflTargets:
+    """Join the assignments of the images of a batch."""
+    gt_indices = torch.cat([each.gt_indices for each in assignments])
+    positives = (gt_indices >= 0).nonzero()[:, 0]
+    boxes = [truth.boxes_xyxy[each.gt_indices[each.is_positive]]
+             for each, truth in zip(assignments, truths, strict=True)]
+    return GflTargets(torch.cat([each.labels for each in assignments]),
+                      torch.cat([each.weights for each in assignments]), positives,
+                      torch.cat(boxes), torch.cat([each.ious for each in assignments])[positives])
+
+
+def expected_distances(bins: Tensor) -> Tensor:
+    """Return the means of distributions over 0 .. reg_max: (..., reg_max + 1) -> (...)."""
+    return bins.softmax(dim=-1) @ torch.arange(bins.shape[-1], dtype=bins.dtype,
+                                               device=bins.device)
+
+
+class GflObjective(Objective):
+    """
+    The losses of cells that predict class scores and distances.
+
+    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388) as in NanoDet: the score of a cell
+    learns the IoU of a box with its object, and the box of a cell counts as much as the
+    best score of the cell.
+
+    :param spec: weights of the losses.
+    """
+
+    def __init__(self, model: nn.Module, card: NetworkCard, spec: GflLoss,
+                 reduce_mean: ReduceMean) -> None:
+        super().__init__(model, card, reduce_mean)
+        self.spec = spec
+        self._priors: dict[tuple[ImageSize, torch.device], Priors] = {}
+
+    def priors(self, input_size: ImageSize, device: torch.device) -> Priors:
+        """Return the cells of an input size; made once."""
+        key = (input_size, device)
+        if key not in self._priors:
+            decode = self.card.decode
+            self._priors[key] = grid_priors(input_size, decode.strides, decode.grid_offset, device)
+        return self._priors[key]
+
+    def flat(self, heads: Sequence[Tensor]) -> GflHeads:
+        """
+        Return the cells of all levels after one another, in the order of the priors.
+
+        :param heads: per stride shape (n, classes + 4 * (reg_max + 1), h, w).
+        """
+        rows = torch.cat([head.flatten(2) for head in heads], dim=2).transpose(1, 2).float()
+        classes = len(self.card.class_names)
+        return GflHeads(rows[..., :classes], rows[..., classes:].unflatten(2, (4, -1)))
+
+    @torch.no_grad()
+    def assign_by_prediction(self, heads: GflHeads, truths: Sequence[GroundTruth],
+                             priors: Priors) -> GflTargets:
+        """Let these predictions decide which cell learns which object (DSLA)."""
+        distances = expected_distances(heads.bins) * priors.strides[:, None]
+        boxes = boxes_from_distances(priors.centers, distances)
+        spec = self.spec
+        assignments = [assign_dsla(priors.centers, logits, boxes_xyxy, truth, spec.dsla_top_k,
+                                   spec.dsla_iou_factor)
+                       for logits, boxes_xyxy, truth
+                       in zip(heads.logits, boxes, truths, strict=True)]
+        return targets_of(assignments, truths)
+
+    def terms(self, heads: GflHeads, targets: GflTargets, priors: Priors,
+              qualities: Tensor | None = None) -> dict[str, Tensor]:
+        """
+        Return the three weighted losses of a head.
+
+        :param heads: its predictions.
+        :param targets: what it has to learn.
+        :param priors: of one image.
+        :param qualities: which score the positives have to learn, in [0, 1], shape (k,); None
+            takes the overlaps of their own boxes.
+        """
+        cells = targets.positives % len(priors.centers)
+        centers, strides = priors.centers[cells], priors.strides[cells, None]
+        bins = heads.bins.flatten(0, 1)[targets.positives]
+        boxes = boxes_from_distances(centers, expected_distances(bins) * strides)
+        if qualities is None:
+            qualities = aligned_iou(boxes.detach(), targets.boxes_xyxy)
+        logits = heads.logits.flatten(0, 1)
+        weights = logits.detach()[targets.positives].amax(dim=1).sigmoid()
+        count, weight_sum = self._normalizers(weights, len(heads.logits))
+        scores = torch.zeros_like(targets.weights)
+        scores[targets.positives] = qualities
+        distances = distances_from_boxes(centers / strides, targets.boxes_xyxy / strides,
+                                         bins.shape[-1] - 1 - DISTANCE_MARGIN)
+        spec = self.spec
+        return {
+            'score': spec.score_weight * quality_focal_loss(
+                logits, soft_targets(targets.labels, scores, logits.shape[1]), targets.weights,
+                count, spec.score_beta),
+            'box': spec.box_weight * giou_loss(boxes, targets.boxes_xyxy, weights, weight_sum),
+            'distribution': spec.distribution_weight * distribution_focal_loss(
+                bins.flatten(0, 1), distances.flatten(), weights.repeat_interleave(4),
+                4 * weight_sum)}
+
+    def _normalizers(self, weights: Tensor, images: int) -> tuple[Tensor, Tensor]:
+        """Return the mean over processes of the number of positives and of their weights."""
+        local = torch.stack((weights.new_tensor(len(weights)), weights.sum(),
+                             weights.new_tensor(images)))
+        count, weight_sum, images_mean = self.reduce_mean(local).unbind()
+        # without any object the background is averaged over the images
+        return torch.where(count > 0, count, images_mean), weight_sum

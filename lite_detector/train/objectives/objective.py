@@ -1,0 +1,77 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every objective is: a network, and the losses that it is trained by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.types import ImageSize
+from lite_detector.train.assign.assignment import GroundTruth
+import torch
+from torch import nn, Tensor
+
+ReduceMean = Callable[[Tensor], Tensor]
+"""
+Averages a tensor over all processes, element by element.
+
+What is divided by, such as the number of positives, goes through it, in every process and step.
+So the mean of the gradients of several processes is the gradient of their batches as one.
+"""
+
+
+def identity(values: Tensor) -> Tensor:
+    """Average over the only process there is."""
+    return values
+
+
+class Objective(nn.Module, ABC):
+    """
+    A network and its losses.
+
+    It is what ``DistributedDataParallel`` wraps and whose parameters the optimiser gets. Every
+    parameter gets a gradient in every step, also where no image has an object.
+
+    :param model: the network that is served; ``objective.model.state_dict()`` is what is saved.
+    :param card: strides, decoding and class names of the network.
+    :param reduce_mean: averages over processes.
+    """
+
+    def __init__(self, model: nn.Module, card: NetworkCard, reduce_mean: ReduceMean) -> None:
+        super().__init__()
+        self.model = model
+        self.card = card
+        self.reduce_mean = reduce_mean
+
+    def forward(self, images: Tensor, truths: Sequence[GroundTruth]) -> dict[str, Tensor]:
+        """
+        Return name -> weighted loss, scalars in float32 whose sum is to be minimised.
+
+        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
+        :param truths: the labels of each image, on the same device.
+        """
+        predictions = self.predict(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return self.losses(predictions, truths, ImageSize(*images.shape[-2:]))
+
+    def predict(self, images: Tensor) -> Any:
+        """Return what ``losses`` wants to see: the raw heads of the network, at least."""
+        return self.model(images)
+
+    @abstractmethod
+    def losses(self, predictions: Any, truths: Sequence[GroundTruth],
+               input_size: ImageSize) -> dict[str, Tensor]:
+        """
+        Return name -> weighted loss.
+
+        :param predictions: from ``predict``.
+        :param truths: one per image.
+        :param input_size: of the images, in pixels.
+        """
+
+    def start_epoch(self, epoch: int) -> None:  # noqa: B027 most objectives have nothing to do
+        """Let the objective know how far the training is; the first epoch is 0."""
