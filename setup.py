@@ -11,6 +11,7 @@ COMMANDS = (
     'evaluate',
     'benchmark',
     'fetch_model',
+    'train',
     'check_data',
     'import_weights',
     'camera_replay',

@@ -24,12 +24,13 @@ COMMANDS = {
     'evaluate': 'measure COCO AP of a model',
     'benchmark': 'measure the speed of a model on this board',
     'fetch_model': 'download public weights into the user cache',
+    'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',
     'import_weights': 'make a torch checkpoint of public ncnn weights',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""
 
-TRAINING_LIBRARIES = ('torch', 'torchvision')
+TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard')
 """What `make setup-train` installs and a robot does without."""
 
 NODES = {

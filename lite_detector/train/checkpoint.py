@@ -10,6 +10,7 @@ A checkpoint holds nothing but tensors and plain data, so loading one runs no co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
 import pickle
 from typing import Any
@@ -64,18 +65,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
     """
-    content = {'format': FORMAT, 'model': msgspec.to_builtins(checkpoint.spec),
-               'card': msgspec.to_builtins(checkpoint.card),
-               'state_dict': checkpoint.state_dict, 'training': checkpoint.training}
-    scratch = path.with_name(f'.{path.name}.tmp')
-    try:
-        with scratch.open('wb') as file:
-            torch.save(content, file)
-        scratch.replace(path)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-        scratch.unlink(missing_ok=True)
-        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
-        raise ConfigError(f'{path}: cannot write: {reason}') from None
+    save_file(path, {'format': FORMAT, 'model': msgspec.to_builtins(checkpoint.spec),
+                     'card': msgspec.to_builtins(checkpoint.card),
+                     'state_dict': checkpoint.state_dict, 'training': checkpoint.training})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -85,13 +77,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     :raises ModelError: if it is absent, damaged or none of this package's.
     :raises ConfigError: if its card or its model section says something impossible.
     """
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ModelError(f'{path}: {error.strerror or error}') from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
-        raise ModelError(f'{path}: not a checkpoint, or damaged') from None
-    if not isinstance(content, dict) or not content.keys() >= {'model', 'card', 'state_dict'}:
+    content = load_file(path)
+    if not content.keys() >= {'model', 'card', 'state_dict'}:
         raise ModelError(f'{path}: not a checkpoint of lite_detector')
     if content.get('format') != FORMAT:
         raise ModelError(f'{path}: checkpoint format {content.get("format")!r}, wanted {FORMAT}')
@@ -101,3 +88,38 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f'{path}: network of {spec.family} with {spec.num_classes} classes, but '
                          f'card of {card.family} with {len(card.class_names)}')
     return Checkpoint(spec, card, content['state_dict'], content.get('training', {}))
+
+
+def save_file(path: Path, content: dict[str, Any]) -> None:
+    """
+    Write tensors and plain data, whole or not at all.
+
+    :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
+    """
+    scratch = path.with_name(f'.{path.name}.tmp')
+    try:
+        with scratch.open('wb') as file:
+            torch.save(content, file)
+            os.fsync(file.fileno())  # else a power cut may leave the name without the content
+        scratch.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
+        scratch.unlink(missing_ok=True)
+        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
+        raise ConfigError(f'{path}: cannot write: {reason}') from None
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """
+    Read what ``save_file`` wrote; no code in the file is run.
+
+    :raises ModelError: if it is absent, damaged or holds anything else.
+    """
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror or error}') from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+        raise ModelError(f'{path}: not a checkpoint, or damaged') from None
+    if not isinstance(content, dict):
+        raise ModelError(f'{path}: not a checkpoint of lite_detector')
+    return content

@@ -49,3 +49,9 @@ def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.weight.copy_(gain * (variance + norm.eps).sqrt())
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
+
+
+def has_statistics(model: nn.Module) -> bool:
+    """Return whether the batch norms of a network ever saw an image."""
+    return any(layer.running_mean.any() for layer in model.modules()
+               if isinstance(layer, nn.BatchNorm2d))

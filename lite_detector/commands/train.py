@@ -1,0 +1,85 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``train``: from labelled images to a model folder that the node serves."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+import os
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from lite_detector.commands.options import check_writable, make_folder, write_json
+from lite_detector.core.errors import ConfigError
+import msgspec
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from lite_detector.train.throughput import Throughput
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--config', type=Path, metavar='FILE',
+                        help='what to train and how, as in config/train/; with --resume that of '
+                             'the run')
+    parser.add_argument('changes', nargs='*', metavar='dotted.key=value',
+                        help='change the configuration: data.train=train.json '
+                             'optimizer.learning_rate=0.002 phases.0.epochs=30')
+    parser.add_argument('--output', type=Path, metavar='DIR',
+                        help='folder of the run: checkpoints, curves, and the model at its end')
+    parser.add_argument('--resume', action='store_true', help='go on with the run in --output')
+    parser.add_argument('--no-export', action='store_true',
+                        help='end with the checkpoint; `export` makes a model folder of it later')
+    parser.add_argument('--profile', type=float, metavar='SECONDS',
+                        help='measure images per second so long, and train nothing')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures of --profile')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, then export the best weights."""
+    # here, because `--help` has to work without torch
+    from lite_detector.train.config import load_config
+    from lite_detector.train.console import Console
+    from lite_detector.train.run import profile, train
+    from lite_detector.train.run_folder import config_of
+
+    check_writable(args.json)
+    console = Console(_say, _show_progress)
+    if args.profile is not None and args.config is not None:
+        figures = profile(load_config(args.config, args.changes), args.profile, console)
+        print(_table(figures))
+        if args.json:
+            write_json(args.json, msgspec.to_builtins(figures))
+        return
+    if args.output is None:
+        raise ConfigError('--output: give the folder of the run')
+    if args.config is not None:
+        config = load_config(args.config, args.changes)
+    elif args.resume and not args.changes:
+        config = config_of(args.output)
+    else:
+        raise ConfigError('--config: give a configuration, such as one of config/train/')
+    make_folder(args.output)
+    best = train(config, args.output, args.resume, console)
+    if not int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest
+        print(f'weights in {best}')
+
+
+def _table(figures: Throughput) -> str:
+    return '\n'.join((
+        f'batch of {figures.batch_size} on {figures.device}, {figures.threads} threads',
+        f'  training step        {figures.step_images_per_second:8.1f} images/s',
+        f'  loader alone         {figures.loader_images_per_second:8.1f} images/s, '
+        f'{figures.loader_ratio:.1f} times the step',
+        f'  assignment and loss  {figures.loss_share:8.1%} of the step'))
+
+
+def _say(line: str) -> None:
+    tqdm.write(line)
+
+
+def _show_progress(items: Iterable[Any], name: str) -> Iterable[Any]:
+    return tqdm(items, desc=name, disable=None, leave=False)

@@ -1,0 +1,255 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Everything that decides a training run, as one YAML file says it; no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from lite_detector.core.config import from_mapping, load_yaml, Spec
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.model_card import (
+    DecodeSpec,
+    Family,
+    Name,
+    NetworkCard,
+    PreprocessSpec,
+    SizeSpec,
+)
+from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.objectives.spec import LossSpec
+import msgspec
+from msgspec import Meta
+import yaml
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class NetworkSpec(Spec, kw_only=True):
+    """What is trained, and all of its model card but the classes, which the data bring."""
+
+    name: Name
+    family: Family
+    variant: str
+    """One of ``lite_detector.train.models.spec.VARIANTS[family]``."""
+    description: str = ''
+    license: str = 'not stated'  # noqa: A003
+    source: str = ''
+    input_size: SizeSpec
+    preprocess: PreprocessSpec
+    decode: DecodeSpec
+
+
+class DataSpec(Spec):
+    """Labelled images of any format; paths are relative to where the command is run."""
+
+    train: str | None = None
+    """COCO json, folder of Pascal VOC xml files, or data.yaml or folder of YOLO txt files."""
+    train_images: str | None = None
+    """Folder of the images; by default ``images`` beside the annotations."""
+    val: str | None = None
+    """The same for measuring; without it nobody knows which weights are best."""
+    val_images: str | None = None
+    class_names: tuple[str, ...] | None = None
+    """Fixes the class ids; by default the annotations do."""
+    cache_megabytes: Annotated[int, Meta(ge=0)] = 2000
+    """Memory for decoded images."""
+    workers: Annotated[int, Meta(ge=0, le=256)] | None = None
+    """Processes per GPU that prepare images; by default as many as there are cores to spare."""
+
+
+class StartSpec(Spec):
+    """Where the weights come from; by default they are random."""
+
+    checkpoint: str | None = None
+    """Fine-tune these weights; classes are matched by name."""
+    backbone: str | None = None
+    """ImageNet weights of torchvision's ShuffleNetV2 for the backbone."""
+    freeze: tuple[str, ...] = ()
+    """Modules that are not trained, for example backbone."""
+    freeze_batch_norm: bool = False
+    """Keep the statistics of batch norm: for batches too small to measure any."""
+    auto_anchor: bool = True
+    """yolov5_lite: seek anchors by k-means where those of the network fit too few boxes."""
+
+
+class OptimizerSpec(Spec):
+    """How a gradient moves the weights. Biases and batch norm are never decayed."""
+
+    kind: Literal['adamw', 'sgd'] = 'adamw'
+    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
+    weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    momentum: Fraction = 0.9
+    """sgd only; Nesterov."""
+    backbone_factor: Annotated[float, Meta(ge=0, le=10)] = 1.0
+    """Learning rate of the backbone, as a multiple."""
+    clip_norm: Annotated[float, Meta(gt=0)] | None = 35.0
+    """Largest norm of the gradient of all weights together."""
+
+
+class ScheduleSpec(Spec):
+    """The learning rate over the run, as a factor."""
+
+    kind: Literal['cosine', 'step', 'constant'] = 'cosine'
+    warmup_iterations: Count = 100
+    """Rise from ``warmup_factor`` in a straight line; at most a tenth of the run."""
+    warmup_factor: Fraction = 0.1
+    final_factor: Fraction = 0.05
+    """cosine: where it ends."""
+    milestones: tuple[Fraction, ...] = (0.85, 0.95)
+    """step: parts of the run after which the rate falls."""
+    gamma: Fraction = 0.1
+    """step: to this part of what it was."""
+
+
+class EmaSpec(Spec):
+    """Exponential moving average of the weights: what is measured, kept and exported."""
+
+    decay: Fraction = 0.999
+    ramp: AtLeastOne = 500
+    """Iterations over which the decay grows, as 1 - exp(-iteration / ramp)."""
+
+
+class PhaseSpec(Spec):
+    """A stretch of the run with one input size and one way to augment."""
+
+    epochs: Annotated[int, Meta(ge=1, le=100_000)]
+    input_size: SizeSpec | None = None
+    """Of training; by default the network's. What is measured is always the network's."""
+    batch_size: AtLeastOne | None = None
+    """By default that of the run."""
+    learning_rate_factor: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    augment: AugmentSpec | None = None
+    """By default that of the run."""
+
+
+class ValidationSpec(Spec):
+    """When AP is measured on data.val, and what follows from it."""
+
+    every_epochs: AtLeastOne = 5
+    patience: Count = 0
+    """Stop after so many measurements without a better AP; 0 never stops early."""
+    wise_factors: tuple[Fraction, ...] = (0.3, 0.5, 0.7, 0.85)
+    """After fine-tuning: try start + factor * (end - start), and keep the best on data.val
+    (Wortsman et al., 2022, Robust fine-tuning of zero-shot models, arXiv:2109.01903)."""
+
+
+class TrainConfig(Spec, kw_only=True):
+    """A training run."""
+
+    network: NetworkSpec
+    data: DataSpec = DataSpec()
+    start: StartSpec = StartSpec()
+    loss: LossSpec = LossSpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    ema: EmaSpec | None = EmaSpec()
+    augment: AugmentSpec = AugmentSpec()
+    phases: Annotated[tuple[PhaseSpec, ...], Meta(min_length=1)]
+    batch_size: AtLeastOne = 16
+    """Images per step, in all processes together."""
+    precision: Literal['fp32', 'fp16', 'bf16'] = 'fp32'
+    """Of the forward pass on a GPU; on a CPU fp32 is as fast."""
+    seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
+    validation: ValidationSpec = ValidationSpec()
+    save_every_minutes: Annotated[float, Meta(gt=0)] = 10.0
+    """A run that is cut loses at most this; it is also saved after each epoch."""
+
+    def __post_init__(self) -> None:
+        # both raise what is wrong with the network before any data are there
+        self.card(('class',))
+        self.model_spec(1)
+
+    def card(self, class_names: Sequence[str]) -> NetworkCard:
+        """Return the card of the network for these classes."""
+        shared = {name: getattr(self.network, name) for name in NetworkCard.__struct_fields__
+                  if name != 'class_names'}
+        return NetworkCard(class_names=tuple(class_names), **shared)
+
+    def model_spec(self, num_classes: int) -> ModelSpec:
+        """Return the shape of the network for this many classes."""
+        decode = self.network.decode
+        shape = {}
+        if decode.reg_max is not None:
+            shape['reg_max'] = decode.reg_max
+        if decode.anchors is not None:
+            shape['num_anchors'] = len(decode.anchors[0])
+        return ModelSpec(self.network.family, self.network.variant, num_classes, **shape)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs all phases have together."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """
+    Read a configuration and change it as the command line says.
+
+    :param path: YAML file.
+    :param changes: such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``; the
+        value is YAML.
+    :raises ConfigError: with the path of the key that is wrong.
+    """
+    data = load_yaml(path, dict[str, Any])
+    for change in changes:
+        _change(data, change)
+    return from_mapping(data, TrainConfig, str(path))
+
+
+def dump_config(config: TrainConfig) -> str:
+    """Return a configuration as YAML that ``load_config`` reads."""
+    return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, default_flow_style=None,
+                          width=99)
+
+
+def first_difference(first: Any, second: Any, path: str = '$') -> str | None:
+    """
+    Say where two configurations differ.
+
+    :param first: plain data, as ``msgspec.to_builtins`` gives it.
+    :return: ``$.path.to.key: this, that``; None if they are equal.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        pairs = [(f'{path}.{key}', first.get(key), second.get(key)) for key in {**first, **second}]
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        pairs = [(f'{path}[{index}]', *both)
+                 for index, both in enumerate(zip(first, second, strict=True))]
+    else:
+        return None if first == second else f'{path}: {first}, {second}'
+    found = (first_difference(left, right, where) for where, left, right in pairs)
+    return next(filter(None, found), None)
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition('=')
+    if not equals or not key:
+        raise ConfigError(f'{change}: wanted dotted.key=value')
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f'{change}: the value is not valid YAML') from None
+    *parents, last = key.split('.')
+    place: Any = data
+    for name in parents:
+        if isinstance(place, dict) and place.get(name) is None:
+            place[name] = {}
+        place = _item(place, name, change)
+    if isinstance(place, dict):
+        place[last] = value
+    else:
+        _item(place, last, change)
+        place[int(last)] = value
+
+
+def _item(place: Any, name: str, change: str) -> Any:
+    try:
+        return place[name if isinstance(place, dict) else int(name)]
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise ConfigError(f'{change}: there is no {name!r} to change') from None

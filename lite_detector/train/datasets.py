@@ -1,0 +1,130 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The labelled images of a run, looked through before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.geometry import Letterbox
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.types import size_of
+from lite_detector.data.cache import CachedDataset
+from lite_detector.data.check import check_dataset, check_leaks, FINDINGS, SplitReport
+from lite_detector.data.dataset import Dataset
+from lite_detector.data.formats import open_dataset
+from lite_detector.train.config import DataSpec
+import numpy as np
+import torch
+from torch import Tensor
+
+T = TypeVar('T')
+Progress = Callable[[Sequence[T], str], Iterable[T]]
+"""Hands on what it gets, and may show under that name how far it is."""
+
+MAX_CHECKED = 5000
+"""Images that are looked at before the start; more take minutes, and check_data is there."""
+FATAL = ('unreadable', 'other_size')
+"""Findings with which no epoch would end."""
+EXAMPLES = 2
+
+
+class Datasets(NamedTuple):
+    """What is trained on, and what AP is measured on, with the same class ids."""
+
+    train: Dataset
+    val: Dataset | None
+
+
+def open_datasets(spec: DataSpec) -> Datasets:
+    """
+    Open the datasets of a run.
+
+    :raises ConfigError: if data.train is not given.
+    :raises DataError: if one cannot be used.
+    """
+    if spec.train is None:
+        raise ConfigError('data.train: give the labels to train on, as in data.train=train.json')
+    train = _open('data.train', spec.train, spec.train_images, spec.class_names)
+    if not any(len(labels.class_ids) for labels in train.labels):
+        raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn')
+    val = None
+    if spec.val is not None:
+        # labels of one folder tree usually share a folder of images
+        images = spec.val_images or (spec.train_images if _images_of(spec.val) is None else None)
+        val = _open('data.val', spec.val, images, train.class_names)
+    return Datasets(train, val)
+
+
+def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
+    """
+    Look at every image and every box.
+
+    :return: warnings, one line each.
+    :raises DataError: if an image cannot be used.
+    """
+    if len(datasets.train) > MAX_CHECKED:
+        return [f'{len(datasets.train)} images are too many to look at now; check_data does it']
+    splits = [each for each in datasets if each is not None]
+    reports = [check_dataset(each, datasets.train.class_names,
+                             lambda labels: progress(labels, 'check images'))
+               for each in splits]
+    if len(reports) == 2:
+        check_leaks(*reports)
+    return [line for report in reports for line in _warnings(report)]
+
+
+def cached(dataset: Dataset, max_side: int, spec: DataSpec, progress: Progress) -> CachedDataset:
+    """
+    Return a dataset whose images lie in memory, as many as may.
+
+    :param max_side: pixels; larger images are kept that small.
+    """
+    images = CachedDataset(dataset, max_side, spec.cache_megabytes)
+    if spec.cache_megabytes:
+        images.fill(lambda indices: progress(indices, 'load images'))
+    return images
+
+
+def box_sizes(samples: CachedDataset, card: NetworkCard) -> Tensor:
+    """
+    Return width and height of every box in network pixels, float32, shape (n, 2).
+
+    :param card: says how images are fitted.
+    """
+    sizes = [np.zeros((0, 2), np.float32)]
+    for sample in samples:
+        letterbox = Letterbox.fit(size_of(sample.image_bgr), card.size, card.preprocess,
+                                  card.decode.strides[-1])
+        boxes = letterbox.to_input(sample.boxes_xyxy[~sample.ignore])
+        sizes.append(boxes[:, 2:] - boxes[:, :2])
+    return torch.from_numpy(np.concatenate(sizes))
+
+
+def _open(key: str, annotations: str, images: str | None,
+          class_names: Sequence[str] | None) -> Dataset:
+    folder = Path(images) if images is not None else _images_of(annotations)
+    if folder is None:
+        raise ConfigError(f'{key}_images: give the folder of the images of {annotations}; there '
+                          'is no folder `images` beside it')
+    return open_dataset(Path(annotations), folder, class_names)
+
+
+def _images_of(annotations: str) -> Path | None:
+    folder = Path(annotations).parent / 'images'
+    return folder if folder.is_dir() else None
+
+
+def _warnings(report: SplitReport) -> list[str]:
+    name = Path(report.annotations).name
+    lines = []
+    for kind, found in report.findings.items():
+        if kind in FATAL:
+            raise DataError(f'{name}: {FINDINGS[kind]}: {len(found)}, the first is {found[0]}')
+        more = f' and {len(found) - EXAMPLES} more' if len(found) > EXAMPLES else ''
+        lines.append(f'{name}: {FINDINGS[kind]}: {"; ".join(found[:EXAMPLES])}{more}')
+    return lines

@@ -1,0 +1,321 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The training loop.
+
+What a step does follows from the configuration and from the number of the epoch and the batch
+alone, so a run that was cut goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+import os
+from pathlib import Path
+import time
+from typing import Any, NamedTuple
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from lite_detector.core.errors import DataError
+from lite_detector.core.types import ImageArray, ImageSize
+from lite_detector.data.cache import CachedDataset
+from lite_detector.data.dataset import Dataset
+from lite_detector.train.config import PhaseSpec, TrainConfig
+from lite_detector.train.console import (
+    Console,
+    describe_epoch,
+    describe_metrics,
+    SILENT,
+)
+from lite_detector.train.ema import Ema
+from lite_detector.train.figures import LOSS, MAIN
+from lite_detector.train.loader import Batch, EpochLoader
+from lite_detector.train.monitor import Monitor
+from lite_detector.train.objectives.build import build_objective
+from lite_detector.train.objectives.objective import Objective
+from lite_detector.train.optimizer import build_optimizer, set_rates, set_training
+from lite_detector.train.pictures import draw_batch
+from lite_detector.train.prepare import Network
+from lite_detector.train.run_folder import (
+    BEST_FILE,
+    LAST_FILE,
+    RunFolder,
+    RunState,
+    START_FILE,
+)
+from lite_detector.train.schedule import rate_factor
+from lite_detector.train.validation import best_between, Validation
+import torch
+from torch import nn, Tensor
+
+LOG_EVERY = 20
+"""Steps from one point of the curves in TensorBoard to the next."""
+
+
+class Epoch(NamedTuple):
+    """One epoch of the plan."""
+
+    phase: PhaseSpec
+    number: int
+    """Of the run, from 0."""
+    in_phase: int
+    """Of its phase, from 0."""
+    batch_size: int
+    batches: int
+    first_iteration: int
+
+
+class Engine:
+    """
+    One run.
+
+    :param config: what to do.
+    :param network: where it starts.
+    :param samples: the training images.
+    :param val: what AP is measured on; None: never.
+    :param folder: of the run.
+    :param accelerator: the devices and processes.
+    :param console: what the user sees.
+    """
+
+    def __init__(self, config: TrainConfig, network: Network, samples: CachedDataset,
+                 val: Dataset | None, folder: RunFolder, accelerator: Accelerator,
+                 console: Console = SILENT) -> None:
+        self._config = config
+        self._network = network
+        self._samples = samples
+        self._folder = folder
+        self._accelerator = accelerator
+        self._console = console
+        self._validation = None if val is None else Validation(
+            val, network.card, lambda images: console.progress(images, 'measure AP'))
+        self._is_main = accelerator.is_main_process
+        objective = build_objective(network.model, network.card, config.loss, self._mean)
+        if accelerator.num_processes > 1 and accelerator.device.type == 'cuda':
+            objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+        optimizer = build_optimizer(objective, config.optimizer)
+        self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
+        self._ema = Ema(self.objective.model, config.ema)
+        self._state = RunState()
+        self.plan = self._make_plan()
+
+    def run(self, resume: bool = False) -> Path:
+        """
+        Train to the end.
+
+        :param resume: go on where the run in this folder stopped.
+        :return: the checkpoint with the best weights, or the last ones if nothing is measured.
+        :raises DataError: if the loss is no number any more, naming the images of the batch.
+        :raises LiteDetectorError: if an image cannot be read or a file cannot be written.
+        """
+        if resume:
+            self._load()
+        else:
+            self._save_weights(START_FILE, self.objective.model.state_dict())
+        monitor = Monitor(self._folder.path, self._state.iteration) if self._is_main else None
+        try:
+            while self._state.epoch < len(self.plan) and not self._is_stale():
+                self._train_epoch(self.plan[self._state.epoch], monitor)
+                self._finish_epoch(monitor)
+        finally:
+            if monitor is not None:
+                monitor.close()
+        if self._is_main and self._validation is not None and self._config.start.checkpoint:
+            self._average_with_start()
+        self._accelerator.wait_for_everyone()
+        return self._folder.path / (LAST_FILE if self._validation is None else BEST_FILE)
+
+    def loader(self, epoch: Epoch, start_batch: int = 0) -> EpochLoader:
+        """Return the batches of an epoch that this process trains on."""
+        phase, config = epoch.phase, self._config
+        size = phase.input_size or config.network.input_size
+        augment = (phase.augment or config.augment).at(epoch.in_phase, phase.epochs)
+        world = self._accelerator.num_processes
+        workers = config.data.workers
+        return EpochLoader(
+            self._samples, self._network.card.preprocess, ImageSize(size.height, size.width),
+            augment, epoch.batch_size, config.seed, epoch.number,
+            rank=self._accelerator.process_index, world=world,
+            workers=spare_cores(world) if workers is None else workers, start_batch=start_batch)
+
+    def begin(self, epoch: Epoch) -> None:
+        """Put the network into the mode of an epoch."""
+        self.objective.start_epoch(epoch.number)
+        set_training(self._objective, self._config.start.freeze_batch_norm)
+
+    def step(self, batch: Batch, iteration: int, epoch: Epoch) -> dict[str, Tensor]:
+        """
+        Learn from one batch.
+
+        :param iteration: of the run, from 0.
+        :return: the terms of the loss in this process.
+        :raises DataError: if they are no numbers.
+        """
+        total_steps = self.plan[-1].first_iteration + self.plan[-1].batches
+        set_rates(self._optimizer, epoch.phase.learning_rate_factor
+                  * rate_factor(iteration, total_steps, self._config.schedule))
+        device = self.device
+        images = batch.images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        truths = [type(truth)(*(part.to(device) for part in truth)) for truth in batch.truths]
+        terms = self._objective(images, truths)
+        loss = sum(terms.values())
+        if not torch.isfinite(loss):
+            names = ', '.join(dict.fromkeys(str(path) for paths in batch.image_paths
+                                            for path in paths))
+            raise DataError(f'the loss became {loss.item()} in epoch {epoch.number + 1}, step '
+                            f'{iteration}: lower optimizer.learning_rate, or look at the images '
+                            f'of this batch: {names}')
+        self._optimizer.zero_grad(set_to_none=True)
+        self._accelerator.backward(loss)
+        if self._config.optimizer.clip_norm is not None:
+            self._accelerator.clip_grad_norm_(self._objective.parameters(),
+                                              self._config.optimizer.clip_norm)
+        self._optimizer.step()
+        self._ema.update(self.objective.model, iteration)
+        return {name: term.detach() for name, term in terms.items()}
+
+    @property
+    def objective(self) -> Objective:
+        """Return the network with its losses, without what several processes put around it."""
+        return self._accelerator.unwrap_model(self._objective)
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the training runs."""
+        return self._accelerator.device
+
+    def _make_plan(self) -> list[Epoch]:
+        plan: list[Epoch] = []
+        iteration = 0
+        for phase in self._config.phases:
+            batch_size = phase.batch_size or self._config.batch_size
+            for in_phase in range(phase.epochs):
+                epoch = Epoch(phase, len(plan), in_phase, batch_size, 0, iteration)
+                epoch = epoch._replace(batches=len(self.loader(epoch)))
+                iteration += epoch.batches
+                plan.append(epoch)
+        return plan
+
+    def _train_epoch(self, epoch: Epoch, monitor: Monitor | None) -> None:
+        state = self._state
+        self.begin(epoch)
+        zero = torch.zeros((), device=self.device)
+        sums: dict[str, Tensor] = defaultdict(lambda: zero)
+        first = state.batch
+        began = saved = time.monotonic()
+        title = f'epoch {epoch.number + 1}/{len(self.plan)}'
+        for batch in self._console.progress(self.loader(epoch, first), title):
+            if monitor is not None and not state.iteration:
+                monitor.picture('train_batch', self._draw(batch), 0)
+            terms = self.step(batch, state.iteration, epoch)
+            if state.iteration % LOG_EVERY == 0:
+                self._log(terms, monitor)
+            for name, term in terms.items():
+                sums[name] = sums[name] + term
+            state.batch, state.iteration = state.batch + 1, state.iteration + 1
+            if (time.monotonic() - saved > 60 * self._config.save_every_minutes
+                    and state.batch < epoch.batches):
+                self._save_state()
+                saved = time.monotonic()
+        seconds, steps = time.monotonic() - began, state.batch - first
+        state.seconds += seconds
+        images = steps * min(epoch.batch_size, len(self._samples))
+        state.history.append({
+            'epoch': epoch.number + 1, 'iteration': state.iteration,
+            'learning_rate': self._optimizer.param_groups[-1]['lr'],
+            'images_per_second': images / max(seconds, 1e-9),
+            **self._losses({name: total / max(1, steps) for name, total in sums.items()})})
+
+    def _log(self, terms: Mapping[str, Tensor], monitor: Monitor | None) -> None:
+        figures = self._losses(terms)  # in every process, since it averages over them
+        if monitor is not None:
+            monitor.step(self._state.iteration, figures
+                         | {'learning_rate': self._optimizer.param_groups[-1]['lr']})
+
+    def _losses(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        return {LOSS + name: self._mean(term).item() for name, term in terms.items()}
+
+    def _finish_epoch(self, monitor: Monitor | None) -> None:
+        state = self._state
+        state.epoch, state.batch = state.epoch + 1, 0
+        is_due = (state.epoch % self._config.validation.every_epochs == 0
+                  or state.epoch == len(self.plan))
+        if self._validation is not None and is_due:
+            state.history[-1] |= self._validate()
+        if monitor is not None:
+            monitor.epoch(state.history)
+        self._console.say(describe_epoch(state.history[-1], len(self.plan)))
+        self._save_weights(LAST_FILE, self._ema.model.state_dict())
+        self._save_state()
+
+    def _validate(self) -> dict[str, float]:
+        """Measure the averaged weights, and keep them if they are the best so far."""
+        state = self._state
+        found = [self._validation.measure(self._ema.model) if self._is_main else None]
+        figures = broadcast_object_list(found)[0]
+        state.stale += 1
+        if state.best_ap is None or figures[MAIN] > state.best_ap:
+            state.best_ap, state.best_epoch, state.stale = figures[MAIN], state.epoch, 0
+            self._save_weights(BEST_FILE, self._ema.model.state_dict(), figures)
+        return figures
+
+    def _draw(self, batch: Batch) -> ImageArray:
+        card = self._network.card
+        return draw_batch(batch, card.preprocess, card.class_names)
+
+    def _is_stale(self) -> bool:
+        patience = self._config.validation.patience
+        return 0 < patience <= self._state.stale
+
+    def _average_with_start(self) -> None:
+        best = self._folder.load_weights(BEST_FILE)
+        factors = self._config.validation.wise_factors
+        if not factors or 'wise_factor' in best.training:
+            return
+        start = self._folder.load_weights(START_FILE)
+        factor, weights, found = best_between(start.state_dict, best.state_dict, factors,
+                                              self._ema.model, self._validation.measure)
+        for each, figures in found.items():
+            self._console.say(f'start + {each:g} * (best - start): {describe_metrics(figures)}')
+        if found[factor][MAIN] > self._state.best_ap:
+            self._save_weights(BEST_FILE, weights, found[factor], wise_factor=factor)
+
+    def _save_weights(self, name: str, weights: Mapping[str, Tensor],
+                      figures: Mapping[str, float] = {}, **more: Any) -> None:
+        if self._is_main:
+            self._folder.save_weights(name, self._network, weights, self._state, figures, **more)
+
+    def _save_state(self) -> None:
+        if self._is_main:
+            self._folder.save_state(self._state, {
+                'objective': self.objective.state_dict(), 'ema': self._ema.model.state_dict(),
+                'optimizer': self._optimizer.state_dict(), 'rng': torch.get_rng_state(),
+                'scaler': self._scaler().state_dict()})
+
+    def _load(self) -> None:
+        self._state, tensors = self._folder.load_state()
+        self.objective.load_state_dict(tensors['objective'])
+        self._ema.model.load_state_dict(tensors['ema'])
+        self._optimizer.load_state_dict(tensors['optimizer'])
+        self._scaler().load_state_dict(tensors['scaler'])
+        torch.set_rng_state(tensors['rng'])
+        self._console.say(f'resumed after epoch {self._state.epoch}, step {self._state.iteration}')
+
+    def _scaler(self) -> Any:
+        """Return what scales the loss for fp16, or a stand-in without state."""
+        return self._accelerator.scaler or torch.amp.GradScaler('cpu', enabled=False)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """Average a number over the processes."""
+        if self._accelerator.num_processes == 1:
+            return value
+        return self._accelerator.reduce(value, 'mean')
+
+
+def spare_cores(processes: int) -> int:
+    """Return how many loader processes each of this many processes may have; 0 on two cores."""
+    cores = (os.cpu_count() or 1) // processes
+    return min(cores - 2, 8) if torch.cuda.is_available() and cores > 2 else 0

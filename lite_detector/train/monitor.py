@@ -1,0 +1,111 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What can be watched of a run: TensorBoard, a table and a picture of curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import csv
+import logging
+from pathlib import Path
+
+import cv2
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import ImageArray
+from lite_detector.data.pictures import require_matplotlib
+from lite_detector.train.figures import AP, LOSS
+from torch.utils.tensorboard import SummaryWriter
+
+logging.getLogger('tensorboard').setLevel(logging.ERROR)
+
+EVENTS_FOLDER = 'tensorboard'
+TABLE_FILE = 'metrics.csv'
+CURVES_FILE = 'curves.png'
+
+
+class Monitor:
+    """
+    Writes figures and pictures of a run into its folder.
+
+    :param folder: of the run.
+    :param iteration: steps done so far; what TensorBoard has beyond it is hidden.
+    """
+
+    def __init__(self, folder: Path, iteration: int) -> None:
+        self._folder = folder
+        self._events = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=iteration)
+
+    def step(self, iteration: int, figures: Mapping[str, float]) -> None:
+        """Note the figures of one step."""
+        for name, value in figures.items():
+            self._events.add_scalar(name, value, iteration)
+
+    def picture(self, name: str, image_bgr: ImageArray, iteration: int) -> None:
+        """
+        Keep a picture as a file and in TensorBoard.
+
+        :param name: of the file, without suffix.
+        :raises ConfigError: if it cannot be written.
+        """
+        path = self._folder / f'{name}.jpg'
+        if not cv2.imwrite(str(path), image_bgr):
+            raise ConfigError(f'{path}: cannot write')
+        self._events.add_image(name, image_bgr[..., ::-1], iteration, dataformats='HWC')
+
+    def epoch(self, history: Sequence[Mapping[str, float]]) -> None:
+        """
+        Write the table and the curves.
+
+        :param history: one row per epoch.
+        :raises OSError: if they cannot be written.
+        """
+        last = history[-1]
+        self.step(int(last['iteration']), {name: value for name, value in last.items()
+                                           if name.startswith((AP, 'images'))})
+        self._events.flush()
+        _write_table(self._folder / TABLE_FILE, history)
+        write_curves(self._folder / CURVES_FILE, {'': history})
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._events.close()
+
+
+def _write_table(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in history for name in row))
+    scratch = path.with_name(f'.{path.name}.tmp')
+    with scratch.open('w', newline='', encoding='utf-8') as file:
+        table = csv.DictWriter(file, names)
+        table.writeheader()
+        table.writerows({name: f'{value:.6g}' for name, value in row.items()} for row in history)
+    scratch.replace(path)
+
+
+def write_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """
+    Draw loss and AP of one or several runs over their epochs.
+
+    :param path: a picture file.
+    :param runs: name -> one row of figures per epoch.
+    """
+    matplotlib = require_matplotlib()
+    figure = matplotlib.figure.Figure(figsize=(11, 4), layout='constrained')
+    losses, precision = figure.subplots(1, 2)
+    for run, history in runs.items():
+        names = dict.fromkeys(name for row in history for name in row)
+        for name in names:
+            rows = [row for row in history if name in row]
+            axis = losses if name.startswith(LOSS) else precision
+            if name.startswith((LOSS, AP)):
+                axis.plot([row['epoch'] for row in rows], [row[name] for row in rows],
+                          label=f'{run} {name.partition("/")[2]}'.strip(), linewidth=1.2,
+                          marker='.' if axis is precision else '')
+    losses.set(title='Loss in training', xlabel='epoch', yscale='log')
+    precision.set(title='On the validation images', xlabel='epoch', ylabel='percent',
+                  ylim=(0, 100))
+    for axis in (losses, precision):
+        axis.grid(alpha=0.3)
+        if axis.has_data():
+            axis.legend(fontsize='small')
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,94 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From a configuration and its data to a network with the weights that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.data.cache import CachedDataset
+from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
+from lite_detector.train.checkpoint import load_checkpoint
+from lite_detector.train.config import TrainConfig
+from lite_detector.train.datasets import box_sizes
+from lite_detector.train.models.batch_norm import has_statistics, measure_batch_norm
+from lite_detector.train.models.build import build_model
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.optimizer import freeze
+from lite_detector.train.transfer import init_backbone, transfer_weights
+import msgspec
+import torch
+from torch import nn, Tensor
+
+ENOUGH_RECALL = 0.98
+"""Share of the boxes that must fit an anchor, as YOLOv5 has it, lest new ones are sought."""
+
+Say = Callable[[str], None]
+
+
+class Network(NamedTuple):
+    """A network before its first step, and what belongs to it."""
+
+    spec: ModelSpec
+    card: NetworkCard
+    model: nn.Module
+
+
+def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], Iterable[Tensor]],
+            say: Say) -> Network:
+    """
+    Return the network that a run starts with.
+
+    :param samples: the training images.
+    :param batches: gives some hundred of them as the network will see them, if they are needed.
+    :param say: takes a line that the user ought to know.
+    :raises LiteDetectorError: if weights cannot be had or do not fit.
+    """
+    class_names = samples.class_names
+    card = _with_anchors(config.card(class_names), config, samples, say)
+    spec = config.model_spec(len(class_names))
+    torch.manual_seed(config.seed)
+    model = build_model(spec)
+    if config.start.backbone is not None:
+        init_backbone(model, Path(config.start.backbone))
+        say(f'backbone of {config.start.backbone}')
+    if config.start.checkpoint is not None:
+        model = _fine_tuned(config, spec, card, batches, say)
+    freeze(model, config.start.freeze)
+    return Network(spec, card, model.to(memory_format=torch.channels_last))
+
+
+def _fine_tuned(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
+                batches: Callable[[], Iterable[Tensor]], say: Say) -> nn.Module:
+    path = Path(config.start.checkpoint)
+    model, report = transfer_weights(load_checkpoint(path), spec, card.class_names)
+    say(f'weights of {path}; {len(report.matched)} of {spec.num_classes} classes are known to them'
+        + (f', new: {", ".join(report.fresh[:6])}' if report.fresh else '')
+        + ('' if report.boxes_kept else '; boxes are learnt anew'))
+    if not has_statistics(model):
+        measure_batch_norm(model, batches())
+        say('its batch norm was fused: statistics are measured anew')
+    return model.train()
+
+
+def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset,
+                  say: Say) -> NetworkCard:
+    anchors = card.decode.anchors
+    if anchors is None or not config.start.auto_anchor:
+        return card
+    sizes = box_sizes(samples, card)
+    given = measure_anchors(sizes, torch.tensor(anchors))
+    say(f'anchors fit {given.recall:.1%} of the boxes, fitness {given.fitness:.3f}')
+    if given.recall >= ENOUGH_RECALL:
+        return card
+    fit = fit_anchors(sizes, len(anchors), len(anchors[0]), seed=config.seed)
+    if fit.fitness <= given.fitness:
+        return card
+    say(f'new anchors fit {fit.recall:.1%}, fitness {fit.fitness:.3f}')
+    new = tuple(tuple((round(width, 1), round(height, 1)) for width, height in level)
+                for level in fit.anchors.tolist())
+    return msgspec.structs.replace(card, decode=msgspec.structs.replace(card.decode, anchors=new))

@@ -1,0 +1,132 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A run from its configuration to its best checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import ImageSize
+from lite_detector.data.cache import CachedDataset
+from lite_detector.train.config import TrainConfig
+from lite_detector.train.console import Console, SILENT
+from lite_detector.train.datasets import cached, check_datasets, Datasets, open_datasets
+from lite_detector.train.engine import Engine
+from lite_detector.train.loader import EpochLoader
+from lite_detector.train.models.layers import count_macs, count_parameters
+from lite_detector.train.prepare import Network, prepare
+from lite_detector.train.run_folder import RunFolder, START_FILE
+from lite_detector.train.throughput import measure_throughput, Throughput
+import torch
+from torch import Tensor
+
+CACHE_ROOM = 1.5
+"""Images are kept this much larger than the input: augmentation zooms in."""
+MEASURED_IMAGES = 256
+"""Training images on which fused batch norm gets its statistics."""
+
+
+def train(config: TrainConfig, folder: Path, resume: bool = False,
+          console: Console = SILENT) -> Path:
+    """
+    Train as a configuration says.
+
+    Under ``torchrun`` every process calls this; the first one writes and speaks.
+
+    :param folder: of the run; it exists.
+    :param resume: go on with the run in that folder.
+    :param console: what the user sees.
+    :return: the best checkpoint.
+    :raises LiteDetectorError: with one line that says what is wrong.
+    """
+    accelerator = make_accelerator(config)
+    if not accelerator.is_main_process:
+        console = SILENT
+    run_folder = RunFolder(folder, config)
+    if resume:
+        run_folder.load_state()  # before the long work
+    elif accelerator.is_main_process:
+        run_folder.start()
+    engine = make_engine(config, run_folder, accelerator, console, resume)
+    return engine.run(resume)
+
+
+def profile(config: TrainConfig, seconds: float, console: Console = SILENT) -> Throughput:
+    """
+    Measure how fast this machine would train.
+
+    :param seconds: how long to measure, beside getting ready.
+    :raises LiteDetectorError: with one line that says what is wrong.
+    """
+    engine = make_engine(config, RunFolder(Path(), config), make_accelerator(config), console)
+    return measure_throughput(engine, seconds)
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Return the devices and processes of this run, and seed them."""
+    precision = 'no' if config.precision == 'fp32' else config.precision
+    if config.precision == 'fp16' and not torch.cuda.is_available():
+        raise ConfigError('precision: fp16 needs a GPU; wanted fp32 or bf16')
+    set_seed(config.seed)
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+
+
+def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator,
+                console: Console, resume: bool = False) -> Engine:
+    """
+    Open the data, look through them, and put the network together.
+
+    :param resume: the network is that of the run in the folder.
+    :raises LiteDetectorError: with one line that says what is wrong.
+    """
+    datasets = open_datasets(config.data)
+    console.say(_data_line(datasets))
+    if not resume and accelerator.is_main_process:
+        for line in check_datasets(datasets, console.progress):
+            console.say(f'warning: {line}')
+        if datasets.val is None:
+            console.say('warning: without data.val nobody knows which weights are best; the '
+                        'last ones are kept')
+    samples = cached(datasets.train, _cache_side(config), config.data, console.progress)
+    if resume:
+        start = folder.load_weights(START_FILE)
+        network = Network(start.spec, start.card,
+                          start.model().to(memory_format=torch.channels_last))
+    else:
+        network = prepare(config, samples, lambda: _some_batches(config, samples), console.say)
+    size = network.card.size
+    console.say(f'{network.card.name}: {network.spec.family} {network.spec.variant}, '
+                f'{count_parameters(network.model) / 1e6:.2f} M parameters, '
+                f'{count_macs(network.model, size) / 1e9:.2f} G multiply-accumulates at {size}, '
+                f'on {accelerator.device}'
+                + (f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''))
+    return Engine(config, network, samples, datasets.val, folder, accelerator, console)
+
+
+def _cache_side(config: TrainConfig) -> int:
+    sizes = [config.network.input_size, *(phase.input_size for phase in config.phases)]
+    return int(CACHE_ROOM * max(max(size.height, size.width) for size in filter(None, sizes)))
+
+
+def _some_batches(config: TrainConfig, samples: CachedDataset) -> Iterator[Tensor]:
+    size = config.network.input_size
+    loader = EpochLoader(samples, config.network.preprocess, ImageSize(size.height, size.width),
+                         config.augment, config.batch_size, config.seed, epoch=0)
+    seen = 0
+    for batch in loader:
+        if seen >= MEASURED_IMAGES:
+            break
+        seen += len(batch.images)
+        yield batch.images
+
+
+def _data_line(datasets: Datasets) -> str:
+    names = datasets.train.class_names
+    classes = ', '.join(names[:6]) + (f' and {len(names) - 6} more' if len(names) > 6 else '')
+    val = f', {len(datasets.val)} to measure AP on' if datasets.val is not None else ''
+    return f'{len(datasets.train)} images to train on{val}; {len(names)} classes: {classes}'

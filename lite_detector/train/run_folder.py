@@ -1,0 +1,155 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The folder of a run: its configuration, its checkpoints, and the state from which it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError
+from lite_detector.train.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_file,
+    save_checkpoint,
+    save_file,
+)
+from lite_detector.train.config import dump_config, first_difference, load_config, TrainConfig
+from lite_detector.train.prepare import Network
+import msgspec
+from msgspec import Struct
+from torch import Tensor
+
+CONFIG_FILE = 'config.yaml'
+STATE_FILE = 'state.pt'
+START_FILE, LAST_FILE, BEST_FILE = 'start.pt', 'last.pt', 'best.pt'
+FREE_TO_CHANGE = (('data', 'cache_megabytes'), ('data', 'workers'), ('save_every_minutes',))
+"""Keys of the configuration that do not change what is computed."""
+
+
+class RunState(Struct):
+    """How far a run is."""
+
+    epoch: int = 0
+    """Epochs that are done."""
+    batch: int = 0
+    """Batches of the next epoch that are done."""
+    iteration: int = 0
+    """Steps that are done."""
+    seconds: float = 0.0
+    """What the training itself has taken, in all sessions."""
+    best_ap: float | None = None
+    best_epoch: int = 0
+    stale: int = 0
+    """Measurements since the best one."""
+    history: list[dict[str, float]] = []
+    """One row of figures per epoch."""
+
+
+class RunFolder:
+    """
+    Reads and writes the files of a run; each is written whole or not at all.
+
+    :param path: the folder; it exists.
+    :param config: of the run.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig) -> None:
+        self.path = path
+        self._config = config
+
+    def start(self) -> None:
+        """
+        Keep the configuration.
+
+        :raises ConfigError: if there is a run here already, or the folder cannot be written.
+        """
+        if (self.path / STATE_FILE).exists():
+            raise ConfigError(f'--output {self.path}: there is a run here already; go on with '
+                              '--resume, or name another folder')
+        try:
+            (self.path / CONFIG_FILE).write_text(dump_config(self._config), encoding='utf-8')
+        except OSError as error:
+            raise ConfigError(f'--output {self.path}: {error.strerror}') from None
+
+    def save_weights(self, name: str, network: Network, weights: Mapping[str, Tensor],
+                     state: RunState, figures: Mapping[str, float] = {}, **more: Any) -> None:
+        """
+        Write a checkpoint.
+
+        :param name: of the file.
+        :param network: whose weights they are.
+        :param figures: what they were measured at.
+        :param more: whatever else there is to say on how they came about.
+        :raises ConfigError: if it cannot be written; an older one stays.
+        """
+        training = {'config': msgspec.to_builtins(self._config), 'epochs': state.epoch,
+                    'iterations': state.iteration, 'minutes': round(state.seconds / 60, 1),
+                    'seed': self._config.seed, 'lite_detector': _version(),
+                    'metrics': dict(figures), **more}
+        weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+        save_checkpoint(self.path / name, Checkpoint(network.spec, network.card, weights,
+                                                     training))
+
+    def load_weights(self, name: str) -> Checkpoint:
+        """Read one of the checkpoints; raise ModelError if it is absent or damaged."""
+        return load_checkpoint(self.path / name)
+
+    def save_state(self, state: RunState, tensors: Mapping[str, Any]) -> None:
+        """
+        Write where the run stands.
+
+        :param tensors: state dicts of all that changes.
+        :raises ConfigError: if it cannot be written; the older state stays.
+        """
+        save_file(self.path / STATE_FILE, {'state': msgspec.to_builtins(state),
+                                           'config': msgspec.to_builtins(self._config),
+                                           'tensors': dict(tensors)})
+
+    def load_state(self) -> tuple[RunState, dict[str, Any]]:
+        """
+        Read where the run stands.
+
+        :raises ConfigError: if it was started with another configuration, or there is none.
+        :raises ModelError: if the file is damaged.
+        """
+        path = self.path / STATE_FILE
+        if not path.is_file():
+            raise ConfigError(f'{path}: there is no run to resume here')
+        content = load_file(path)
+        if not content.keys() >= {'state', 'config', 'tensors'}:
+            raise ConfigError(f'{path}: not the state of a run')
+        difference = first_difference(_essential(content['config']),
+                                      _essential(msgspec.to_builtins(self._config)))
+        if difference:
+            raise ConfigError(f'{path}: the run was started with another configuration: '
+                              f'{difference}; resume with the same one, or start anew elsewhere')
+        return from_mapping(content['state'], RunState, f'{path}: state'), content['tensors']
+
+
+def config_of(folder: Path) -> TrainConfig:
+    """
+    Return the configuration that the run in a folder was started with.
+
+    :raises ConfigError: if there is none.
+    """
+    return load_config(folder / CONFIG_FILE)
+
+
+def _essential(config: dict[str, Any]) -> dict[str, Any]:
+    config = {**config, 'data': dict(config.get('data', {}))}
+    for *parents, last in FREE_TO_CHANGE:
+        (config[parents[0]] if parents else config).pop(last, None)
+    return config
+
+
+def _version() -> str:
+    try:
+        return version('lite_detector')
+    except PackageNotFoundError:
+        return 'unknown'

@@ -1,0 +1,34 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The learning rate over a run: a function of how far the run is, with no state to save."""
+
+from __future__ import annotations
+
+import math
+
+from lite_detector.train.config import ScheduleSpec
+
+WARMUP_SHARE = 0.1
+"""A short run must not spend itself on warming up."""
+
+
+def rate_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
+    """
+    Return by what the learning rate is multiplied.
+
+    :param iteration: steps done so far, 0 .. total - 1.
+    :param total: steps of the run.
+    :param spec: cosine (Loshchilov and Hutter, 2017, arXiv:1608.03983), step or constant, after
+        a linear warm-up (Goyal et al., 2017, arXiv:1706.02677).
+    """
+    warmup = min(spec.warmup_iterations, math.ceil(total * WARMUP_SHARE))
+    if iteration < warmup:
+        return spec.warmup_factor + (1 - spec.warmup_factor) * iteration / warmup
+    if spec.kind == 'cosine':
+        done = (iteration - warmup) / max(1, total - 1 - warmup)
+        wave = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return spec.final_factor + (1 - spec.final_factor) * wave
+    if spec.kind == 'step':
+        return spec.gamma ** sum(iteration >= part * total for part in spec.milestones)
+    return 1.0

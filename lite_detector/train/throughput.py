@@ -1,0 +1,92 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How many images a second a machine trains on, and what it spends the time on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+import time
+from typing import Any, TypeVar
+
+from lite_detector.train.engine import Engine
+from msgspec import Struct
+import torch
+
+T = TypeVar('T')
+
+WARM_UP_STEPS = 2
+MIN_STEPS = 5
+
+
+class Throughput(Struct):
+    """Medians over the steps of a measurement."""
+
+    batch_size: int
+    device: str
+    threads: int
+    step_images_per_second: float
+    """One training step after the other, with batches that are there already."""
+    loader_images_per_second: float
+    """Making batches in this process and nothing else."""
+    loader_ratio: float
+    """The loader against the step; above 1 the step never waits for it on a spare core."""
+    loss_share: float
+    """Part of the step in which objects are assigned and losses computed, in [0, 1]."""
+
+
+def measure_throughput(engine: Engine, seconds: float) -> Throughput:
+    """
+    Time the loader and the training step of a run, in turns.
+
+    :param engine: which learns from this; its weights are good for nothing else afterwards.
+    :param seconds: how long to measure, after warming up.
+    """
+    epoch = engine.plan[0]
+    loader = engine.loader(epoch)
+    device = engine.device
+    loss_seconds = _time_losses(engine)
+    engine.begin(epoch)
+    loads, steps = [], []
+    number, began = 0, time.monotonic()
+    while number < WARM_UP_STEPS + MIN_STEPS or time.monotonic() - began < seconds:
+        if number == WARM_UP_STEPS:
+            began = time.monotonic()
+        spent, batch = _timed(device, loader.make_batch, number % epoch.batches)
+        loads.append(spent)
+        steps.append(_timed(device, engine.step, batch, number, epoch)[0])
+        number += 1
+    loads, steps, loss_seconds = (each[WARM_UP_STEPS:] for each in (loads, steps, loss_seconds))
+    images = len(batch.images)
+    step, load = images / median(steps), images / median(loads)
+    return Throughput(images, str(device), torch.get_num_threads(), round(step, 1), round(load, 1),
+                      round(load / step, 2), round(median(loss_seconds) / median(steps), 3))
+
+
+def _time_losses(engine: Engine) -> list[float]:
+    """Return a list that grows by the seconds of each computation of the losses."""
+    found: list[float] = []
+    objective, device = engine.objective, engine.device
+    losses = objective.losses
+
+    def timed_losses(*arguments: Any) -> Any:
+        spent, result = _timed(device, losses, *arguments)
+        found.append(spent)
+        return result
+
+    objective.losses = timed_losses
+    return found
+
+
+def _timed(device: torch.device, work: Callable[..., T], *arguments: Any) -> tuple[float, T]:
+    _wait_for(device)
+    began = time.perf_counter()
+    result = work(*arguments)
+    _wait_for(device)
+    return time.perf_counter() - began, result
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)

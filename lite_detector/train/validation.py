@@ -1,0 +1,75 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""AP of a network in training, measured through the robot's own path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.data.coco import to_coco
+from lite_detector.data.dataset import Dataset
+from lite_detector.detector import Detector, Selection
+from lite_detector.evaluation.coco_metrics import evaluate
+from lite_detector.train.ema import interpolate
+from lite_detector.train.figures import AP, MAIN
+from lite_detector.train.torch_backend import TorchBackend
+from torch import nn, Tensor
+
+SCORE_THRESHOLD = 0.05
+
+Measure = Callable[[nn.Module], dict[str, float]]
+
+
+class Validation:
+    """
+    Measures networks on the same images again and again.
+
+    :param val: labelled images.
+    :param card: of the networks.
+    :param progress: wraps the images, to show how far it is.
+    """
+
+    def __init__(self, val: Dataset, card: NetworkCard,
+                 progress: Callable[[Sequence[Any]], Iterable[Any]] = iter) -> None:
+        self._coco = to_coco(val)
+        self._card = card
+        self._progress = progress
+
+    def measure(self, model: nn.Module) -> dict[str, float]:
+        """
+        Return AP and AP50 in percent; 0 where nothing is labelled.
+
+        :param model: returns raw heads; it is left in evaluation mode.
+        """
+        detector = Detector(self._card, TorchBackend(model),
+                            Selection(score_threshold=SCORE_THRESHOLD))
+        metrics = evaluate(detector, self._coco, Path('/'), self._progress)
+        return {MAIN: metrics.ap or 0.0, f'{AP}AP50': metrics.ap50 or 0.0}
+
+
+def best_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor],
+                 factors: Sequence[float], model: nn.Module, measure: Measure,
+                 ) -> tuple[float, dict[str, Tensor], dict[float, dict[str, float]]]:
+    """
+    Find the best weights on the line from the start of a fine-tune to its end.
+
+    What the network knew and the new data does not show is often worth keeping (WiSE-FT,
+    Wortsman et al., 2022, arXiv:2109.01903).
+
+    :param start: weights before fine-tuning.
+    :param end: the best weights after it.
+    :param factors: to try; 0 is the start, 1 the end.
+    :param model: takes the weights to be measured.
+    :param measure: returns figures with MAIN among them.
+    :return: the best factor, its weights, and the figures of all factors.
+    """
+    found: dict[float, dict[str, float]] = {}
+    for factor in factors:
+        model.load_state_dict(interpolate(start, end, factor))
+        found[factor] = measure(model)
+    best = max(found, key=lambda factor: found[factor][MAIN])
+    return best, interpolate(start, end, best), found

@@ -1,0 +1,27 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Each family learns eight images by heart, through the train command."""
+
+from lite_detector.cli import main
+from lite_detector.train.checkpoint import load_checkpoint
+from lite_detector.train.run_folder import BEST_FILE
+import pytest
+from shapes import train_arguments, write_shapes
+
+NO_AUGMENTATION = {'flip': 0.0, 'scale': [1, 1], 'stretch': [1, 1], 'translate': 0.0,
+                   'brightness': 0.0, 'contrast': [1, 1], 'saturation': [1, 1], 'mosaic': 0.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('config', 'variant'), [
+    ('nanodet_m_320', '0.5x'), ('nanodet_plus_m_320', 'm'), ('yolov5_lite_e_320', 'e')])
+def test_network_learns_eight_images_by_heart(config, variant, tmp_path):
+    labels = write_shapes(tmp_path / 'data', height=96, width=128)
+    assert main(train_arguments(
+        tmp_path / 'run', labels, '--no-export', config=config, network__variant=variant,
+        network__input_size={'height': 96, 'width': 128}, augment=NO_AUGMENTATION, batch_size=8,
+        phases=[{'epochs': 100}], validation__every_epochs=20, ema={'decay': 0.9, 'ramp': 10},
+        optimizer__learning_rate=0.003)) == 0
+    figures = load_checkpoint(tmp_path / 'run' / BEST_FILE).training['metrics']
+    assert figures['ap/AP50'] > 99, figures

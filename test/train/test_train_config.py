@@ -1,0 +1,96 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The YAML file of a training run."""
+
+from pathlib import Path
+
+from lite_detector.cli import main
+from lite_detector.core.errors import ConfigError
+from lite_detector.train.config import dump_config, first_difference, load_config
+import pytest
+import yaml
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / 'config' / 'train').glob('*.yaml'))
+NANODET = next(path for path in CONFIGS if path.stem == 'nanodet_m_320')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_names_itself(path):
+    config = load_config(path)
+    assert config.network.name == path.stem
+    assert str(config.network.input_size.height) in path.stem
+    assert config.card(('cat', 'dog')).class_names == ('cat', 'dog')
+    assert config.model_spec(2).num_classes == 2
+    assert config.loss.of(config.network.family) is not None
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_says_every_section(path):
+    assert set(yaml.safe_load(path.read_text())) == set(load_config(path).__struct_fields__)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_survives_being_written(path, tmp_path):
+    config = load_config(path, ['phases.0.epochs=3', 'start.freeze=[backbone]'])
+    (tmp_path / 'x.yaml').write_text(dump_config(config))
+    assert load_config(tmp_path / 'x.yaml') == config
+
+
+def test_a_config_for_each_family_and_variant_that_is_published():
+    networks = {(config.network.family, config.network.variant)
+                for config in map(load_config, CONFIGS)}
+    assert networks == {('nanodet', '0.5x'), ('nanodet', '1.0x'), ('nanodet', '1.5x'),
+                        ('nanodet_plus', 'm'), ('nanodet_plus', 'm-1.5x'),
+                        ('yolov5_lite', 'e'), ('yolov5_lite', 's')}
+
+
+def test_command_line_changes_values_lists_and_absent_sections():
+    config = load_config(NANODET, ['optimizer.learning_rate=0.002', 'phases.0.epochs=7',
+                                   'phases.0.input_size.height=640',
+                                   'phases.0.input_size.width=416', 'ema=null',
+                                   'data.train=a=b.json'])
+    assert config.optimizer.learning_rate == 0.002
+    assert config.phases[0].epochs == config.epochs == 7
+    assert tuple(config.phases[0].input_size.__getattribute__(side)
+                 for side in ('height', 'width')) == (640, 416)
+    assert config.ema is None
+    assert config.data.train == 'a=b.json'
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ('optimizer.learning_rat=1', r'\$\.optimizer: Object contains unknown field'),
+    ('optimizer.learning_rate=fast', r'\$\.optimizer\.learning_rate: Expected `float`'),
+    ('optimizer.learning_rate=-1', r'\$\.optimizer\.learning_rate'),
+    ('network.input_size.height=100', r'\$\.network\.input_size\.height'),
+    ('network.variant=9x', "family nanodet has no variant '9x'; choose from 0.5x"),
+    ('network.decode.reg_max=null', 'family nanodet needs decode.reg_max'),
+    ('phases=[]', r'\$\.phases'),
+    ('phases.3.epochs=1', "there is no '3' to change"),
+    ('phases.first.epochs=1', "there is no 'first' to change"),
+    ('seed.x=1', "there is no 'x' to change"),
+    ('augment.scale=[2, 1]', 'scale: got 2.0 to 1.0'),
+    ('seed=[', 'the value is not valid YAML'),
+    ('learning_rate', 'wanted dotted.key=value'),
+    ('=3', 'wanted dotted.key=value'),
+])
+def test_mistake_is_answered_with_its_key(change, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(NANODET, [change])
+
+
+def test_train_without_a_config_says_what_to_give(capsys, tmp_path):
+    assert main(['train', '--output', str(tmp_path / 'x')]) == 2
+    assert 'error: --config: give a configuration' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('first', 'second', 'found'), [
+    ({}, {}, None),
+    ({'a': [1, 2]}, {'a': [1, 2]}, None),
+    ({'a': [1, 2]}, {'a': [1, 3]}, '$.a[1]: 2, 3'),
+    ({'a': [1, 2]}, {'a': [1]}, '$.a: [1, 2], [1]'),
+    ({'a': {'b': None}}, {'a': {'b': 0}}, '$.a.b: None, 0'),
+    ({'a': 1}, {}, '$.a: 1, None'),
+])
+def test_first_difference_names_the_key(first, second, found):
+    assert first_difference(first, second) == found

@@ -1,0 +1,132 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Learning rate, averages of weights and groups of parameters, worked out by hand."""
+
+from lite_detector.core.errors import ConfigError
+from lite_detector.train.config import EmaSpec, OptimizerSpec, ScheduleSpec
+from lite_detector.train.ema import Ema, interpolate
+from lite_detector.train.models.batch_norm import has_statistics
+from lite_detector.train.models.build import build_model
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, set_training
+from lite_detector.train.schedule import rate_factor
+import pytest
+import torch
+from torch import nn
+
+SPEC = ModelSpec('nanodet', '0.5x', 2)
+
+
+@pytest.mark.parametrize(('iteration', 'factor'), [
+    (0, 0.1), (5, 0.55), (10, 1.0), (55, 0.525), (100, 0.05),
+])
+def test_cosine_rises_falls_and_ends_where_it_should(iteration, factor):
+    spec = ScheduleSpec('cosine', warmup_iterations=10, warmup_factor=0.1, final_factor=0.05)
+    assert rate_factor(iteration, 101, spec) == pytest.approx(factor)
+
+
+def test_warm_up_takes_at_most_a_tenth_of_a_short_run():
+    spec = ScheduleSpec('constant', warmup_iterations=100, warmup_factor=0.0)
+    assert [rate_factor(iteration, 20, spec) for iteration in (0, 1, 2, 19)] == [0, 0.5, 1, 1]
+
+
+def test_run_of_one_step_has_a_rate():
+    assert rate_factor(0, 1, ScheduleSpec(warmup_factor=0.1)) == pytest.approx(0.1)
+    assert rate_factor(0, 1, ScheduleSpec(warmup_iterations=0)) == 1.0
+
+
+@pytest.mark.parametrize(('iteration', 'factor'), [(49, 1.0), (50, 0.1), (90, 0.01)])
+def test_steps_fall_at_their_parts_of_the_run(iteration, factor):
+    spec = ScheduleSpec('step', warmup_iterations=0, milestones=(0.5, 0.9), gamma=0.1)
+    assert rate_factor(iteration, 100, spec) == pytest.approx(factor)
+
+
+def weights_of(value: float) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(1)
+    nn.init.constant_(norm.weight, value)
+    return norm
+
+
+def test_ema_decays_as_its_ramp_says():
+    ema = Ema(weights_of(0.0), EmaSpec(decay=0.5, ramp=1))
+    ema.update(weights_of(1.0), iteration=0)
+    # decay 0.5 * (1 - e^-1) = 0.316
+    assert ema.model.weight.item() == pytest.approx(1 - 0.5 * (1 - 0.36788), abs=1e-4)
+    ema.update(weights_of(0.0), iteration=1000)
+    assert ema.model.weight.item() == pytest.approx(0.5 * 0.68394, abs=1e-4)
+
+
+def test_ema_takes_statistics_and_counters_too_and_leaves_the_network_alone():
+    norm = weights_of(2.0)
+    norm.running_mean.fill_(3.0)
+    norm.num_batches_tracked.fill_(7)
+    ema = Ema(weights_of(0.0), None)
+    ema.update(norm, 0)
+    assert (ema.model.weight.item(), ema.model.running_mean.item()) == (2.0, 3.0)
+    assert ema.model.num_batches_tracked.item() == 7
+    assert not ema.model.weight.requires_grad
+    assert norm.weight.requires_grad
+
+
+@pytest.mark.parametrize(('factor', 'wanted'), [(0.0, 1.0), (0.25, 1.5), (1.0, 3.0)])
+def test_interpolation_goes_from_start_to_end(factor, wanted):
+    found = interpolate(weights_of(1.0).state_dict(), weights_of(3.0).state_dict(), factor)
+    assert found['weight'].item() == wanted
+    assert found['num_batches_tracked'].dtype == torch.int64
+
+
+class Objective(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = build_model(SPEC)
+        self.guide = nn.Conv2d(3, 4, 1)
+
+
+def test_biases_and_norms_are_not_decayed_and_the_backbone_has_its_own_rate():
+    objective = Objective()
+    optimizer = build_optimizer(objective, OptimizerSpec(learning_rate=0.1, weight_decay=0.2,
+                                                         backbone_factor=0.5))
+    groups = {id(parameter): group for group in optimizer.param_groups
+              for parameter in group['params']}
+    assert len(groups) == len(list(objective.parameters()))
+    for name, parameter in objective.named_parameters():
+        group = groups[id(parameter)]
+        assert group['weight_decay'] == (0.2 if parameter.ndim == 4 else 0.0), name
+        assert group['base_rate'] == (0.05 if '.backbone.' in name else 0.1), name
+    set_rates(optimizer, 0.5)
+    assert {group['lr'] for group in optimizer.param_groups} == {0.025, 0.05}
+
+
+def test_frozen_module_is_not_trained_and_keeps_its_statistics():
+    objective = Objective()
+    freeze(objective.model, ['backbone'])
+    optimizer = build_optimizer(objective, OptimizerSpec('sgd'))
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group['params']}
+    assert not trained & {id(parameter) for parameter in objective.model.backbone.parameters()}
+    set_training(objective, freeze_batch_norm=False)
+    norms = {name: module for name, module in objective.named_modules()
+             if isinstance(module, nn.BatchNorm2d)}
+    assert norms
+    for name, norm in norms.items():
+        assert norm.training == ('.backbone.' not in name), name
+    set_training(objective, freeze_batch_norm=True)
+    assert not any(norm.training for norm in norms.values())
+    assert objective.training
+
+
+def test_freezing_what_is_not_there_or_everything_is_one_line():
+    objective = Objective()
+    with pytest.raises(ConfigError, match="no module 'bakcbone'; it has backbone, pan, head"):
+        freeze(objective.model, ['bakcbone'])
+    freeze(objective.model, ['backbone', 'pan', 'head'])
+    objective.guide.requires_grad_(False)
+    with pytest.raises(ConfigError, match='nothing is left to train'):
+        build_optimizer(objective, OptimizerSpec())
+
+
+def test_fresh_batch_norm_has_no_statistics():
+    model = build_model(SPEC)
+    assert not has_statistics(model)
+    model(torch.rand(2, 3, 64, 64))
+    assert has_statistics(model)
