@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 import sys
-from typing import Any
 
 from lite_detector.commands.options import (
     add_dataset_options,
@@ -72,7 +71,11 @@ def run(args: argparse.Namespace) -> None:
     print(_table(metrics, detector.card.name, detector.input_size))
     print(_describe(best))
     if args.json:
-        write_json(args.json, {**msgspec.to_builtins(metrics), **_thresholds(matches, names)})
+        suggested = {name: each.threshold for name, curve in class_curves(matches, names).items()
+                     if (each := curve.suggest())}
+        write_json(args.json, {**msgspec.to_builtins(metrics),
+                               'suggested_threshold': best.threshold if best else None,
+                               'suggested_thresholds': suggested})
     if args.plots:
         write_report(args.plots, detector, dataset, args.images, matches)
         _write_heat_maps(args, detector, dataset, matches)
@@ -91,15 +94,6 @@ def _write_heat_maps(args: argparse.Namespace, detector: Detector, dataset: Coco
     worst, best = ([paths[image_id] for image_id in image_ids] for image_ids
                    in worst_and_best_images(matches.above(threshold), HEAT_MAPS))
     write_heat_maps(args.plots / 'heatmaps.jpg', detector, worst, best, threshold)
-
-
-def _thresholds(matches: Matches, class_names: Sequence[str]) -> dict[str, Any]:
-    curves = class_curves(matches, class_names)
-    per_class = {name: curve.suggest() for name, curve in curves.items()}
-    best = overall_curve(matches).suggest()
-    return {'suggested_threshold': best and best.threshold,
-            'suggested_thresholds': {name: suggestion.threshold
-                                     for name, suggestion in per_class.items() if suggestion}}
 
 
 def _describe(best: Suggestion | None) -> str:

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 from lite_detector.core.types import IntArray
-from lite_detector.evaluation.matching import match_greedily, Matches, NOBODY
+from lite_detector.evaluation.matching import (
+    match_greedily,
+    Matches,
+    NO_ROWS,
+    NOBODY,
+    rows_by_image,
+)
 import numpy as np
 
 
@@ -29,9 +35,11 @@ def confusion_matrix(matches: Matches, score_threshold: float, num_classes: int)
     right = detections.class_ids[matches.right]
     np.add.at(counts, (right, right), 1)
     missed, wrong = np.flatnonzero(matches.missed), np.flatnonzero(matches.wrong)
-    for image_id in np.union1d(objects.image_ids[missed], matches.image_ids[wrong]):
-        theirs = missed[objects.image_ids[missed] == image_id]
-        mine = wrong[matches.image_ids[wrong] == image_id]
+    missed_in, wrong_in = (rows_by_image(objects.image_ids[missed]),
+                           rows_by_image(matches.image_ids[wrong]))
+    for image_id in missed_in.keys() | wrong_in.keys():
+        theirs = missed[missed_in.get(image_id, NO_ROWS)]
+        mine = wrong[wrong_in.get(image_id, NO_ROWS)]
         found, _ = match_greedily(detections.boxes_xyxy[mine], objects.boxes_xyxy[theirs],
                                   np.zeros(len(theirs), bool))
         for row, column in zip(found, detections.class_ids[mine], strict=True):

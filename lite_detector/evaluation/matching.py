@@ -25,6 +25,7 @@ import numpy as np
 IOU_THRESHOLD = 0.5
 NOBODY = -1
 """The object of a detection that found none."""
+NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +104,11 @@ def match_dataset(dataset: CocoDataset, found: Mapping[int, Detections],
     categories = shared_categories(dataset, class_names)
     objects = _objects(dataset, {category.category_id: class_id
                                  for class_id, category in categories.items()})
-    rows = _rows_by_image(objects)
+    rows = rows_by_image(objects.image_ids)
     image_ids, kept, matched, passed_over = [], [], [], []
     for image_id, detections in found.items():
         detections = detections.select(np.isin(detections.class_ids, list(categories)))
-        here = rows.get(image_id, np.zeros(0, np.int64))
+        here = rows.get(image_id, NO_ROWS)
         found_here, passed_here = _match_image(detections, objects, here)
         kept.append(detections)
         image_ids.append(np.full(len(detections), image_id, np.int64))
@@ -141,6 +142,17 @@ def match_greedily(boxes_xyxy: FloatArray, objects_xyxy: FloatArray, ignore: Boo
             free[best] = False
     inside = (covered(boxes_xyxy, objects_xyxy[ignore]) >= iou_threshold).any(axis=1)
     return found, inside & (found == NOBODY)
+
+
+def rows_by_image(image_ids: IntArray) -> dict[int, IntArray]:
+    """
+    Return image id -> rows of that image, rising.
+
+    :param image_ids: shape (n,), in any order.
+    """
+    order = np.argsort(image_ids, kind='stable')
+    values, starts = np.unique(image_ids[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=False))
 
 
 def covered(boxes_xyxy: FloatArray, regions_xyxy: FloatArray) -> FloatArray:
@@ -179,12 +191,6 @@ def _objects(dataset: CocoDataset, class_ids: Mapping[int, int]) -> Objects:
                    np.array([class_ids[label.category_id] for label in labels], np.int64),
                    np.array([label.image_id for label in labels], np.int64),
                    np.array([label.iscrowd != 0 for label in labels], bool))
-
-
-def _rows_by_image(objects: Objects) -> dict[int, IntArray]:
-    order = np.argsort(objects.image_ids, kind='stable')
-    image_ids, starts = np.unique(objects.image_ids[order], return_index=True)
-    return dict(zip(image_ids.tolist(), np.split(order, starts[1:]), strict=False))
 
 
 def _concatenate(parts: Sequence[Detections]) -> Detections:

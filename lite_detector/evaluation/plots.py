@@ -188,8 +188,8 @@ def _short(name: str) -> str:
 
 def _largest(counts: IntArray, class_names: Sequence[str]) -> tuple[IntArray, list[str]]:
     """Cut a matrix to the classes with most boxes; the rest of them becomes one row and column."""
-    busy = counts[:-1].sum(axis=1) * 1000 + counts[:, :-1].sum(axis=0)
-    order = np.argsort(-busy, kind='stable')[:np.count_nonzero(busy)]
+    labelled, detected = counts[:-1].sum(axis=1), counts[:, :-1].sum(axis=0)
+    order = np.lexsort((-detected, -labelled))[:np.count_nonzero(labelled + detected)]
     shown, rest = order[:MAX_CELLS], order[MAX_CELLS:]
     groups = [[index] for index in shown] + ([rest] if len(rest) else []) + [[len(class_names)]]
     names = [_short(class_names[index]) for index in shown]
