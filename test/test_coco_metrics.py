@@ -8,45 +8,17 @@ import sys
 import cv2
 from lite_detector import load_model
 from lite_detector.core.errors import DataError, LiteDetectorError
-from lite_detector.core.types import Detections
-from lite_detector.data.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage
+from lite_detector.data.coco import CocoDataset
 from lite_detector.evaluation.coco_metrics import evaluate, measure
-import numpy as np
 import pytest
 from tiny_models import square_image
-
-SQUARE = (100.0, 50.0, 200.0, 150.0)
-AWAY = (400.0, 300.0, 500.0, 400.0)
+from tiny_results import AWAY, dataset, detections, shifted, SQUARE
 
 
 @pytest.fixture(autouse=True)
 def coco_eval():
     # inside a test: a skip of the whole module would trip the pytest plugin of launch_testing
     pytest.importorskip('faster_coco_eval')
-
-
-def dataset(*labels: tuple, categories=((1, 'cat'),), images=2) -> CocoDataset:
-    """Return images 1 .. n of 640x480; a label is (image id, category id, box_xyxy, ...)."""
-    return CocoDataset(
-        images=tuple(CocoImage(index, f'{index}.png', 640, 480)
-                     for index in range(1, images + 1)),
-        annotations=tuple(
-            CocoAnnotation(image_id, category_id, (x1, y1, x2 - x1, y2 - y1), *more)
-            for image_id, category_id, (x1, y1, x2, y2), *more in labels),
-        categories=tuple(CocoCategory(*pair) for pair in categories))
-
-
-def detections(*rows: tuple) -> Detections:
-    """Return boxes given as (box_xyxy, score, class id)."""
-    if not rows:
-        return Detections.empty()
-    boxes, scores, class_ids = zip(*rows, strict=True)
-    return Detections(np.array(boxes, np.float32), np.array(scores, np.float32),
-                      np.array(class_ids, np.int64))
-
-
-def shifted(box: tuple, pixels: float) -> tuple:
-    return (box[0] + pixels, box[1], box[2] + pixels, box[3])
 
 
 def test_measure_with_perfect_boxes_is_100():

@@ -272,7 +272,7 @@ def test_check_data_without_matplotlib_says_how_to_get_it(check_data, tmp_path, 
     command = ['--annotations', annotations, '--images', images]
     status, _, error = check_data(*command, '--output', tmp_path / 'out')
     assert status == 2
-    assert error.startswith('error: histograms need matplotlib')
+    assert error.startswith('error: plots need matplotlib')
     assert 'python3 -m pip install matplotlib' in error
     assert check_data(*command)[0] == 0
 

@@ -4,11 +4,12 @@
 """The readers of all formats behind their one door."""
 
 import json
+from pathlib import Path
 import time
 
 from lite_detector.core.errors import DataError
-from lite_detector.data.coco import to_coco
-from lite_detector.data.formats import open_dataset, read_annotations
+from lite_detector.data.coco import find_images, to_coco
+from lite_detector.data.formats import open_as_coco, open_dataset, read_annotations
 import msgspec
 import numpy as np
 import pytest
@@ -189,6 +190,34 @@ def test_to_coco_keeps_crowds(tmp_path):
     annotations.write_text(json.dumps(content))
     boxes = to_coco(open_dataset(annotations, images)).annotations
     assert [box.iscrowd for box in boxes] == [0, 1, 0]
+
+
+@EVERY_FORMAT
+def test_open_as_coco_labels_the_same_in_every_format(write, tmp_path):
+    annotations, images = write(tmp_path)
+    coco = open_as_coco(annotations, images)
+    names = {category.category_id: category.name for category in coco.categories}
+    stems = {image.image_id: Path(image.file_name).stem for image in coco.images}
+    assert set(find_images(coco, images)) == set(stems)
+    assert list(stems.values()) == list(SIZES)
+    assert sorted((stems[box.image_id], names[box.category_id], box.bbox)
+                  for box in coco.annotations) == [
+        ('a', 'ant', (0, 0, 32, 20)), ('a', 'zebra', (16, 10, 32, 20)),
+        ('c', 'zebra', (32, 20, 32, 20))]
+    (images / 'c.png').unlink()
+    with pytest.raises(DataError, match=r'c\.\w+: no such image; 1 of 3'):
+        open_as_coco(annotations, images)
+
+
+def test_open_as_coco_leaves_ids_and_areas_of_a_coco_file_alone(tmp_path):
+    annotations, images = write_coco(tmp_path)
+    content = coco_content()
+    content['annotations'][0]['area'] = 77.5
+    annotations.write_text(json.dumps(content))
+    coco = open_as_coco(annotations, images)
+    assert coco.annotations[0].area == 77.5
+    assert [image.image_id for image in coco.images] == [100, 99, 98]
+    assert [category.category_id for category in coco.categories] == [17, 3]
 
 
 # Pascal VOC

@@ -4,11 +4,13 @@
 """The command ``evaluate``, and the AP of the public weights."""
 
 import json
+import sys
 
 import cv2
 from lite_detector.cli import main
 import pytest
-from tiny_models import square_image
+from tiny_datasets import WRITERS
+from tiny_models import change_card, square_image
 
 TOLERANCE = 0.3
 """Nearly all of it is used by yolov5_lite_s_416, which gives 29.99 with the resize of OpenCV and
@@ -50,11 +52,14 @@ def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):
     assert main([*options, '--json', str(path)]) == 0
     assert json.loads(path.read_text()) == {
         'ap': 100, 'ap50': 100, 'ap75': 100, 'ap_small': 100, 'ap_medium': 100, 'ap_large': None,
-        'images': 1, 'per_class': {'object0': 100}}
+        'images': 1, 'per_class': {'object0': 100},
+        'suggested_threshold': 0.999, 'suggested_thresholds': {'object0': 0.999}}
     printed = capsys.readouterr().out
     assert 'tiny_nanodet at 96x64 on 1 images' in printed
     assert 'AP50                   100.0' in printed
     assert 'AP large                   -' in printed
+    assert ('suggested score threshold: 0.999, where precision is 100 % and recall 100 %'
+            in printed)
 
 
 def test_evaluate_names_the_categories_that_it_leaves_out(options, capsys):
@@ -68,6 +73,7 @@ def test_evaluate_names_the_categories_that_it_leaves_out(options, capsys):
     ('--model', 'absent', "model 'absent' not found"),
     ('--score-threshold', '7', '$.score_threshold'),
     ('--json', 'absent/figures.json', 'absent/figures.json: cannot write'),
+    ('--plots', __file__, f'--plots {__file__}: File exists'),
 ])
 def test_evaluate_with_a_wrong_option_exits_2_with_one_line(options, option, value, message,
                                                             capsys):
@@ -75,6 +81,45 @@ def test_evaluate_with_a_wrong_option_exits_2_with_one_line(options, option, val
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith('error: ')
     assert message in error
+
+
+@pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
+def test_evaluate_measures_the_same_from_every_format(write, tiny_nanodet, tmp_path, capsys):
+    # the images are of one grey: there is something to find, and nothing is found
+    change_card(tiny_nanodet, 'class_names', ['ant', 'zebra'])
+    annotations, images = write(tmp_path / 'data')
+    path = tmp_path / 'figures.json'
+    assert main(['evaluate', '--model', str(tiny_nanodet), '--annotations', str(annotations),
+                 '--images', str(images), '--json', str(path)]) == 0
+    assert json.loads(path.read_text()) == {
+        'ap': 0, 'ap50': 0, 'ap75': 0, 'ap_small': 0, 'ap_medium': None, 'ap_large': None,
+        'images': 3, 'per_class': {'zebra': 0, 'ant': 0},
+        'suggested_threshold': None, 'suggested_thresholds': {}}
+    assert 'suggested score threshold: none, as nothing was found' in capsys.readouterr().out
+
+
+def test_evaluate_draws_plots_for_the_other_runtime_too(options, tmp_path, capsys):
+    pytest.importorskip('matplotlib')
+    pytest.importorskip('onnxruntime')
+    assert main([*options, '--runtime', 'onnx', '--plots', str(tmp_path / 'new' / 'plots')]) == 0
+    pictures = {path.name: cv2.imread(str(path)) for path in (tmp_path / 'new/plots').iterdir()}
+    assert set(pictures) == {'pr_curve.png', 'f1_curve.png', 'confusion_matrix.png',
+                             'size_ap.png', 'worst.jpg'}
+    assert all(picture.std() > 1 for picture in pictures.values())
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-2:] == ['no heat maps: they need a checkpoint (.pt)',
+                            f'pictures in {tmp_path / "new/plots"}']
+
+
+def test_evaluate_without_matplotlib_says_so_before_it_begins(options, tmp_path, monkeypatch,
+                                                              capsys):
+    for name in [name for name in sys.modules if name.split('.')[0] == 'matplotlib']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert main([*options, '--plots', str(tmp_path / 'plots')]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: plots need matplotlib')
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -9,7 +9,12 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lite_detector.commands.options import check_writable, make_folder, write_json
+from lite_detector.commands.options import (
+    add_dataset_options,
+    check_writable,
+    make_folder,
+    write_json,
+)
 from lite_detector.core.errors import DataError
 from lite_detector.data.check import (
     check_dataset,
@@ -29,11 +34,7 @@ EXAMPLES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('--annotations', required=True, type=Path, metavar='F',
-                        help='COCO json file, folder of Pascal VOC xml files, or YOLO data.yaml '
-                             'or folder of txt files')
-    parser.add_argument('--images', required=True, type=Path, metavar='DIR',
-                        help='folder of the images')
+    add_dataset_options(parser)
     parser.add_argument('--compare', type=Path, metavar='F',
                         help='annotations of another split, which must share no image')
     parser.add_argument('--compare-images', type=Path, metavar='DIR',

@@ -11,17 +11,31 @@ from pathlib import Path
 import sys
 
 from lite_detector.commands.options import (
+    add_dataset_options,
     add_model_options,
     add_selection_options,
     check_writable,
     detector_from,
+    is_checkpoint,
+    make_folder,
     selection_from,
     write_json,
 )
 from lite_detector.core.types import ImageSize
-from lite_detector.data.coco import CocoDataset, CocoImage, load_coco
+from lite_detector.data.coco import CocoDataset, CocoImage, find_images
+from lite_detector.data.formats import open_as_coco
+from lite_detector.data.pictures import require_matplotlib
 from lite_detector.detector import Detector
-from lite_detector.evaluation.coco_metrics import CocoMetrics, evaluate, shared_categories
+from lite_detector.evaluation.coco_metrics import (
+    CocoMetrics,
+    detect_dataset,
+    measure,
+    shared_categories,
+)
+from lite_detector.evaluation.curves import class_curves, overall_curve, Suggestion
+from lite_detector.evaluation.matching import match_dataset, Matches
+from lite_detector.evaluation.report import working_threshold, write_report
+from lite_detector.evaluation.worst import worst_and_best_images
 import msgspec
 from tqdm import tqdm
 
@@ -31,26 +45,62 @@ SCORE_THRESHOLD = 0.05
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('--annotations', required=True, type=Path, metavar='FILE',
-                        help='labelled boxes, COCO json; its categories are measured whose '
-                             'names the model has')
-    parser.add_argument('--images', required=True, type=Path, metavar='DIR',
-                        help='folder of the images that the annotations name')
+    add_dataset_options(parser)
     add_model_options(parser)
     add_selection_options(parser, SCORE_THRESHOLD)
+    parser.add_argument('--plots', type=Path, metavar='DIR',
+                        help='write curves, a confusion matrix, the worst mistakes and, for a '
+                             'checkpoint, heat maps')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table and write the figures."""
     check_writable(args.json)
-    dataset = load_coco(args.annotations)
+    if args.plots:
+        require_matplotlib()
+        make_folder(args.plots, '--plots')
+    dataset = open_as_coco(args.annotations, args.images)
     detector = detector_from(args, selection_from(args))
+    names = detector.card.class_names
     _tell_unknown(dataset, detector)
-    metrics = evaluate(detector, dataset, args.images, _show_progress)
+    found = detect_dataset(detector, dataset, args.images, _show_progress)
+    metrics = measure(dataset, found, names)
+    matches = match_dataset(dataset, found, names)
+    best = overall_curve(matches).suggest()
     print(_table(metrics, detector.card.name, detector.input_size))
+    print(_describe(best))
     if args.json:
-        write_json(args.json, msgspec.to_builtins(metrics))
+        suggested = {name: each.threshold for name, curve in class_curves(matches, names).items()
+                     if (each := curve.suggest())}
+        write_json(args.json, {**msgspec.to_builtins(metrics),
+                               'suggested_threshold': best.threshold if best else None,
+                               'suggested_thresholds': suggested})
+    if args.plots:
+        write_report(args.plots, detector, dataset, args.images, matches)
+        _write_heat_maps(args, detector, dataset, matches)
+        print(f'pictures in {args.plots}')
+
+
+def _write_heat_maps(args: argparse.Namespace, detector: Detector, dataset: CocoDataset,
+                     matches: Matches) -> None:
+    if not is_checkpoint(args.model):
+        print('no heat maps: they need a checkpoint (.pt)')
+        return
+    # here, because only this needs torch
+    from lite_detector.train.heatmap import HEAT_MAPS, write_heat_maps
+    threshold = working_threshold(matches, detector)
+    paths = find_images(dataset, args.images)
+    worst, best = ([paths[image_id] for image_id in image_ids] for image_ids
+                   in worst_and_best_images(matches.above(threshold), HEAT_MAPS))
+    write_heat_maps(args.plots / 'heatmaps.jpg', detector, worst, best, threshold)
+
+
+def _describe(best: Suggestion | None) -> str:
+    if best is None:
+        return 'suggested score threshold: none, as nothing was found'
+    return (f'suggested score threshold: {best.threshold:.3f}, where precision is '
+            f'{100 * best.precision:.0f} % and recall {100 * best.recall:.0f} % (best F1)')
 
 
 def _show_progress(images: Sequence[CocoImage]) -> Iterable[CocoImage]:

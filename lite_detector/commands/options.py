@@ -46,6 +46,15 @@ def add_selection_options(parser: argparse.ArgumentParser,
                         metavar='N', help=f'per image ({Selection().max_detections})')
 
 
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses labelled images, of any format."""
+    parser.add_argument('--annotations', required=True, type=Path, metavar='F',
+                        help='COCO json file, folder of Pascal VOC xml files, or YOLO data.yaml '
+                             'or folder of txt files')
+    parser.add_argument('--images', required=True, type=Path, metavar='DIR',
+                        help='folder of the images')
+
+
 def selection_from(args: argparse.Namespace) -> Selection:
     """
     Return the boxes wanted.
@@ -57,6 +66,11 @@ def selection_from(args: argparse.Namespace) -> Selection:
                          'max_detections': args.max_detections}, Selection, 'options')
 
 
+def is_checkpoint(model: str) -> bool:
+    """Tell whether ``--model`` names a checkpoint instead of a model folder."""
+    return model.endswith(CHECKPOINT_SUFFIX)
+
+
 def detector_from(args: argparse.Namespace, selection: Selection = Selection()) -> Detector:
     """
     Load and warm up the model that the options name.
@@ -64,7 +78,7 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
     :raises LiteDetectorError: if it cannot be had.
     """
     size = ImageSize(args.size, args.size) if args.size is not None else None
-    if args.model.endswith(CHECKPOINT_SUFFIX):
+    if is_checkpoint(args.model):
         if args.precision == 'bf16':
             raise ConfigError(f'precision: got bf16, but checkpoints run in fp32: {args.model}')
         # here, because only this needs torch
@@ -89,16 +103,18 @@ def check_writable(*paths: Path | None) -> None:
                               'is writable')
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, option: str = '--output') -> None:
     """
-    Make the folder that ``--output`` names, where it is not there yet.
+    Make the folder that an option names, where it is not there yet.
 
-    :raises ConfigError: if that cannot be done.
+    :raises ConfigError: if that cannot be done, or nothing can be written there.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f'--output {path}: {error.strerror}') from None
+        raise ConfigError(f'{option} {path}: {error.strerror}') from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f'{option} {path}: wanted a folder that is writable')
 
 
 def write_json(path: Path, figures: Any) -> None:

@@ -13,9 +13,11 @@ from lite_detector.core.types import Detections, FloatArray, ImageArray, IntArra
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GOLDEN_RATIO = 0.618034
+Color = tuple[int, int, int]
+"""Blue, green, red in 0 .. 255."""
 
 
-def class_color(class_id: int) -> tuple[int, int, int]:
+def class_color(class_id: int) -> Color:
     """
     Return a colour that is the same for a class everywhere and far from its neighbours'.
 
@@ -54,15 +56,30 @@ def draw_boxes(image_bgr: ImageArray, boxes_xyxy: FloatArray, class_ids: IntArra
     """
     canvas = image_bgr.copy()
     scale = max(0.4, min(canvas.shape[:2]) / 1000)
-    thickness = max(1, round(2 * scale))
     for box, class_id, label in zip(boxes_xyxy, class_ids, labels, strict=True):
-        left, top, right, bottom = box.round().astype(int).tolist()
-        color = class_color(int(class_id))
-        cv2.rectangle(canvas, (left, top), (right, bottom), color, 2 * thickness)
-        (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
-        x = max(0, min(left, canvas.shape[1] - width))
-        y = max(top, height + base)
-        cv2.rectangle(canvas, (x, y - height - base), (x + width, y), color, cv2.FILLED)
-        cv2.putText(canvas, label, (x, y - base // 2), FONT, scale, (0, 0, 0), thickness,
-                    cv2.LINE_AA)
+        draw_box(canvas, box, class_color(int(class_id)), label, scale)
     return canvas
+
+
+def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
+             scale: float) -> None:
+    """
+    Draw one box into a picture, with its label on it.
+
+    :param canvas: uint8 BGR, shape (height, width, 3).
+    :param box_xyxy: in pixels of this image, shape (4,).
+    :param color: of the lines and behind the label.
+    :param label: may be empty: none.
+    :param scale: of the letters; the lines go with it.
+    """
+    left, top, right, bottom = box_xyxy.round().astype(int).tolist()
+    thickness = max(1, round(2 * scale))
+    cv2.rectangle(canvas, (left, top), (right, bottom), color, 2 * thickness)
+    if not label:
+        return
+    (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
+    x = max(0, min(left, canvas.shape[1] - width))
+    y = max(top, height + base)
+    cv2.rectangle(canvas, (x, y - height - base), (x + width, y), color, cv2.FILLED)
+    cv2.putText(canvas, label, (x, y - base // 2), FONT, scale, (0, 0, 0), thickness,
+                cv2.LINE_AA)

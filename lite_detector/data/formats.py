@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lite_detector.core.errors import DataError
-from lite_detector.data.coco import read_coco
+from lite_detector.data.coco import CocoDataset, find_images, load_coco, read_coco, to_coco
 from lite_detector.data.dataset import check_class_names, Dataset, require_images
 from lite_detector.data.voc import read_voc
 from lite_detector.data.yolo import label_files, NAME_FILES, read_yolo
 
 WANTED = ('wanted a COCO json file, a folder of Pascal VOC xml files, or a data.yaml or folder of '
           'txt files of YOLO')
+YOLO_SUFFIXES = ('.yaml', '.yml')
+NOT_COCO = (*YOLO_SUFFIXES, '.xml', '.txt')
 
 
 def open_dataset(annotations: Path, images: Path,
@@ -55,11 +57,29 @@ def read_annotations(annotations: Path, images: Path,
         raise DataError(f'{annotations}: no such file or folder')
     if annotations.is_dir():
         return _read_folder(annotations, images, class_names)
-    if annotations.suffix.lower() in ('.yaml', '.yml'):
+    if annotations.suffix.lower() in YOLO_SUFFIXES:
         return read_yolo(annotations, images, class_names)
-    if annotations.suffix.lower() in ('.xml', '.txt'):
+    if annotations.suffix.lower() in NOT_COCO:
         raise DataError(f'{annotations}: {WANTED}')
     return read_coco(annotations, images)
+
+
+def open_as_coco(annotations: Path, images: Path) -> CocoDataset:
+    """
+    Open labelled images of any format as AP is measured on them.
+
+    A COCO file stays as it is, with its ids and the areas of its objects.
+
+    :param annotations: see :func:`read_annotations`.
+    :param images: folder of the images.
+    :raises DataError: if anything is missing, or malformed.
+    :raises ImageError: if an image cannot be read whose size only the image tells.
+    """
+    if annotations.is_dir() or annotations.suffix.lower() in NOT_COCO:
+        return to_coco(open_dataset(annotations, images))
+    dataset = load_coco(annotations)
+    find_images(dataset, images)
+    return dataset
 
 
 def _read_folder(folder: Path, images: Path, class_names: Sequence[str] | None) -> Dataset:

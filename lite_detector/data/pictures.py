@@ -8,18 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import cv2
-from lite_detector.core.draw import draw_boxes
+from lite_detector.core.draw import draw_boxes, FONT
 from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.types import ImageArray
 from lite_detector.data.check import LARGE, SMALL, SplitReport
 from lite_detector.data.dataset import Dataset, Sample
 import numpy as np
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
 COLUMNS, ROWS = 4, 4
 CELL = 480
 """Side of a cell of the sheet in pixels."""
+CAPTION = 36
+"""Height of the line of text over a picture."""
+GREY = 40
 MAX_BARS = 80
 """Classes that a histogram has room for."""
 MAX_SIDE = 2048
@@ -42,8 +49,18 @@ def draw_sheet(samples: Iterable[Sample], class_names: Sequence[str]) -> ImageAr
     """
     cells = [_draw_cell(sample.shrunk(CELL), class_names)
              for sample, _ in zip(samples, range(COLUMNS * ROWS), strict=False)]
+    return arrange_cells(cells)
+
+
+def arrange_cells(cells: Sequence[ImageArray]) -> ImageArray:
+    """
+    Lay pictures side by side, COLUMNS in a row.
+
+    :param cells: uint8 BGR, no side longer than CELL.
+    :return: uint8 BGR, as many rows of cells as are needed, at least one.
+    """
     rows = max(1, -(-len(cells) // COLUMNS))
-    sheet = np.full((rows * CELL, COLUMNS * CELL, 3), 40, np.uint8)
+    sheet = np.full((rows * CELL, COLUMNS * CELL, 3), GREY, np.uint8)
     for index, cell in enumerate(cells):
         top, left = (index // COLUMNS) * CELL, (index % COLUMNS) * CELL
         sheet[top:top + cell.shape[0], left:left + cell.shape[1]] = cell
@@ -54,6 +71,30 @@ def _draw_cell(sample: Sample, class_names: Sequence[str]) -> ImageArray:
     labels = [class_names[class_id] + (' (ignored)' if ignore else '')
               for class_id, ignore in zip(sample.class_ids, sample.ignore, strict=True)]
     return draw_boxes(sample.image_bgr, sample.boxes_xyxy, sample.class_ids, labels)
+
+
+def fit_cell(image_bgr: ImageArray) -> ImageArray:
+    """Return a picture as large as a cell with a caption can hold; its ratio stays."""
+    height, width = image_bgr.shape[:2]
+    scale = min(CELL / width, (CELL - CAPTION) / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA if scale < 1
+                      else cv2.INTER_LINEAR)
+
+
+def caption_cell(caption: str, picture_bgr: ImageArray | None = None) -> ImageArray:
+    """
+    Return a cell: a line of text with a picture below.
+
+    :param picture_bgr: as :func:`fit_cell` gives it; None: only text.
+    :return: uint8 BGR, shape (CELL, CELL, 3).
+    """
+    cell = np.full((CELL, CELL, 3), GREY, np.uint8)
+    cv2.putText(cell, caption, (6, CAPTION - 12), FONT, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
+    if picture_bgr is not None:
+        height, width = picture_bgr.shape[:2]
+        cell[CAPTION:CAPTION + height, :width] = picture_bgr
+    return cell
 
 
 def write_sheet(path: Path, dataset: Dataset, unreadable: int = 0) -> None:
@@ -70,7 +111,16 @@ def write_sheet(path: Path, dataset: Dataset, unreadable: int = 0) -> None:
                 yield dataset[index]
             except LiteDetectorError:
                 continue
-    if not cv2.imwrite(str(path), draw_sheet(samples(), dataset.class_names)):
+    save_image(path, draw_sheet(samples(), dataset.class_names))
+
+
+def save_image(path: Path, image_bgr: ImageArray) -> None:
+    """
+    Write a picture.
+
+    :raises DataError: if it cannot be written.
+    """
+    if not cv2.imwrite(str(path), image_bgr):
         raise DataError(f'{path}: cannot be written')
 
 
@@ -83,7 +133,7 @@ def require_matplotlib() -> ModuleType:
     try:
         import matplotlib.figure
     except ImportError as error:
-        raise LiteDetectorError(f'histograms need matplotlib ({error}); install it with '
+        raise LiteDetectorError(f'plots need matplotlib ({error}); install it with '
                                 '`python3 -m pip install matplotlib`') from None
     return matplotlib
 
@@ -119,6 +169,15 @@ def write_histograms(path: Path, reports: Sequence[SplitReport]) -> None:
               xlabel='square root of the area, pixels of the image')
     for limit in (SMALL, LARGE):
         sizes.axvline(limit, color='grey', linestyle=':')
+    save_figure(path, figure)
+
+
+def save_figure(path: Path, figure: matplotlib.figure.Figure) -> None:
+    """
+    Write a figure of matplotlib.
+
+    :raises DataError: if it cannot be written.
+    """
     try:
         figure.savefig(path, dpi=100)
     except OSError as error:

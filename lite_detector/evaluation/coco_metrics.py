@@ -60,12 +60,23 @@ def evaluate(detector: Detector, dataset: CocoDataset, folder: Path,
     :raises ImageError: if an image cannot be decoded.
     :raises LiteDetectorError: if the library that measures is not installed.
     """
+    found = detect_dataset(detector, dataset, folder, progress)
+    return measure(dataset, found, detector.card.class_names)
+
+
+def detect_dataset(detector: Detector, dataset: CocoDataset, folder: Path,
+                   progress: Progress = iter) -> dict[int, Detections]:
+    """
+    Run a detector over the images of a dataset that is to be measured.
+
+    :return: image id -> detections in pixels of that image, for all that is measured or drawn.
+    :raises LiteDetectorError: as :func:`evaluate`, and before the first image where that can be.
+    """
     shared_categories(dataset, detector.card.class_names)  # a mistake shows now, not in an hour
     _faster_coco_eval()
     paths = find_images(dataset, folder)
-    found = {image.image_id: detector.detect(read_sized_image(paths[image.image_id], image.size))
-             for image in progress(dataset.images)}
-    return measure(dataset, found, detector.card.class_names)
+    return {image.image_id: detector.detect(read_sized_image(paths[image.image_id], image.size))
+            for image in progress(dataset.images)}
 
 
 def measure(dataset: CocoDataset, found: Mapping[int, Detections],

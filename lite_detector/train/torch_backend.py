@@ -26,16 +26,16 @@ class TorchBackend:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
+        self.model = model
 
     @torch.inference_mode()
     def infer(self, blob: FloatArray) -> list[FloatArray]:
         """Run the network once."""
-        if self._model.training:
-            self._model.eval()
-        weight = next(self._model.parameters())
+        if self.model.training:
+            self.model.eval()
+        weight = next(self.model.parameters())
         try:
-            heads = self._model(torch.from_numpy(blob)[None].to(weight))
+            heads = self.model(torch.from_numpy(blob)[None].to(weight))
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f'torch could not run the network: {reason}') from None

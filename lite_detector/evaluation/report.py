@@ -1,0 +1,65 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""All pictures of an evaluation in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lite_detector.data.coco import CocoDataset
+from lite_detector.data.pictures import save_figure, save_image
+from lite_detector.detector import Detector, Selection
+from lite_detector.evaluation.confusion import confusion_matrix
+from lite_detector.evaluation.curves import class_curves, overall_curve
+from lite_detector.evaluation.matching import Matches
+from lite_detector.evaluation.plots import (
+    draw_confusion,
+    draw_f1,
+    draw_precision_recall,
+    draw_sizes,
+)
+from lite_detector.evaluation.size_bins import input_scales, measure_sizes
+from lite_detector.evaluation.worst import draw_worst
+
+
+def working_threshold(matches: Matches, detector: Detector) -> float:
+    """Return the score threshold of single mistakes: the suggested one, else the node's."""
+    best = overall_curve(matches).suggest()
+    if best:
+        return best.threshold
+    return max(Selection().score_threshold, detector.selection.score_threshold)
+
+
+def write_report(folder: Path, detector: Detector, dataset: CocoDataset, images: Path,
+                 matches: Matches) -> None:
+    """
+    Write ``pr_curve.png f1_curve.png confusion_matrix.png size_ap.png worst.jpg``.
+
+    :param folder: exists.
+    :param detector: it found the detections; it is not run again.
+    :param dataset: the labelled boxes.
+    :param images: folder of the images.
+    :param matches: all detections, from the score threshold of the detector on.
+    :raises DataError: if a picture cannot be written.
+    :raises LiteDetectorError: if matplotlib is not installed.
+    """
+    names = detector.card.class_names
+    curves = class_curves(matches, names)
+    threshold = working_threshold(matches, detector)
+    scales = input_scales(dataset, detector)
+    what = f'{detector.card.name} at {detector.input_size}, {len(dataset.images)} images'
+    figures = {
+        'pr_curve.png': draw_precision_recall(curves, f'Precision and recall at IoU 0.5\n{what}'),
+        'f1_curve.png': draw_f1(curves, overall_curve(matches),
+                                f'F1 against the score threshold\n{what}'),
+        'confusion_matrix.png': draw_confusion(
+            confusion_matrix(matches, threshold, len(names)), names,
+            f'Confusion at score >= {threshold:.3f}\n{what}'),
+        'size_ap.png': draw_sizes(measure_sizes(matches, scales, threshold), threshold,
+                                  f'Size of the objects\n{what}'),
+    }
+    for name, figure in figures.items():
+        save_figure(folder / name, figure)
+    save_image(folder / 'worst.jpg', draw_worst(matches.above(threshold), dataset, images, names,
+                                                scales))

@@ -1,0 +1,82 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How AP and recall depend on the size of the objects in the network input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from lite_detector.core.geometry import Letterbox
+from lite_detector.core.types import FloatArray, IntArray
+from lite_detector.data.coco import CocoDataset
+from lite_detector.detector import Detector
+from lite_detector.evaluation.curves import Curve
+from lite_detector.evaluation.matching import Matches
+import numpy as np
+
+EDGES = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, float('inf'))
+"""Square root of the area of a box in network pixels: a stride or two, up to half an input."""
+
+
+class SizeBin(NamedTuple):
+    """Objects of about one size."""
+
+    low: float
+    """Square root of the area in network pixels; the bin ends below ``high``."""
+    high: float
+    objects: int
+    ap50: float | None
+    """Mean over the classes with such objects, in [0, 1]; None without any."""
+    recall: float | None
+    """Part of the objects that is found from the score threshold on, whatever their class."""
+
+
+def input_scales(dataset: CocoDataset, detector: Detector) -> dict[int, float]:
+    """Return image id -> network pixels per image pixel, the mean of both axes."""
+    card = detector.card
+    scales = {}
+    for image in dataset.images:
+        fit = Letterbox.fit(image.size, detector.input_size, card.preprocess,
+                            card.decode.strides[-1])
+        scales[image.image_id] = float(np.sqrt(fit.scale_x * fit.scale_y))
+    return scales
+
+
+def measure_sizes(matches: Matches, scales: Mapping[int, float],
+                  score_threshold: float) -> list[SizeBin]:
+    """
+    Measure every bin of EDGES.
+
+    As in COCO's small, medium and large, a detection counts in the bin of the object that it
+    found, and a false alarm in the bin of its own size.
+
+    :param scales: see :func:`input_scales`.
+    :param score_threshold: of the recall.
+    """
+    objects = matches.objects
+    object_bins = _bins(objects.boxes_xyxy, objects.image_ids, scales)
+    detection_bins = _bins(matches.detections.boxes_xyxy, matches.image_ids, scales)
+    detection_bins[matches.right] = object_bins[matches.found[matches.right]]
+    missed = matches.above(score_threshold).missed
+    result = []
+    for index, (low, high) in enumerate(zip(EDGES, EDGES[1:], strict=False)):
+        inside = (object_bins == index) & ~objects.ignore
+        candidates = (detection_bins == index) & ~matches.passed_over
+        aps = []
+        for class_id in np.unique(objects.class_ids[inside]):
+            mine = candidates & (matches.detections.class_ids == class_id)
+            curve = Curve.of(matches.detections.scores[mine], matches.right[mine],
+                             int((objects.class_ids[inside] == class_id).sum()))
+            aps.append(curve.ap)
+        result.append(SizeBin(low, high, int(inside.sum()),
+                              float(np.mean(aps)) if aps else None,
+                              float((~missed[inside]).mean()) if aps else None))
+    return result
+
+
+def _bins(boxes_xyxy: FloatArray, image_ids: IntArray, scales: Mapping[int, float]) -> IntArray:
+    scale = np.array([scales[image_id] for image_id in image_ids.tolist()], np.float64)
+    sides = np.sqrt((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1, dtype=np.float64)) * scale
+    return np.searchsorted(EDGES, sides, side='right') - 1
