@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.geometry import Letterbox
@@ -49,15 +49,35 @@ def open_datasets(spec: DataSpec) -> Datasets:
     """
     if spec.train is None:
         raise ConfigError('data.train: give the labels to train on, as in data.train=train.json')
-    train = _open('data.train', spec.train, spec.train_images, spec.class_names)
+    train = open_dataset(Path(spec.train), image_folder(spec, 'train'), spec.class_names)
     if not any(len(labels.class_ids) for labels in train.labels):
         raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn')
     val = None
     if spec.val is not None:
-        # labels of one folder tree usually share a folder of images
-        images = spec.val_images or (spec.train_images if _images_of(spec.val) is None else None)
-        val = _open('data.val', spec.val, images, train.class_names)
+        val = open_dataset(Path(spec.val), image_folder(spec, 'val'), train.class_names)
     return Datasets(train, val)
+
+
+def image_folder(spec: DataSpec, split: Literal['train', 'val']) -> Path:
+    """
+    Return the folder of the images of a split.
+
+    Where the configuration does not say, it is ``images`` beside the labels, or the folder of the
+    other split.
+
+    :raises ConfigError: if there is none of these.
+    """
+    annotations = getattr(spec, split)
+    given = getattr(spec, f'{split}_images')
+    if given is not None:
+        return Path(given)
+    beside = Path(annotations).parent / 'images'
+    if beside.is_dir():
+        return beside
+    if split == 'val' and spec.train_images is not None:
+        return Path(spec.train_images)
+    raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
+                      'there is no folder `images` beside it')
 
 
 def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
@@ -103,20 +123,6 @@ def box_sizes(samples: CachedDataset, card: NetworkCard) -> Tensor:
         boxes = letterbox.to_input(sample.boxes_xyxy[~sample.ignore])
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     return torch.from_numpy(np.concatenate(sizes))
-
-
-def _open(key: str, annotations: str, images: str | None,
-          class_names: Sequence[str] | None) -> Dataset:
-    folder = Path(images) if images is not None else _images_of(annotations)
-    if folder is None:
-        raise ConfigError(f'{key}_images: give the folder of the images of {annotations}; there '
-                          'is no folder `images` beside it')
-    return open_dataset(Path(annotations), folder, class_names)
-
-
-def _images_of(annotations: str) -> Path | None:
-    folder = Path(annotations).parent / 'images'
-    return folder if folder.is_dir() else None
 
 
 def _warnings(report: SplitReport) -> list[str]:

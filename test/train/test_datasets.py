@@ -1,0 +1,97 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The data of a run, looked through before it starts."""
+
+import json
+
+from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.types import ImageSize
+from lite_detector.data.cache import CachedDataset
+from lite_detector.train.config import DataSpec
+from lite_detector.train.datasets import box_sizes, check_datasets, image_folder, open_datasets
+from lite_detector.train.models.spec import ModelSpec
+import msgspec
+from networks import network_card
+import numpy as np
+import pytest
+from shapes import CLASS_NAMES, write_shapes
+from tiny_datasets import write_voc, write_yolo
+
+
+def no_progress(items, name):
+    return items
+
+
+def test_val_gets_the_class_ids_of_train_whatever_its_order(tmp_path):
+    train, val = write_shapes(tmp_path / 'a'), write_shapes(tmp_path / 'b', seed=1)
+    data = json.loads(val.read_text())
+    for category in data['categories']:
+        category['id'] = 3 - category['id']
+    for annotation in data['annotations']:
+        annotation['category_id'] = 3 - annotation['category_id']
+    turned = val.with_name('turned.json')
+    turned.write_text(json.dumps(data))
+    plain = open_datasets(DataSpec(str(train), val=str(val)))
+    other = open_datasets(DataSpec(str(train), val=str(turned)))
+    assert plain.val.class_names == other.val.class_names == CLASS_NAMES
+    for first, second in zip(plain.val.labels, other.val.labels, strict=True):
+        np.testing.assert_array_equal(first.class_ids, second.class_ids)
+
+
+@pytest.mark.parametrize('write', [write_voc, write_yolo])
+def test_other_formats_can_be_trained_on(write, tmp_path):
+    annotations, images = write(tmp_path)
+    datasets = open_datasets(DataSpec(str(annotations), str(images)))
+    assert len(datasets.train) == 3
+    assert datasets.val is None
+
+
+def test_images_are_looked_for_where_they_usually_are(tmp_path):
+    (tmp_path / 'images').mkdir()
+    beside, apart = str(tmp_path / 'x.json'), str(tmp_path / 'labels' / 'x.json')
+    assert image_folder(DataSpec(beside), 'train') == tmp_path / 'images'
+    assert image_folder(DataSpec(beside, 'pictures'), 'train').name == 'pictures'
+    assert image_folder(DataSpec(beside, 'pictures', apart), 'val').name == 'pictures'
+    with pytest.raises(ConfigError, match='data.val_images: give the folder of the images of'):
+        image_folder(DataSpec(beside, val=apart), 'val')
+
+
+def test_labels_without_a_single_box_are_refused(tmp_path):
+    path = write_shapes(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'annotations': []}))
+    with pytest.raises(DataError, match='not one box is labelled, there is nothing to learn'):
+        open_datasets(DataSpec(str(path)))
+
+
+def test_class_that_train_does_not_know_is_refused(tmp_path):
+    train, val = write_shapes(tmp_path / 'a'), write_shapes(tmp_path / 'b', seed=1)
+    val.write_text(val.read_text().replace('"disc"', '"disk"'))
+    with pytest.raises(DataError, match="class 'disk' of .*png is unknown; wanted one of square"):
+        open_datasets(DataSpec(str(train), val=str(val)))
+
+
+def test_oddities_are_warnings_and_a_lost_image_is_the_end(tmp_path):
+    path = write_shapes(tmp_path)
+    data = json.loads(path.read_text())
+    data['annotations'][0]['bbox'] = [5, 5, 0, 9]
+    path.write_text(json.dumps(data))
+    datasets = open_datasets(DataSpec(str(path)))
+    warnings = check_datasets(datasets, no_progress)
+    assert [line for line in warnings
+            if line.startswith('labels.json: boxes without width or height, or wholly outside: ')]
+    datasets.train.labels[2].image_path.write_bytes(b'')
+    with pytest.raises(DataError, match='images that cannot be read: 1, the first is .*2.png'):
+        check_datasets(datasets, no_progress)
+
+
+def test_box_sizes_are_those_in_the_network(tmp_path):
+    path = write_shapes(tmp_path, height=96, width=128)
+    dataset = open_datasets(DataSpec(str(path))).train
+    card = network_card(ModelSpec('nanodet', '0.5x', 2))
+    card = msgspec.structs.replace(card, input_size=type(card.input_size)(64, 64))
+    assert card.size == ImageSize(64, 64)
+    sizes = box_sizes(CachedDataset(dataset, 1000, 0), card)
+    wanted = np.concatenate([labels.boxes[:, 2:] - labels.boxes[:, :2]
+                             for labels in dataset.labels])
+    np.testing.assert_allclose(sizes, wanted / 2, rtol=1e-4)  # 128 pixels become 64
