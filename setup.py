@@ -13,6 +13,7 @@ COMMANDS = (
     'fetch_model',
     'check_data',
     'import_weights',
+    'export',
     'camera_replay',
     'frame_saver',
 )
