@@ -11,6 +11,7 @@ import sys
 import cv2
 from lite_detector.backends.base import open_backend
 from lite_detector.cli import main
+from lite_detector.commands import export
 from lite_detector.core.model_card import load_card
 from lite_detector.detector import Detector
 from lite_detector.export import parity
@@ -24,7 +25,6 @@ import pytest
 from tiny_models import ANCHORS, square_image, write_tiny_nanodet
 import torch
 
-#PNNX
 NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')]
 SMALLEST = ('nanodet', '0.5x')
 SIZES = [(64, 96), (160, 96), (96, 352)]
@@ -198,19 +198,18 @@ def test_export_with_a_mistake_ends_with_one_line(options, words, tmp_path, caps
     assert [path.name for path in tmp_path.iterdir()] == ['x.pt']
 
 
-@pytest.mark.parametrize('name', [
-    'nanodet_m_320', pytest.param('nanodet_plus_m_416', marks=pytest.mark.slow),
-    pytest.param('yolov5_lite_e_320', marks=pytest.mark.slow),
-    pytest.param('yolov5_lite_s_416', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['nanodet_m_320', 'nanodet_plus_m_416', 'yolov5_lite_e_320'])
 def test_export_of_public_weights_finds_every_box_again(name, public_checkpoint, shared_data,
-                                                        tmp_path):
+                                                        tmp_path, monkeypatch):
     pytest.importorskip('faster_coco_eval')
+    monkeypatch.setattr(export, 'MAX_IMAGES', 20)
     data = shared_data / 'coco_mini'
     figures = tmp_path / 'figures.json'
     assert run_export(public_checkpoint(name), tmp_path / 'model', '--json', figures, '--images',
                       data / 'val', '--annotations', data / 'instances_val.json') == 0
     found = json.loads(figures.read_text())['parity']
-    assert (found['images'], found['boxes'] > 400) == (88, True)
+    assert (found['images'], found['boxes'] > 60) == (20, True)
     for runtime in found['runtimes'].values():
-        assert runtime['matched_percent'] >= 99.8
+        assert runtime['matched_percent'] == 100
         assert runtime['ap_difference'] <= 0.02
