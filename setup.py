@@ -14,6 +14,7 @@ COMMANDS = (
     'train',
     'check_data',
     'import_weights',
+    'export',
     'camera_replay',
     'frame_saver',
 )

@@ -27,10 +27,12 @@ COMMANDS = {
     'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',
     'import_weights': 'make a torch checkpoint of public ncnn weights',
+    'export': 'make a model folder of a checkpoint: ncnn, ONNX, compared with torch',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""
 
-TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard')
+TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard', 'pnnx', 'onnx',
+                      'onnxruntime')
 """What `make setup-train` installs and a robot does without."""
 
 NODES = {

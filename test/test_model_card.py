@@ -7,8 +7,15 @@ import re
 
 from lite_detector.core.config import from_mapping, load_yaml, Spec
 from lite_detector.core.errors import ConfigError, ModelError
-from lite_detector.core.model_card import checked_files, load_card, path_inside, resolve_file
+from lite_detector.core.model_card import (
+    checked_files,
+    load_card,
+    path_inside,
+    resolve_file,
+    save_card,
+)
 from lite_detector.core.types import ImageSize
+from msgspec import structs
 import pytest
 from tiny_models import change_card, write_tiny_yolov5
 
@@ -35,6 +42,20 @@ def test_card_of_the_package_loads(name):
     for files in filter(None, (card.runtimes.ncnn, card.runtimes.onnx)):
         assert set(files.url) == set(files.sha256) == set(files.files())
         assert len(files.outputs) == len(card.decode.strides)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_card_that_is_saved_comes_back_as_it_was(name, tmp_path):
+    card = load_card(ROOT / 'models' / name)
+    card = structs.replace(card, description='größer: "1.0x" #2', training={'seed': 7, 'data': {}},
+                           parity={'ncnn': {'boxes': 0, 'ap': 27.14}, 'exact': False})
+    save_card(tmp_path, card)
+    wanted = structs.replace(card, training={'seed': 7})  # what says nothing is left out
+    assert load_card(tmp_path) == wanted
+    text = (tmp_path / 'card.yaml').read_text(encoding='utf-8')
+    assert text.startswith(f'format: 1\nname: {name}\n')
+    assert 'traffic light' in text
+    assert ', sports ball,' in text.replace('\n ', '')
 
 
 def test_card_gives_its_size_and_the_files_of_a_runtime(tiny_nanodet):

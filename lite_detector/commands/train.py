@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
+from lite_detector.commands.export import export_checkpoint, parity_table
 from lite_detector.commands.options import check_writable, make_folder, write_json
 from lite_detector.core.errors import ConfigError
 import msgspec
@@ -64,8 +65,13 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError('--config: give a configuration, such as one of config/train/')
     make_folder(args.output)
     best = train(config, args.output, args.resume, console)
-    if not int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest
-        print(f'weights in {best}')
+    if int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest
+        return
+    print(f'weights in {best}')
+    if not args.no_export:
+        folder = args.output / config.network.name
+        parity = export_checkpoint(best, folder, progress=_show_steps)
+        print(f'{parity_table(parity)}\nmodel in {folder}')
 
 
 def _table(figures: Throughput) -> str:
@@ -83,3 +89,7 @@ def _say(line: str) -> None:
 
 def _show_progress(items: Iterable[Any], name: str) -> Iterable[Any]:
     return tqdm(items, desc=name, disable=None, leave=False)
+
+
+def _show_steps(name: str, items: Sequence[Any]) -> Iterable[Any]:
+    return _show_progress(items, name)

@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 from lite_detector.core.config import load_yaml, Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
+import msgspec
 from msgspec import Meta
+import yaml
 
 CARD_FILE = 'card.yaml'
 GRID = 32
@@ -181,6 +183,34 @@ def load_card(folder: Path) -> ModelCard:
     :raises ConfigError: if it is absent or says something impossible.
     """
     return load_yaml(folder / CARD_FILE, ModelCard)
+
+
+def save_card(folder: Path, card: ModelCard) -> None:
+    """
+    Write the card of a model folder; what a section does not say is left out.
+
+    :raises OSError: if it cannot be written.
+    """
+    # through JSON, because YAML has no tuples
+    data = msgspec.json.decode(msgspec.json.encode(card))
+    order = ('format', *NetworkCard.__struct_fields__)
+    data = {**{key: data[key] for key in order}, **data}
+    text = yaml.dump(_said(data), Dumper=_WholeWords, sort_keys=False, allow_unicode=True,
+                     width=90, default_flow_style=None)
+    (folder / CARD_FILE).write_text(text, encoding='utf-8')
+
+
+class _WholeWords(yaml.SafeDumper):
+    """Breaks lines between the items of a list, but not inside a name like `traffic light`."""
+
+    def write_plain(self, text: str, split: bool = True) -> None:
+        super().write_plain(text, split=False)
+
+
+def _said(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    return {key: _said(value) for key, value in data.items() if value not in (None, {})}
 
 
 def resolve_file(folder: Path, file_name: str) -> Path:

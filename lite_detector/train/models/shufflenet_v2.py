@@ -37,7 +37,7 @@ class ShuffleUnit(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int,
                  activation: Activation) -> None:
         super().__init__()
-        half = out_channels // 2
+        half = self._half = out_channels // 2
         self.branch1 = nn.Sequential()
         if stride == 2:
             self.branch1 = nn.Sequential(*depthwise(in_channels, 3, stride=2),
@@ -50,7 +50,7 @@ class ShuffleUnit(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return shape (n, out_channels, h / stride, w / stride)."""
         if len(self.branch1) == 0:
-            passed, worked = inputs.chunk(2, dim=1)
+            passed, worked = inputs.split(self._half, dim=1)
             return shuffled(passed, self.branch2(worked))
         return shuffled(self.branch1(inputs), self.branch2(inputs))
 

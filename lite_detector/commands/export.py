@@ -1,0 +1,228 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``export``: a checkpoint into a model folder for the robot, compared before it appears."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lite_detector.backends.base import open_backend
+from lite_detector.commands.options import check_writable, write_json
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.media import find_media, is_video, read_image
+from lite_detector.core.model_card import ModelCard, Name, NetworkCard, Runtimes, save_card
+from lite_detector.core.types import Detections, ImageArray
+from lite_detector.data.coco import CocoDataset, CocoImage, to_coco
+from lite_detector.data.dataset import read_sized_image
+from lite_detector.data.formats import open_dataset
+from lite_detector.data.pictures import spread_indices
+from lite_detector.detector import Detector, Selection
+from lite_detector.evaluation.coco_metrics import measure
+from lite_detector.export.model_folder import check_target, staged_folder
+from lite_detector.export.parity import card_section, check, compare, Measure, Parity
+from lite_detector.export.sample_images import sample_images
+import msgspec
+from tqdm import tqdm
+
+MAX_IMAGES = 200
+"""Of a larger set, as many are taken from all over it."""
+AP_THRESHOLD = 0.05
+"""Score threshold that AP is measured with; as ``evaluate``."""
+LIBRARIES = ('pnnx', 'onnx', 'onnxruntime')
+"""What exporting needs beside torch."""
+
+Progress = Callable[[str, Sequence[Any]], Iterable[Any]]
+"""Hands on the items of one step, and may show how far it is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--checkpoint', required=True, type=Path, metavar='FILE',
+                        help='as `train` or `import_weights` wrote it')
+    parser.add_argument('--output', required=True, type=Path, metavar='DIR',
+                        help='model folder to write; one that is there is replaced')
+    parser.add_argument('--images', type=Path, metavar='DIR',
+                        help='images to compare the runtimes on (the validation images of the '
+                             'training, else sample photographs)')
+    parser.add_argument('--annotations', type=Path, metavar='PATH',
+                        help='labels of these images, in any format of check_data: compares AP')
+    parser.add_argument('--name', help='name of the model (that of the folder)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export, compare and print the figures."""
+    check_writable(args.json)
+    check_target(args.output.resolve())
+    parity = export_checkpoint(args.checkpoint, args.output, images=args.images,
+                               annotations=args.annotations, name=args.name,
+                               progress=_show_progress)
+    sizes = {path.name: path.stat().st_size for path in sorted(args.output.iterdir())}
+    print(parity_table(parity))
+    print(f'{args.output}: ' + ', '.join(f'{name} {size / 1e6:.2f} MB'
+                                         for name, size in sizes.items()))
+    if args.json:
+        write_json(args.json, {'folder': str(args.output), 'bytes': sizes,
+                               'parity': msgspec.to_builtins(parity)})
+
+
+def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | None = None,
+                      annotations: Path | None = None, name: str | None = None,
+                      progress: Progress = lambda _, items: items) -> Parity:
+    """
+    Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
+
+    The folder appears whole, after the exported files have found what torch finds, or not at all.
+
+    :param checkpoint_path: as training wrote it.
+    :param folder: must be absent, or a model folder to replace.
+    :param images: folder of images to compare on; None: those that the training was measured on,
+        if they are still there, else sample photographs.
+    :param annotations: their labels.
+    :param name: of the model; None: that of the folder.
+    :param progress: called with what is done and the steps it takes.
+    :raises ModelError: if a runtime differs, or the checkpoint is none.
+    :raises ConfigError: if the folder cannot be written.
+    :raises ModuleNotFoundError: if a library is missing.
+    """
+    for library in LIBRARIES:
+        if find_spec(library) is None:
+            raise ModuleNotFoundError(f'No module named {library}', name=library)
+    # here, because `--help` has to work without torch
+    from lite_detector.export.to_ncnn import write_ncnn
+    from lite_detector.export.to_onnx import write_onnx
+    from lite_detector.train.checkpoint import load_checkpoint
+    from lite_detector.train.torch_backend import TorchBackend
+
+    name = from_mapping(name or folder.resolve().name, Name, 'name of the model, --name')
+    checkpoint = load_checkpoint(checkpoint_path)
+    network, model = checkpoint.card, checkpoint.model()
+    chosen = _parity_images(network, checkpoint.training, images, annotations)
+    reference = Detector(network, TorchBackend(model), Selection(score_threshold=AP_THRESHOLD))
+    reference.warm_up()
+    outputs = [f'stride_{stride}' for stride in network.decode.strides]
+    with staged_folder(folder) as staged:
+        writers = {'ncnn': write_ncnn, 'onnx': write_onnx}
+        runtimes = {runtime: writers[runtime](model, staged, network.size, outputs)
+                    for runtime in progress('write', list(writers))}
+        card = _card(network, name, runtimes, checkpoint.training)
+        backends = {runtime: open_backend(card, staged, runtime, 1, 'fp32')
+                    for runtime in runtimes}
+        parity = compare(reference, backends,
+                         (chosen.read(item) for item in progress('compare', chosen.items)),
+                         chosen.measure)
+        check(parity)
+        save_card(staged, msgspec.structs.replace(
+            card, parity=card_section(parity, chosen.source)))
+    return parity
+
+
+@dataclass(frozen=True)
+class ParityImages:
+    """
+    What to compare the runtimes on.
+
+    :param source: where they come from, in words.
+    :param items: what ``read`` takes.
+    :param read: gives an image, uint8 BGR.
+    :param measure: gives the AP, where the images have labels.
+    """
+
+    source: str
+    items: Sequence[Any]
+    read: Callable[[Any], ImageArray]
+    measure: Measure | None = None
+
+
+def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Path | None,
+                   annotations: Path | None) -> ParityImages:
+    if annotations is not None and images is None:
+        raise ConfigError('--annotations: needs --images, the folder of the images')
+    if annotations is not None:
+        return _labelled(network, images, annotations)
+    if images is not None:
+        if not images.is_dir():
+            raise ConfigError(f'--images {images}: no such folder')
+        paths = [path for path in find_media([images]) if not is_video(path)]
+        return ParityImages(images.name, _some(paths), read_image)
+    validation = _validation(training)
+    if validation:
+        return _labelled(network, *validation)
+    source, samples = sample_images()
+    return ParityImages(source, samples, lambda image: image)
+
+
+def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
+    """Return images and annotations that the training was measured on, if still there."""
+    from lite_detector.train.config import DataSpec
+    from lite_detector.train.datasets import image_folder
+
+    config = training.get('config')
+    if not isinstance(config, Mapping):
+        return None  # imported weights
+    data = from_mapping(config.get('data', {}), DataSpec, 'training.config.data')
+    if data.val is None or not Path(data.val).exists():
+        return None
+    images = image_folder(data, 'val')
+    return (images, Path(data.val)) if images.is_dir() else None
+
+
+def _labelled(network: NetworkCard, images: Path, annotations: Path) -> ParityImages:
+    whole = to_coco(open_dataset(annotations, images))
+    taken = _some(whole.images)
+    ids = {image.image_id for image in taken}
+    coco = CocoDataset(tuple(taken), tuple(
+        box for box in whole.annotations if box.image_id in ids), whole.categories)
+
+    def read(image: CocoImage) -> ImageArray:
+        return read_sized_image(Path(image.file_name), image.size)
+
+    def measure_ap(found: Sequence[Detections]) -> float | None:
+        by_image = {image.image_id: detections for image, detections
+                    in zip(taken, found, strict=False)}
+        return measure(coco, by_image, network.class_names).ap
+
+    measure_ap([])  # a class or a library that is missing shows now, not after the work
+    return ParityImages(annotations.name, taken, read, measure_ap)
+
+
+def _some(items: Sequence[Any]) -> list[Any]:
+    return [items[index] for index in spread_indices(len(items), MAX_IMAGES)]
+
+
+def _card(network: NetworkCard, name: str, runtimes: Mapping[str, Any],
+          training: Mapping[str, Any]) -> ModelCard:
+    data = {**msgspec.to_builtins(network), 'name': name, 'format': 1,
+            'runtimes': msgspec.to_builtins(Runtimes(**runtimes)), 'training': training}
+    return from_mapping(data, ModelCard, 'card')
+
+
+def _show_progress(what: str, items: Sequence[Any]) -> Iterable[Any]:
+    return tqdm(items, desc=what, disable=None)
+
+
+def parity_table(parity: Parity) -> str:
+    """Return what was compared, in lines to print."""
+    def row(name: str, difference: object, boxes: object, matched: object, ap: object) -> str:
+        return f'  {name:8} {difference:>12} {boxes:>7} {matched:>10} {ap:>7}'
+
+    lines = [f'{parity.images} images, outputs up to {parity.output_range}',
+             row('', 'difference', 'boxes', 'matched %', 'AP'),
+             row('torch', '', parity.boxes, '', _or_dash(parity.ap))]
+    lines += [row(name, runtime.output_difference, runtime.boxes,
+                  _or_dash(runtime.matched_percent), _or_dash(runtime.ap))
+              for name, runtime in parity.runtimes.items()]
+    if parity.boxes == 0:
+        lines.append('  torch finds no box in these images: compared by their outputs only')
+    return '\n'.join(lines)
+
+
+def _or_dash(value: float | None) -> str:
+    return '-' if value is None else str(value)

@@ -1,0 +1,72 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Model folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+import tempfile
+
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.model_card import CARD_FILE
+
+OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx'))
+"""What a model folder made here holds; another file is somebody's, and not ours to delete."""
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """
+    Give an empty folder that takes the place of ``target`` if the block ends well.
+
+    It lies beside the target, so that moving it there is one step. Where a model folder is
+    replaced, it is moved aside first and back again if the second step fails.
+
+    :param target: must be absent, or a model folder made here.
+    :raises ConfigError: if it is something else or cannot be written.
+    """
+    target = target.resolve()
+    check_target(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}-') as name:
+            scratch = Path(name)
+            staged = scratch / 'new'
+            staged.mkdir()
+            yield staged
+            _put_in_place(staged, target, scratch / 'old')
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f'{target}: cannot write the model folder: {reason}') from None
+
+
+def check_target(target: Path) -> None:
+    """
+    Find out before the long work whether a model folder may be written here.
+
+    :raises ConfigError: if something else is there.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir() or not (target / CARD_FILE).is_file():
+        raise ConfigError(f'{target}: exists and is no model folder ({CARD_FILE} is missing); '
+                          'wanted a new path, or a model folder to replace')
+    foreign = sorted(path.name for path in target.iterdir() if path.name not in OWN_FILES)
+    if foreign:
+        raise ConfigError(f'{target}: holds {foreign[0]!r}, which would be lost; wanted a new '
+                          'path, or a folder with nothing but a model in it')
+
+
+def _put_in_place(staged: Path, target: Path, old: Path) -> None:
+    if not target.exists():
+        staged.rename(target)
+        return
+    target.rename(old)
+    try:
+        staged.rename(target)
+    except OSError:
+        old.rename(target)
+        raise

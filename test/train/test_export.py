@@ -1,0 +1,215 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From checkpoints to model folders that compute the same in ncnn, ONNX Runtime and OpenCV."""
+
+from collections import Counter
+import json
+from pathlib import Path
+import sys
+
+import cv2
+from lite_detector.backends.base import open_backend
+from lite_detector.cli import main
+from lite_detector.commands import export
+from lite_detector.core.model_card import load_card
+from lite_detector.detector import Detector
+from lite_detector.export import parity
+from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.torch_backend import TorchBackend
+from networks import network_card, trained_model
+import numpy as np
+import onnx
+import pytest
+from tiny_models import ANCHORS, square_image, write_tiny_nanodet
+import torch
+
+NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')]
+SMALLEST = ('nanodet', '0.5x')
+SIZES = [(64, 96), (160, 96), (96, 352)]
+"""The card's, and two that nothing was traced with; the last is off the stride of 64."""
+SHARE = 5e-3
+"""Of the largest output, which the weights in half precision may change."""
+
+
+def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2,
+                     **training) -> Path:
+    """
+    Write a random network that sees nothing, as before training.
+
+    Left as large as they are drawn, its scores would all be 1, and NMS would keep any.
+    """
+    spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]))
+    state = {name: value * 0.05 if 'outputs.' in name and name.endswith('weight') else value
+             for name, value in trained_model(spec).state_dict().items()}
+    save_checkpoint(path, Checkpoint(spec, network_card(spec), state, training))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def libraries():
+    """Leave these tests out where one is missing that exporting needs."""
+    for library in ('pnnx', 'onnx', 'onnxruntime'):
+        pytest.importorskip(library)
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """Return a folder of two labelled images of different ratios."""
+    folder = tmp_path / 'photographs'
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name, size in (('a.png', (80, 120)), ('b.png', (200, 90))):
+        noise = random.integers(0, 256, (size[0] // 10, size[1] // 10, 3), np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(noise, size[::-1]))
+    return folder
+
+
+@pytest.fixture
+def annotations(photographs, tmp_path) -> Path:
+    path = tmp_path / 'instances.json'
+    path.write_text(json.dumps({
+        'images': [{'id': 1, 'file_name': 'a.png', 'height': 80, 'width': 120},
+                   {'id': 2, 'file_name': 'b.png', 'height': 200, 'width': 90}],
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 3, 'bbox': [32, 32, 32, 32]}],
+        'categories': [{'id': 3, 'name': 'object0'}]}))
+    return path
+
+
+def run_export(checkpoint: Path, folder: Path, *options: object) -> int:
+    return main(['export', '--checkpoint', str(checkpoint), '--output', str(folder),
+                 *map(str, options)])
+
+
+def error_line(capsys) -> str:
+    line, = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    return line
+
+
+@pytest.mark.parametrize(('family', 'variant'), NETWORKS)
+def test_export_computes_the_same_in_every_runtime_at_every_size(family, variant, photographs,
+                                                                 tmp_path):
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', family, variant)
+    folder = tmp_path / 'model'
+    assert run_export(checkpoint, folder, '--images', photographs) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'card.yaml', 'model.bin', 'model.onnx', 'model.param']
+    card = load_card(folder)
+    wanted = TorchBackend(load_checkpoint(checkpoint).model())
+    outputs = [f'stride_{stride}' for stride in card.decode.strides]
+    in_opencv = cv2.dnn.readNetFromONNX(str(folder / 'model.onnx'))
+    runtimes = {runtime: open_backend(card, folder, runtime, 1, 'fp32')
+                for runtime in ('ncnn', 'onnx')}
+    for height, width in SIZES:
+        blob = torch.randn(3, height, width).numpy()
+        in_opencv.setInput(blob[None], 'images')
+        heads = {name: runtime.infer(blob) for name, runtime in runtimes.items()}
+        heads['opencv'] = [head[0] for head in in_opencv.forward(outputs)]
+        reference = wanted.infer(blob)
+        scale = max(np.abs(head).max() for head in reference)
+        for name, got in heads.items():
+            share = parity.largest_difference(got, reference, name) / scale
+            assert share < (SHARE if name == 'ncnn' else 1e-4), (name, height, width)
+    check_layers(folder)
+
+
+def check_layers(folder: Path) -> None:
+    """Check that batch norm is fused, and that a shuffle is one layer, 26 times as fast."""
+    lines = (folder / 'model.param').read_text().splitlines()[2:]
+    in_ncnn = Counter(line.split()[0] for line in lines)
+    units = in_ncnn['ShuffleChannel']
+    assert units >= 14
+    assert not {'BatchNorm', 'Reshape', 'Permute', 'Sigmoid', 'UnaryOp'} & set(in_ncnn)
+    graph = onnx.load(folder / 'model.onnx').graph
+    in_onnx = Counter(node.op_type for node in graph.node)
+    assert in_onnx['Gather'] == units
+    assert not {'BatchNormalization', 'Shape', 'Reshape', 'Transpose'} & set(in_onnx)
+
+
+def test_export_fills_the_card_and_writes_figures(tmp_path, photographs, annotations, capsys):
+    pytest.importorskip('faster_coco_eval')
+    # no --images: the validation images of the training are taken
+    data = {'val': str(annotations), 'val_images': str(photographs)}
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST, seed=7, config={'data': data})
+    figures = tmp_path / 'figures.json'
+    assert run_export(checkpoint, tmp_path / 'model', '--name', 'my_model',
+                      '--json', figures) == 0
+    card = load_card(tmp_path / 'model')
+    network = load_checkpoint(checkpoint).card
+    assert (card.name, card.training) == ('my_model', {'seed': 7, 'config': {'data': data}})
+    assert (card.decode, card.class_names) == (network.decode, network.class_names)
+    assert card.decode.score_activation == 'sigmoid'
+    assert card.runtimes.ncnn.input == card.runtimes.onnx.input == 'images'
+    assert card.runtimes.ncnn.outputs == ('stride_8', 'stride_16', 'stride_32')
+    assert (card.parity['images'], card.parity['images_from']) == (2, 'instances.json')
+    for runtime in ('ncnn', 'onnx'):
+        assert card.parity[runtime]['ap_difference'] <= 0.1
+        assert card.parity[runtime]['matched_percent'] in (None, 100)
+    written = json.loads(figures.read_text())
+    assert written['parity']['runtimes']['ncnn'] == card.parity['ncnn']
+    assert written['bytes']['model.bin'] == (tmp_path / 'model' / 'model.bin').stat().st_size
+    printed = capsys.readouterr().out
+    assert '2 images' in printed
+    assert 'matched %' in printed
+    # what the robot does with it
+    found = Detector.from_folder(tmp_path / 'model').detect(square_image(80, 120, 0, 0))
+    assert len(found) <= 100
+
+
+def test_export_that_differs_fails_and_leaves_the_last_model(tmp_path, photographs, capsys,
+                                                             monkeypatch):
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST)
+    folder = write_tiny_nanodet(tmp_path / 'model')
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setitem(parity.OUTPUT_DIFFERENCE, 'ncnn', 1e-9)
+    assert run_export(checkpoint, folder, '--images', photographs) == 2
+    assert 'ncnn differs from torch on 2 images: outputs differ by' in error_line(capsys)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['model', 'photographs', 'x.pt']
+
+
+@pytest.mark.parametrize('library', ['pnnx', 'onnx', 'onnxruntime'])
+def test_export_without_a_library_says_how_to_get_it(library, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    assert run_export(tmp_path / 'x.pt', tmp_path / 'model') == 2
+    line = error_line(capsys)
+    assert line.startswith(f'error: this needs {library}; ')
+    assert f' {library}' in line.partition('pip install')[2]
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (['--images', '/absent'], '--images /absent: no such folder'),
+    (['--annotations', 'a.json'], '--annotations: needs --images'),
+    (['--images', '{here}'], 'no image or video in this folder'),
+    (['--images', '{here}', '--annotations', '{here}/absent.json'], 'absent.json'),
+    (['--name', 'my model'], '--name: $: Expected'),
+    (['--json', '/absent/a.json'], '/absent/a.json: cannot write'),
+    (['--output', '{here}/x.pt'], 'x.pt: exists and is no model folder'),
+    (['--output', '{here}'], 'exists and is no model folder (card.yaml is missing)'),
+    (['--checkpoint', '{here}/absent.pt'], 'absent.pt: No such file'),
+    (['--checkpoint', __file__], 'test_export.py: not a checkpoint, or damaged'),
+], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
+def test_export_with_a_mistake_ends_with_one_line(options, words, tmp_path, capsys):
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST)
+    options = [option.replace('{here}', str(tmp_path)) for option in options]
+    assert run_export(checkpoint, tmp_path / 'model', *options) == 2
+    assert words in error_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ['x.pt']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['nanodet_m_320', 'nanodet_plus_m_416', 'yolov5_lite_e_320'])
+def test_export_of_public_weights_finds_every_box_again(name, public_checkpoint, shared_data,
+                                                        tmp_path, monkeypatch):
+    pytest.importorskip('faster_coco_eval')
+    monkeypatch.setattr(export, 'MAX_IMAGES', 20)
+    data = shared_data / 'coco_mini'
+    figures = tmp_path / 'figures.json'
+    assert run_export(public_checkpoint(name), tmp_path / 'model', '--json', figures, '--images',
+                      data / 'val', '--annotations', data / 'instances_val.json') == 0
+    found = json.loads(figures.read_text())['parity']
+    assert (found['images'], found['boxes'] > 60) == (20, True)
+    for runtime in found['runtimes'].values():
+        assert runtime['matched_percent'] == 100
+        assert runtime['ap_difference'] <= 0.02
