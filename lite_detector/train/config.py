@@ -59,7 +59,7 @@ class DataSpec(Spec):
     class_names: tuple[str, ...] | None = None
     """Fixes the class ids; by default the annotations do."""
     cache_megabytes: Annotated[int, Meta(ge=0)] = 2000
-    """Memory for decoded images."""
+    """Memory of each process for decoded images."""
     workers: Annotated[int, Meta(ge=0, le=256)] | None = None
     """Processes per GPU that prepare images; by default as many as there are cores to spare."""
 
@@ -133,6 +133,7 @@ class ValidationSpec(Spec):
     """When AP is measured on data.val, and what follows from it."""
 
     every_epochs: AtLeastOne = 5
+    """So often AP is measured, and the curves are drawn."""
     patience: Count = 0
     """Stop after so many measurements without a better AP; 0 never stops early."""
     wise_factors: tuple[Fraction, ...] = (0.3, 0.5, 0.7, 0.85)
@@ -158,8 +159,8 @@ class TrainConfig(Spec, kw_only=True):
     """Of the forward pass on a GPU; on a CPU fp32 is as fast."""
     seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
     validation: ValidationSpec = ValidationSpec()
-    save_every_minutes: Annotated[float, Meta(gt=0)] = 10.0
-    """A run that is cut loses at most this; it is also saved after each epoch."""
+    save_every_minutes: Annotated[float, Meta(gt=0)] = 1.0
+    """A run that is cut loses at most this; whenever AP is measured it is saved too."""
 
     def __post_init__(self) -> None:
         # both raise what is wrong with the network before any data are there

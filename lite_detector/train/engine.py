@@ -100,6 +100,7 @@ class Engine:
         self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._ema = Ema(self.objective.model, config.ema)
         self._state = RunState()
+        self._saved_at = time.monotonic()
         self.plan = self._make_plan()
 
     def run(self, resume: bool = False) -> Path:
@@ -205,7 +206,7 @@ class Engine:
         zero = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = defaultdict(lambda: zero)
         first = state.batch
-        began = saved = time.monotonic()
+        began = time.monotonic()
         title = f'epoch {epoch.number + 1}/{len(self.plan)}'
         for batch in self._console.progress(self.loader(epoch, first), title):
             if monitor is not None and not state.iteration:
@@ -216,10 +217,8 @@ class Engine:
             for name, term in terms.items():
                 sums[name] = sums[name] + term
             state.batch, state.iteration = state.batch + 1, state.iteration + 1
-            if (time.monotonic() - saved > 60 * self._config.save_every_minutes
-                    and state.batch < epoch.batches):
-                self._save_state()
-                saved = time.monotonic()
+            if state.batch < epoch.batches:  # else the epoch is finished first
+                self._save_now_and_then()
         seconds, steps = time.monotonic() - began, state.batch - first
         state.seconds += seconds
         images = steps * min(epoch.batch_size, len(self._samples))
@@ -245,11 +244,13 @@ class Engine:
                   or state.epoch == len(self.plan))
         if self._validation is not None and is_due:
             state.history[-1] |= self._validate()
-        if monitor is not None:
-            monitor.epoch(state.history)
         self._console.say(describe_epoch(state.history[-1], len(self.plan)))
-        self._save_weights(LAST_FILE, self._ema.model.state_dict())
-        self._save_state()
+        if monitor is not None and is_due:
+            monitor.epoch(state.history)
+        if is_due:
+            self._save()
+        else:
+            self._save_now_and_then()
 
     def _validate(self) -> dict[str, float]:
         """Measure the averaged weights, and keep them if they are the best so far."""
@@ -288,7 +289,14 @@ class Engine:
         if self._is_main:
             self._folder.save_weights(name, self._network, weights, self._state, figures, **more)
 
-    def _save_state(self) -> None:
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved_at > 60 * self._config.save_every_minutes:
+            self._save()
+
+    def _save(self) -> None:
+        """Keep the averaged weights, and everything from which the run goes on."""
+        self._saved_at = time.monotonic()
+        self._save_weights(LAST_FILE, self._ema.model.state_dict())
         if self._is_main:
             self._folder.save_state(self._state, {
                 'objective': self.objective.state_dict(), 'ema': self._ema.model.state_dict(),

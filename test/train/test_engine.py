@@ -12,6 +12,7 @@ import sys
 import time
 
 from lite_detector.cli import main
+from lite_detector.core.model_card import load_card
 from lite_detector.train import checkpoint as checkpoints
 from lite_detector.train.checkpoint import load_checkpoint, load_file
 from lite_detector.train.engine import Engine
@@ -288,3 +289,18 @@ def test_unreadable_image_ends_it_before_the_first_step(tmp_path, capsys):
     assert train(tmp_path / 'run', labels) == 2
     assert 'images that cannot be read: 1, the first is' in capsys.readouterr().err
     assert not (tmp_path / 'run' / LAST_FILE).exists()
+
+
+@pytest.mark.slow
+def test_run_ends_with_a_model_folder_that_finds_what_torch_finds(labels, tmp_path, capsys):
+    arguments = train_arguments(tmp_path, labels, network__name='shapes_detector')
+    assert main(arguments) == 0
+    folder = tmp_path / 'shapes_detector'
+    card = load_card(folder)
+    assert (card.name, card.class_names) == ('shapes_detector', CLASS_NAMES)
+    assert card.training['config']['data']['train'] == str(labels)
+    assert card.parity['images'] == 8
+    assert f'model in {folder}' in capsys.readouterr().out
+    for runtime in ('ncnn', 'onnx'):
+        assert main(['evaluate', '--model', str(folder), '--annotations', str(labels),
+                     '--images', str(labels.parent / 'images'), '--runtime', runtime]) == 0

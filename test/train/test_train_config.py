@@ -26,8 +26,18 @@ def test_every_shipped_config_loads_and_names_itself(path):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_shipped_config_says_every_section(path):
-    assert set(yaml.safe_load(path.read_text())) == set(load_config(path).__struct_fields__)
+def test_every_shipped_config_says_every_key(path):
+    data, config = yaml.safe_load(path.read_text()), load_config(path)
+    family = config.network.family
+    assert set(data['loss']) == {family}
+    sections = {'': (data, config), 'loss': (data['loss'][family], config.loss.of(family)),
+                **{name: (data[name], getattr(config, name)) for name in
+                   ('network', 'data', 'start', 'optimizer', 'schedule', 'ema', 'augment',
+                    'validation')}}
+    for name, (keys, struct) in sections.items():
+        missing = set(struct.__struct_fields__) - set(keys)
+        # only YOLOv5 has anchors
+        assert missing <= ({'auto_anchor'} if family != 'yolov5_lite' else set()), name
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
