@@ -92,9 +92,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     :raises ConfigError: if the folder cannot be written.
     :raises ModuleNotFoundError: if a library is missing.
     """
-    for library in LIBRARIES:
-        if find_spec(library) is None:
-            raise ModuleNotFoundError(f'No module named {library}', name=library)
+    check_libraries()
     # here, because `--help` has to work without torch
     from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
@@ -122,6 +120,17 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
         save_card(staged, msgspec.structs.replace(
             card, parity=card_section(parity, chosen.source)))
     return parity
+
+
+def check_libraries() -> None:
+    """
+    Find out before the long work whether its end can be exported.
+
+    :raises ModuleNotFoundError: naming what is missing.
+    """
+    for library in LIBRARIES:
+        if find_spec(library) is None:
+            raise ModuleNotFoundError(f'No module named {library}', name=library)
 
 
 @dataclass(frozen=True)
@@ -199,8 +208,10 @@ def _some(items: Sequence[Any]) -> list[Any]:
 
 def _card(network: NetworkCard, name: str, runtimes: Mapping[str, Any],
           training: Mapping[str, Any]) -> ModelCard:
+    training = dict(training)
     data = {**msgspec.to_builtins(network), 'name': name, 'format': 1,
-            'runtimes': msgspec.to_builtins(Runtimes(**runtimes)), 'training': training}
+            'runtimes': msgspec.to_builtins(Runtimes(**runtimes)),
+            'metrics': training.pop('metrics', {}), 'training': training}
     return from_mapping(data, ModelCard, 'card')
 
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from lite_detector.commands.export import export_checkpoint, parity_table
+from lite_detector.commands.export import check_libraries, export_checkpoint, parity_table
 from lite_detector.commands.options import check_writable, make_folder, write_json
 from lite_detector.core.errors import ConfigError
 import msgspec
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> None:
         config = config_of(args.output)
     else:
         raise ConfigError('--config: give a configuration, such as one of config/train/')
+    if not args.no_export:
+        check_libraries()
     make_folder(args.output)
     best = train(config, args.output, args.resume, console)
     if int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest

@@ -20,6 +20,7 @@ from lite_detector.train.checkpoint import (
     save_file,
 )
 from lite_detector.train.config import dump_config, first_difference, load_config, TrainConfig
+from lite_detector.train.figures import AP
 from lite_detector.train.prepare import Network
 import msgspec
 from msgspec import Struct
@@ -91,7 +92,8 @@ class RunFolder:
         training = {'config': msgspec.to_builtins(self._config), 'epochs': state.epoch,
                     'iterations': state.iteration, 'minutes': round(state.seconds / 60, 1),
                     'seed': self._config.seed, 'lite_detector': _version(),
-                    'metrics': dict(figures), **more}
+                    'metrics': {key.removeprefix(AP): value for key, value in figures.items()},
+                    **more}
         weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         save_checkpoint(self.path / name, Checkpoint(network.spec, network.card, weights,
                                                      training))
