@@ -109,6 +109,8 @@ def test_reader_and_specs_need_no_torch(run_python):
     ['import_weights', '--output', 'x.pt', '--model'],
     ['evaluate', '--annotations', 'a.json', '--images', '.', '--model'],
     ['detect', 'a.png', '--model'],
+    ['train', '--output', 'run', '--config'],
+    ['export', '--output', 'out', '--checkpoint'],
 ])
 def test_command_without_torch_says_how_to_get_it(command, run_python, tiny_nanodet, tmp_path):
     (tmp_path / 'a.json').write_text(json.dumps({

@@ -73,7 +73,7 @@ def detect_dataset(detector: Detector, dataset: CocoDataset, folder: Path,
     :raises LiteDetectorError: as :func:`evaluate`, and before the first image where that can be.
     """
     shared_categories(dataset, detector.card.class_names)  # a mistake shows now, not in an hour
-    _faster_coco_eval()
+    require_faster_coco_eval()
     paths = find_images(dataset, folder)
     return {image.image_id: detector.detect(read_sized_image(paths[image.image_id], image.size))
             for image in progress(dataset.images)}
@@ -89,7 +89,7 @@ def measure(dataset: CocoDataset, found: Mapping[int, Detections],
     :param class_names: what the class ids of the detections mean.
     :raises DataError: if no class has the name of a category.
     """
-    library = _faster_coco_eval()
+    library = require_faster_coco_eval()
     categories = shared_categories(dataset, class_names)
     truth = library.COCO(_ground_truth(dataset, categories))
     results = truth.loadRes(_results(found, categories))
@@ -130,7 +130,12 @@ def shared_categories(dataset: CocoDataset,
     return shared
 
 
-def _faster_coco_eval() -> ModuleType:
+def require_faster_coco_eval() -> ModuleType:
+    """
+    Import the library that measures AP.
+
+    :raises LiteDetectorError: if it is not installed.
+    """
     try:
         import faster_coco_eval
     except ImportError as error:

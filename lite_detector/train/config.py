@@ -137,8 +137,8 @@ class ValidationSpec(Spec):
     patience: Count = 0
     """Stop after so many measurements without a better AP; 0 never stops early."""
     wise_factors: tuple[Fraction, ...] = (0.3, 0.5, 0.7, 0.85)
-    """After fine-tuning: try start + factor * (end - start), and keep the best on data.val
-    (Wortsman et al., 2022, Robust fine-tuning of zero-shot models, arXiv:2109.01903)."""
+    """After fine-tuning: try start + factor * (end - start) from the largest factor on, as long
+    as AP on data.val rises (Wortsman et al., 2022, arXiv:2109.01903)."""
 
 
 class TrainConfig(Spec, kw_only=True):

@@ -24,13 +24,8 @@ from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Dataset
 from lite_detector.train.config import PhaseSpec, TrainConfig
-from lite_detector.train.console import (
-    Console,
-    describe_epoch,
-    describe_metrics,
-    SILENT,
-)
-from lite_detector.train.ema import Ema
+from lite_detector.train.console import Console, describe_epoch, describe_metrics, SILENT
+from lite_detector.train.ema import Ema, interpolate
 from lite_detector.train.figures import LOSS, MAIN
 from lite_detector.train.loader import Batch, EpochLoader
 from lite_detector.train.monitor import Monitor
@@ -47,7 +42,7 @@ from lite_detector.train.run_folder import (
     START_FILE,
 )
 from lite_detector.train.schedule import rate_factor
-from lite_detector.train.validation import best_between, Validation
+from lite_detector.train.validation import search_between, Validation
 import torch
 from torch import nn, Tensor
 
@@ -273,16 +268,18 @@ class Engine:
 
     def _average_with_start(self) -> None:
         best = self._folder.load_weights(BEST_FILE)
-        factors = self._config.validation.wise_factors
-        if not factors or 'wise_factor' in best.training:
-            return
-        start = self._folder.load_weights(START_FILE)
-        factor, weights, found = best_between(start.state_dict, best.state_dict, factors,
-                                              self._ema.model, self._validation.measure)
+        if 'wise_factor' in best.training:
+            return  # the run was complete already
+        start = self._folder.load_weights(START_FILE).state_dict
+        found = search_between(start, best.state_dict, self._state.best_ap,
+                               self._config.validation.wise_factors, self._ema.model,
+                               self._validation.measure)
         for each, figures in found.items():
             self._console.say(f'start + {each:g} * (best - start): {describe_metrics(figures)}')
-        if found[factor][MAIN] > self._state.best_ap:
-            self._save_weights(BEST_FILE, weights, found[factor], wise_factor=factor)
+        factor = max(found, key=lambda each: found[each][MAIN], default=1.0)
+        if found and found[factor][MAIN] > self._state.best_ap:
+            self._save_weights(BEST_FILE, interpolate(start, best.state_dict, factor),
+                               found[factor], wise_factor=factor)
 
     def _save_weights(self, name: str, weights: Mapping[str, Tensor],
                       figures: Mapping[str, float] = {}, **more: Any) -> None:

@@ -30,9 +30,11 @@ class Monitor:
 
     :param folder: of the run.
     :param iteration: steps done so far; what TensorBoard has beyond it is hidden.
+    :raises LiteDetectorError: if matplotlib is not installed.
     """
 
     def __init__(self, folder: Path, iteration: int) -> None:
+        require_matplotlib()
         self._folder = folder
         self._events = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=iteration)
 
@@ -102,6 +104,8 @@ def write_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]) 
                           label=f'{run} {name.partition("/")[2]}'.strip(), linewidth=1.2,
                           marker='.' if axis is precision else '')
     losses.set(title='Loss in training', xlabel='epoch', yscale='log')
+    losses.yaxis.set_major_formatter('{x:g}')
+    losses.yaxis.set_minor_formatter('{x:.2g}')
     precision.set(title='On the validation images', xlabel='epoch', ylabel='percent',
                   ylim=(0, 100))
     for axis in (losses, precision):

@@ -13,7 +13,7 @@ from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.coco import to_coco
 from lite_detector.data.dataset import Dataset
 from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import evaluate
+from lite_detector.evaluation.coco_metrics import evaluate, require_faster_coco_eval
 from lite_detector.train.ema import interpolate
 from lite_detector.train.figures import AP, MAIN
 from lite_detector.train.torch_backend import TorchBackend
@@ -31,10 +31,12 @@ class Validation:
     :param val: labelled images.
     :param card: of the networks.
     :param progress: wraps the images, to show how far it is.
+    :raises LiteDetectorError: if the library that measures is not installed.
     """
 
     def __init__(self, val: Dataset, card: NetworkCard,
                  progress: Callable[[Sequence[Any]], Iterable[Any]] = iter) -> None:
+        require_faster_coco_eval()  # its absence shows now, not after the first epochs
         self._coco = to_coco(val)
         self._card = card
         self._progress = progress
@@ -51,25 +53,30 @@ class Validation:
         return {MAIN: metrics.ap or 0.0, f'{AP}AP50': metrics.ap50 or 0.0}
 
 
-def best_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor],
-                 factors: Sequence[float], model: nn.Module, measure: Measure,
-                 ) -> tuple[float, dict[str, Tensor], dict[float, dict[str, float]]]:
+def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_ap: float,
+                   factors: Sequence[float], model: nn.Module,
+                   measure: Measure) -> dict[float, dict[str, float]]:
     """
-    Find the best weights on the line from the start of a fine-tune to its end.
+    Go from the end of a fine-tune towards its start as long as that gets better.
 
     What the network knew and the new data does not show is often worth keeping (WiSE-FT,
     Wortsman et al., 2022, arXiv:2109.01903).
 
     :param start: weights before fine-tuning.
     :param end: the best weights after it.
+    :param end_ap: what these were measured at, in percent.
     :param factors: to try; 0 is the start, 1 the end.
     :param model: takes the weights to be measured.
     :param measure: returns figures with MAIN among them.
-    :return: the best factor, its weights, and the figures of all factors.
+    :return: the figures of each factor that was tried; only the last one may be no better than
+        the one before.
     """
     found: dict[float, dict[str, float]] = {}
-    for factor in factors:
+    best = end_ap
+    for factor in sorted(factors, reverse=True):
         model.load_state_dict(interpolate(start, end, factor))
         found[factor] = measure(model)
-    best = max(found, key=lambda factor: found[factor][MAIN])
-    return best, interpolate(start, end, best), found
+        if found[factor][MAIN] <= best:
+            break
+        best = found[factor][MAIN]
+    return found

@@ -55,6 +55,7 @@ SMALL = {
     'network.input_size': {'height': 64, 'width': 96},
     'network.variant': '0.5x',
     'batch_size': 4,
+    'optimizer.learning_rate': 0.001,
     'schedule.warmup_iterations': 2,
     'ema': {'decay': 0.5, 'ramp': 1},
     'validation.every_epochs': 1,

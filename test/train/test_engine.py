@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from accelerate.state import AcceleratorState
 from lite_detector.cli import main
 from lite_detector.core.model_card import load_card
 from lite_detector.train import checkpoint as checkpoints
@@ -111,6 +112,7 @@ def test_run_cut_within_an_epoch_resumes_bit_for_bit(whole_run, labels, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_killed_process_resumes_bit_for_bit(whole_run, labels, tmp_path):
     arguments = train_arguments(tmp_path, labels, SILENT, phases=[{'epochs': 3}])
     process = subprocess.Popen([sys.executable, '-m', 'lite_detector', *arguments],
@@ -203,6 +205,20 @@ def test_phases_have_their_own_size_batch_and_length(labels, tmp_path, monkeypat
     assert seen == [(0, (4, 3, 64, 96))] * 2 + [(1, (8, 3, 128, 64))] + [(2, (4, 3, 64, 96))] * 2
 
 
+@pytest.fixture
+def other_precision():
+    """Let accelerate, which has one precision per process, begin anew before and after a test."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_half_precision_learns_too(labels, tmp_path, other_precision):
+    assert train(tmp_path, labels, precision='bf16', phases=[{'epochs': 1}]) == 0
+    row, = csv.DictReader((tmp_path / 'metrics.csv').open())
+    assert 0 < float(row['loss/score']) < 100
+
+
 def test_without_val_the_last_weights_are_kept(labels, tmp_path, capsys):
     assert train(tmp_path, labels, data__val=None) == 0
     out = capsys.readouterr().out
@@ -265,12 +281,13 @@ def test_profile_measures_and_leaves_nothing(labels, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_two_processes_learn_as_one_with_the_same_batch(labels, tmp_path, run_python):
     """The loss of the second step also says that the gradients of the first one agree."""
     def losses(name: str, *start: str) -> list[dict[str, float]]:
         # statistics of batch norm are each process's own, so they are left out of it
         arguments = train_arguments(tmp_path / name, labels, SILENT, batch_size=8,
-                                    start__freeze_batch_norm=True, data__val=None)
+                                    start__freeze_batch_norm=True)
         result = run_python('-m', *start, 'lite_detector', *arguments, OMP_NUM_THREADS='1')
         assert result.returncode == 0, result.stderr
         return [{key: float(value) for key, value in row.items() if key.startswith('loss/')}

@@ -14,9 +14,10 @@ NO_AUGMENTATION = {'flip': 0.0, 'scale': [1, 1], 'stretch': [1, 1], 'translate':
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(('config', 'variant', 'steps'), [
-    ('nanodet_m_320', '0.5x', 120), ('nanodet_plus_m_320', 'm', 60),
-    ('yolov5_lite_e_320', 'e', 150)])
+    ('nanodet_m_320', '0.5x', 120), ('nanodet_plus_m_320', 'm', 50),
+    ('yolov5_lite_e_320', 'e', 120)])
 def test_network_learns_eight_images_by_heart(config, variant, steps, tmp_path):
     labels = write_shapes(tmp_path / 'data', height=96, width=128)
     assert main(train_arguments(

@@ -6,11 +6,13 @@
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import EmaSpec, OptimizerSpec, ScheduleSpec
 from lite_detector.train.ema import Ema, interpolate
+from lite_detector.train.figures import MAIN
 from lite_detector.train.models.batch_norm import has_statistics
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, set_training
 from lite_detector.train.schedule import rate_factor
+from lite_detector.train.validation import search_between
 import pytest
 import torch
 from torch import nn
@@ -74,6 +76,25 @@ def test_interpolation_goes_from_start_to_end(factor, wanted):
     found = interpolate(weights_of(1.0).state_dict(), weights_of(3.0).state_dict(), factor)
     assert found['weight'].item() == wanted
     assert found['num_batches_tracked'].dtype == torch.int64
+
+
+@pytest.mark.parametrize(('aps', 'tried'), [
+    ({}, []),
+    ({0.8: 49.0, 0.5: 60.0}, [0.8]),
+    ({0.8: 51.0, 0.5: 52.0, 0.2: 40.0, 0.1: 99.0}, [0.8, 0.5, 0.2]),
+])
+def test_search_goes_towards_the_start_as_long_as_it_gets_better(aps, tried):
+    model, seen = weights_of(0.0), []
+
+    def measure(network):
+        seen.append(round(network.weight.item(), 3))
+        return {MAIN: aps[seen[-1]]}
+
+    # from 0 to 1, so that the weight is the factor
+    found = search_between(weights_of(0.0).state_dict(), weights_of(1.0).state_dict(), 50.0,
+                           list(aps), model, measure)
+    assert seen == tried
+    assert found == {factor: {MAIN: aps[factor]} for factor in tried}
 
 
 class Objective(nn.Module):
