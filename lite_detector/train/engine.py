@@ -119,8 +119,15 @@ class Engine:
         finally:
             if monitor is not None:
                 monitor.close()
-        if self._is_main and self._validation is not None and self._config.start.checkpoint:
-            self._average_with_start()
+        state = self._state
+        minutes = f'{state.seconds / 60:.1f} minutes of training'
+        if self._validation is None:
+            self._console.say(minutes)
+        else:
+            self._console.say(f'{minutes}; best AP {state.best_ap:.2f} after epoch '
+                              f'{state.best_epoch}')
+            if self._is_main and self._config.start.checkpoint:
+                self._average_with_start()
         self._accelerator.wait_for_everyone()
         return self._folder.path / (LAST_FILE if self._validation is None else BEST_FILE)
 

@@ -91,6 +91,7 @@ def test_console_tells_the_data_the_network_and_each_epoch(labels, tmp_path, cap
     assert 'warning: labels.json: images that are the same file as one of the other split' in out
     assert 'nanodet_m_320: nanodet 0.5x, 0.2' in out
     assert 'epoch 1/1  score ' in out
+    assert 'minutes of training; best AP 0.00 after epoch 1' in out
     assert f'weights in {tmp_path / BEST_FILE}' in out
 
 
