@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find a model folder by name or path, and fetch public weights."""
+"""Find models and configurations by name or path, and fetch public weights."""
 
 from __future__ import annotations
 
@@ -35,11 +35,32 @@ def user_cache() -> Path:
 def search_path() -> list[Path]:
     """Return the folders that hold model folders, in the order of precedence."""
     named = [Path(part) for part in os.environ.get(SEARCH_VARIABLE, '').split(os.pathsep) if part]
-    # Beside the sources; and share/ of the prefix (colcon, pip, apt) the package runs from.
-    package = Path(__file__).resolve().parent
-    own = [package.parent / 'models']
-    own += [parent / 'share' / 'lite_detector' / 'models' for parent in package.parents]
+    own = [root / 'models' for root in _package_roots()]
     return [folder for folder in (*named, *own, user_cache()) if folder.is_dir()]
+
+
+def find_config(config: str) -> Path:
+    """
+    Return the file of a training configuration.
+
+    :param config: path of a file, or the name of one of the package.
+    :raises ConfigError: if there is none.
+    """
+    path = Path(os.path.expanduser(config))
+    if path.is_file() or path.name != config or path.suffix:
+        return path  # whoever reads it says what is wrong with it
+    folders = [root / 'config' / 'train' for root in _package_roots()]
+    shipped = {file.stem: file for folder in folders for file in sorted(folder.glob('*.yaml'))}
+    if config not in shipped:
+        raise ConfigError(f'configuration {config!r} not found; wanted a YAML file, or one of '
+                          + ', '.join(sorted(shipped)))
+    return shipped[config]
+
+
+def _package_roots() -> list[Path]:
+    """Return what lies beside the sources; and share/ of the prefix (colcon, pip, apt) in use."""
+    package = Path(__file__).resolve().parent
+    return [package.parent, *(parent / 'share' / 'lite_detector' for parent in package.parents)]
 
 
 def list_models() -> dict[str, Path]:

@@ -9,6 +9,7 @@ import shutil
 from lite_detector.core.errors import ConfigError, DownloadError, ModelError
 from lite_detector.zoo import (
     fetch_model,
+    find_config,
     find_model,
     has_weights,
     list_models,
@@ -221,3 +222,16 @@ def test_fetch_model_whose_card_leaves_its_folder_writes_nothing(public, name):
 def test_fetch_model_whose_card_names_a_folder_below_makes_it(public):
     change_card(public.parent / 'models' / 'tiny', 'runtimes.ncnn.bin', 'weights/model.bin')
     assert (fetch_model('tiny', public) / 'weights' / 'model.bin').is_file()
+
+
+def test_config_is_found_by_name_and_by_path(tmp_path):
+    assert find_config('nanodet_m_320').parts[-3:] == ('config', 'train', 'nanodet_m_320.yaml')
+    path = tmp_path / 'mine'
+    path.write_text('')
+    assert find_config(str(path)) == path
+
+
+def test_config_that_is_not_there_is_left_to_its_reader_or_named():
+    assert find_config('absent.yaml') == Path('absent.yaml')
+    with pytest.raises(ConfigError, match="configuration 'nanodet' not found; .*nanodet_m_320"):
+        find_config('nanodet')

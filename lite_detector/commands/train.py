@@ -14,6 +14,7 @@ from typing import Any, TYPE_CHECKING
 from lite_detector.commands.export import check_libraries, export_checkpoint, parity_table
 from lite_detector.commands.options import check_writable, make_folder, write_json
 from lite_detector.core.errors import ConfigError
+from lite_detector.zoo import find_config
 import msgspec
 from tqdm import tqdm
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('--config', type=Path, metavar='FILE',
-                        help='what to train and how, as in config/train/; with --resume that of '
-                             'the run')
+    parser.add_argument('--config', metavar='FILE',
+                        help='what to train and how: a YAML file, or the name of one of '
+                             'config/train/, such as nanodet_m_320; with --resume that of the run')
     parser.add_argument('changes', nargs='*', metavar='dotted.key=value',
                         help='change the configuration: data.train=train.json '
                              'optimizer.learning_rate=0.002 phases.0.epochs=30')
@@ -49,20 +50,20 @@ def run(args: argparse.Namespace) -> None:
 
     check_writable(args.json)
     console = Console(_say, _show_progress)
-    if args.profile is not None and args.config is not None:
-        figures = profile(load_config(args.config, args.changes), args.profile, console)
+    if args.config is not None:
+        config = load_config(find_config(args.config), args.changes)
+    elif args.resume and args.output is not None and not args.changes:
+        config = config_of(args.output)
+    else:
+        raise ConfigError('--config: give a configuration, such as nanodet_m_320')
+    if args.profile is not None:
+        figures = profile(config, args.profile, console)
         print(_table(figures))
         if args.json:
             write_json(args.json, msgspec.to_builtins(figures))
         return
     if args.output is None:
         raise ConfigError('--output: give the folder of the run')
-    if args.config is not None:
-        config = load_config(args.config, args.changes)
-    elif args.resume and not args.changes:
-        config = config_of(args.output)
-    else:
-        raise ConfigError('--config: give a configuration, such as one of config/train/')
     if not args.no_export:
         check_libraries()
     make_folder(args.output)
