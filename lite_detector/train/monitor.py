@@ -105,7 +105,8 @@ def write_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]) 
                           marker='.' if axis is precision else '')
     losses.set(title='Loss in training', xlabel='epoch', yscale='log')
     losses.yaxis.set_major_formatter('{x:g}')
-    losses.yaxis.set_minor_formatter('{x:.2g}')
+    losses.yaxis.set_minor_locator(matplotlib.ticker.LogLocator(subs=(2, 5)))
+    losses.yaxis.set_minor_formatter('{x:g}')
     precision.set(title='On the validation images', xlabel='epoch', ylabel='percent',
                   ylim=(0, 100))
     for axis in (losses, precision):
