@@ -119,7 +119,7 @@ def load_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f'{path}: {error.strerror or error}') from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
-        raise ModelError(f'{path}: not a checkpoint, or damaged') from None
+        raise ModelError(f'{path}: not a file of weights, or damaged') from None
     if not isinstance(content, dict):
-        raise ModelError(f'{path}: not a checkpoint of lite_detector')
+        raise ModelError(f'{path}: wanted names and tensors, got a {type(content).__name__}')
     return content

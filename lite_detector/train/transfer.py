@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-import pickle
 from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family
-from lite_detector.train.checkpoint import Checkpoint
+from lite_detector.train.checkpoint import Checkpoint, load_file
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.shufflenet_v2 import load_torchvision
 from lite_detector.train.models.spec import ModelSpec
@@ -89,14 +88,8 @@ def init_backbone(model: nn.Module, path: Path) -> None:
     :param path: the state dict as torchvision publishes it.
     :raises ModelError: if the file is absent, damaged, or of another network or width.
     """
-    try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ModelError(f'{path}: {error.strerror or error}') from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
-        raise ModelError(f'{path}: not a file of weights, or damaged') from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor)
-                                                 for value in state.values()):
+    state = load_file(path)
+    if not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f'{path}: wanted a state dict: names and tensors, nothing else')
     try:
         load_torchvision(model.backbone, state)

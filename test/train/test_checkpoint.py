@@ -91,19 +91,19 @@ def test_checkpoint_with_a_mistake_is_refused_in_one_line(path, change, words):
                                   b'PK\3\4 cut short'])
 def test_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     (tmp_path / 'x.pt').write_bytes(data)
-    with pytest.raises(ModelError, match='x.pt: not a checkpoint, or damaged'):
+    with pytest.raises(ModelError, match='x.pt: not a file of weights, or damaged'):
         load_checkpoint(tmp_path / 'x.pt')
 
 
 def test_checkpoint_cut_short_is_refused(path):
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ModelError, match='x.pt: not a checkpoint, or damaged'):
+    with pytest.raises(ModelError, match='x.pt: not a file of weights, or damaged'):
         load_checkpoint(path)
 
 
 def test_checkpoint_of_plain_tensors_is_refused(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / 'x.pt')
-    with pytest.raises(ModelError, match='not a checkpoint of lite_detector'):
+    with pytest.raises(ModelError, match='wanted names and tensors, got a list'):
         load_checkpoint(tmp_path / 'x.pt')
 
 

@@ -188,7 +188,7 @@ def test_export_without_a_library_says_how_to_get_it(library, tmp_path, capsys, 
     (['--output', '{here}/x.pt'], 'x.pt: exists and is no model folder'),
     (['--output', '{here}'], 'exists and is no model folder (card.yaml is missing)'),
     (['--checkpoint', '{here}/absent.pt'], 'absent.pt: No such file'),
-    (['--checkpoint', __file__], 'test_export.py: not a checkpoint, or damaged'),
+    (['--checkpoint', __file__], 'test_export.py: not a file of weights, or damaged'),
 ], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
 def test_export_with_a_mistake_ends_with_one_line(options, words, tmp_path, capsys):
     checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST)
