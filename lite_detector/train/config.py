@@ -20,6 +20,7 @@ from lite_detector.core.model_card import (
     SizeSpec,
 )
 from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.distill.spec import DistillSpec
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
@@ -148,6 +149,8 @@ class TrainConfig(Spec, kw_only=True):
     data: DataSpec = DataSpec()
     start: StartSpec = StartSpec()
     loss: LossSpec = LossSpec()
+    distill: DistillSpec | None = None
+    """Learn from a larger network too."""
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     ema: EmaSpec | None = EmaSpec()

@@ -25,6 +25,8 @@ from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Dataset
 from lite_detector.train.config import PhaseSpec, TrainConfig
 from lite_detector.train.console import Console, describe_epoch, describe_metrics, SILENT
+from lite_detector.train.distill.distillation import Distillation
+from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.ema import Ema, interpolate
 from lite_detector.train.figures import LOSS, MAIN
 from lite_detector.train.loader import Batch, EpochLoader
@@ -74,11 +76,12 @@ class Engine:
     :param folder: of the run.
     :param accelerator: the devices and processes.
     :param console: what the user sees.
+    :param teacher: whom ``config.distill`` names.
     """
 
     def __init__(self, config: TrainConfig, network: Network, samples: CachedDataset,
                  val: Dataset | None, folder: RunFolder, accelerator: Accelerator,
-                 console: Console = SILENT) -> None:
+                 console: Console = SILENT, teacher: Teacher | None = None) -> None:
         self._config = config
         self._network = network
         self._samples = samples
@@ -89,6 +92,10 @@ class Engine:
             val, network.card, lambda images: console.progress(images, 'measure AP'))
         self._is_main = accelerator.is_main_process
         objective = build_objective(network.model, network.card, config.loss, self._mean)
+        if teacher is not None:
+            objective.distillation = Distillation(config.distill, teacher, network.model,
+                                                  network.card, self._mean)
+            console.say(objective.distillation.describe())
         if accelerator.num_processes > 1 and accelerator.device.type == 'cuda':
             objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
         optimizer = build_optimizer(objective, config.optimizer)
@@ -160,6 +167,7 @@ class Engine:
         total_steps = self.plan[-1].first_iteration + self.plan[-1].batches
         set_rates(self._optimizer, epoch.phase.learning_rate_factor
                   * rate_factor(iteration, total_steps, self._config.schedule))
+        self.objective.start_step(iteration, total_steps)
         device = self.device
         images = batch.images.to(device, memory_format=torch.channels_last, non_blocking=True)
         truths = [type(truth)(*(part.to(device) for part in truth)) for truth in batch.truths]

@@ -16,6 +16,7 @@ from lite_detector.data.cache import CachedDataset
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.console import Console, SILENT
 from lite_detector.train.datasets import cached, check_datasets, Datasets, open_datasets
+from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.loader import EpochLoader
 from lite_detector.train.models.layers import count_macs, count_parameters
@@ -84,6 +85,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     :param resume: the network is that of the run in the folder.
     :raises LiteDetectorError: with one line that says what is wrong.
     """
+    # before the long work
+    teacher = config.distill and load_teacher(config.distill, config.network.preprocess)
     datasets = open_datasets(config.data)
     console.say(_data_line(datasets))
     if not resume and accelerator.is_main_process:
@@ -105,7 +108,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
                 f'{count_macs(network.model, size) / 1e9:.2f} G multiply-accumulates at {size}, '
                 f'on {accelerator.device}'
                 + (f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''))
-    return Engine(config, network, samples, datasets.val, folder, accelerator, console)
+    return Engine(config, network, samples, datasets.val, folder, accelerator, console,
+                  teacher)
 
 
 def _cache_side(config: TrainConfig) -> int:

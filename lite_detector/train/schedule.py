@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The learning rate over a run: a function of how far the run is, with no state to save."""
+"""What changes over a run: a function of how far the run is, with no state to save."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ def rate_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
         return spec.warmup_factor + (1 - spec.warmup_factor) * iteration / warmup
     if spec.kind == 'cosine':
         done = (iteration - warmup) / max(1, total - 1 - warmup)
-        wave = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        return spec.final_factor + (1 - spec.final_factor) * wave
+        return cosine(done, spec.final_factor)
     if spec.kind == 'step':
         return spec.gamma ** sum(iteration >= part * total for part in spec.milestones)
     return 1.0
+
+
+def cosine(done: float, final: float) -> float:
+    """Return where half a wave is that falls from 1 to ``final`` while ``done`` rises to 1."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

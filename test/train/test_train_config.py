@@ -8,6 +8,7 @@ from pathlib import Path
 from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import dump_config, first_difference, load_config
+from lite_detector.train.distill.spec import DistillSpec
 import pytest
 import yaml
 
@@ -38,6 +39,16 @@ def test_every_shipped_config_says_every_key(path):
         missing = set(struct.__struct_fields__) - set(keys)
         # only YOLOv5 has anchors
         assert missing <= ({'auto_anchor'} if family != 'yolov5_lite' else set()), name
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_commented_example_of_distillation_is_the_default(path, tmp_path):
+    off, comment, rest = path.read_text().partition('distill: null  #')
+    example = tmp_path / path.name
+    lines = [line.removeprefix('#') for line in rest.split('\n\n', 1)[0].splitlines()[1:]]
+    example.write_text('\n'.join((off + 'distill:', *lines, rest.split('\n\n', 1)[1])))
+    assert load_config(example).distill == DistillSpec(teacher='large.pt')
+    assert load_config(path).distill is None
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -79,6 +90,11 @@ def test_command_line_changes_values_lists_and_absent_sections():
     ('phases.3.epochs=1', "there is no '3' to change"),
     ('phases.first.epochs=1', "there is no 'first' to change"),
     ('seed.x=1', "there is no 'x' to change"),
+    ('distill.features.kind=pixels', r'\$\.distill\.features\.kind'),
+    ('distill.features.kind=cwd', r'\$\.distill: Object missing required field `teacher`'),
+    ('distill={teacher: x.pt, features: null}', 'give features, heads or both'),
+    ('distill={teacher: x.pt, heads: {}, input_size: {height: 32, width: 32}}',
+     'leave input_size out'),
     ('augment.scale=[2, 1]', 'scale: got 2.0 to 1.0'),
     ('seed=[', 'the value is not valid YAML'),
     ('learning_rate', 'wanted dotted.key=value'),

@@ -25,7 +25,8 @@ def build_model(spec: ModelSpec) -> nn.Module:
     Return a network with fresh weights, in training mode.
 
     Its ``forward(images)`` returns one raw head (n, channels, h, w) per element of its
-    ``strides``: what the decoders of ``core`` read.
+    ``strides``: what the decoders of ``core`` read. It is ``raw_heads(pyramids(images)[1])``,
+    whose two halves training uses; ``level_channels`` are those of the maps between them.
 
     :param spec: what to build.
     """

@@ -57,6 +57,7 @@ class NanoDet(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         channels = PAN_CHANNELS[spec.variant]
+        self.level_channels = (channels,) * len(self.strides)
         self.backbone = ShuffleNetV2(CHANNELS[spec.variant], LEAKY_RELU)
         self.pan = Pan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), 3, spec)
@@ -67,4 +68,13 @@ class NanoDet(nn.Module):
 
         :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
         """
-        return self.head(self.pan(self.backbone(images)))
+        return self.raw_heads(self.pyramids(images)[1])
+
+    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps of the backbone, and those of the neck: one per stride."""
+        features = self.backbone(images)
+        return features, self.pan(features)
+
+    def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return what ``forward`` does, from the maps of the neck."""
+        return self.head(levels)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
@@ -28,6 +30,7 @@ class NanoDetPlus(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         channels = PAN_CHANNELS[spec.variant]
+        self.level_channels = (channels,) * len(self.strides)
         self.backbone = ShuffleNetV2(CHANNELS[WIDTHS[spec.variant]], LEAKY_RELU)
         self.pan = GhostPan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
@@ -38,9 +41,13 @@ class NanoDetPlus(nn.Module):
 
         :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
         """
-        return self.head(self.pyramids(images)[1])
+        return self.raw_heads(self.pyramids(images)[1])
 
     def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the maps of the backbone and of the neck, on which a guide builds in training."""
+        """Return the maps of the backbone, and those of the neck: one per stride."""
         features = self.backbone(images)
         return features, self.pan(features)
+
+    def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return what ``forward`` does, from the maps of the neck."""
+        return self.head(levels)

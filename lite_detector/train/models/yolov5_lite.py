@@ -125,9 +125,10 @@ class Yolov5Lite(nn.Module):
         super().__init__()
         self.backbone = ShuffleNetV2(CHANNELS, RELU, REPEATS[spec.variant])
         self.neck = NECKS[spec.variant](self.backbone.out_channels)
+        self.level_channels = self.neck.out_channels
         self.outputs = nn.ModuleList(
             nn.Conv2d(channels, spec.num_anchors * (5 + spec.num_classes), 1)
-            for channels in self.neck.out_channels)
+            for channels in self.level_channels)
         for conv, stride in zip(self.outputs, self.strides, strict=True):
             _reset_bias(conv, stride, spec)
 
@@ -137,7 +138,15 @@ class Yolov5Lite(nn.Module):
 
         :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
         """
-        levels = self.neck(self.backbone(images))
+        return self.raw_heads(self.pyramids(images)[1])
+
+    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps of the backbone, and those of the neck: one per stride."""
+        features = self.backbone(images)
+        return features, self.neck(features)
+
+    def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return what ``forward`` does, from the maps of the neck."""
         return [output(level) for output, level in zip(self.outputs, levels, strict=True)]
 
 

@@ -76,6 +76,16 @@ def targets_of(assignments: Sequence[Assignment], truths: Sequence[GroundTruth])
                       torch.cat(boxes), torch.cat([each.ious for each in assignments])[positives])
 
 
+def flat_heads(heads: Sequence[Tensor], classes: int) -> GflHeads:
+    """
+    Return the cells of all levels after one another, in the order of the priors.
+
+    :param heads: per stride shape (n, classes + 4 * (reg_max + 1), h, w).
+    """
+    rows = torch.cat([head.flatten(2) for head in heads], dim=2).transpose(1, 2).float()
+    return GflHeads(rows[..., :classes], rows[..., classes:].unflatten(2, (4, -1)))
+
+
 def expected_distances(bins: Tensor) -> Tensor:
     """Return the means of distributions over 0 .. reg_max: (..., reg_max + 1) -> (...)."""
     return bins.softmax(dim=-1) @ torch.arange(bins.shape[-1], dtype=bins.dtype,
@@ -108,14 +118,8 @@ class GflObjective(Objective):
         return self._priors[key]
 
     def flat(self, heads: Sequence[Tensor]) -> GflHeads:
-        """
-        Return the cells of all levels after one another, in the order of the priors.
-
-        :param heads: per stride shape (n, classes + 4 * (reg_max + 1), h, w).
-        """
-        rows = torch.cat([head.flatten(2) for head in heads], dim=2).transpose(1, 2).float()
-        classes = len(self.card.class_names)
-        return GflHeads(rows[..., :classes], rows[..., classes:].unflatten(2, (4, -1)))
+        """Return the cells of all levels after one another, in the order of the priors."""
+        return flat_heads(heads, len(self.card.class_names))
 
     @torch.no_grad()
     def assign_by_prediction(self, heads: GflHeads, truths: Sequence[GroundTruth],

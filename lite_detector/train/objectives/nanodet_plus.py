@@ -53,16 +53,19 @@ class NanoDetPlusObjective(GflObjective):
         """From epoch ``guidance_epochs`` on, the guide trains nothing but itself."""
         self._follows = epoch >= self.spec.guidance_epochs
 
-    def predict(self, images: Tensor) -> GuidedHeads:
-        """Run the network once, and the guide on its maps."""
-        features, levels = self.model.pyramids(images)
-        own = self.model.head(levels)
+    def predict(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> GuidedHeads:
+        """Return the heads of the network, and of the guide on the same maps."""
+        own = self.model.raw_heads(levels)
         if self.guide is None:
             return GuidedHeads(own, None)
         if self._follows:
             features = [feature.detach() for feature in features]
             levels = [level.detach() for level in levels]
         return GuidedHeads(own, self.guide(features, levels))
+
+    def raw_heads(self, predictions: GuidedHeads) -> list[Tensor]:
+        """Return the heads without the guide's."""
+        return predictions.own
 
     def losses(self, predictions: GuidedHeads, truths: Sequence[GroundTruth],
                input_size: ImageSize) -> dict[str, Tensor]:

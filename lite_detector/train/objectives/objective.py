@@ -46,6 +46,8 @@ class Objective(nn.Module, ABC):
         self.model = model
         self.card = card
         self.reduce_mean = reduce_mean
+        self.distillation: nn.Module | None = None
+        """A ``lite_detector.train.distill.Distillation``, whose losses are added."""
 
     def forward(self, images: Tensor, truths: Sequence[GroundTruth]) -> dict[str, Tensor]:
         """
@@ -54,13 +56,26 @@ class Objective(nn.Module, ABC):
         :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
         :param truths: the labels of each image, on the same device.
         """
-        predictions = self.predict(images)
+        features, levels = self.model.pyramids(images)
+        predictions = self.predict(features, levels)
         with torch.autocast(images.device.type, enabled=False):
-            return self.losses(predictions, truths, ImageSize(*images.shape[-2:]))
+            terms = self.losses(predictions, truths, ImageSize(*images.shape[-2:]))
+        if self.distillation is not None:
+            terms |= self.distillation(images, levels, self.raw_heads(predictions))
+        return terms
 
-    def predict(self, images: Tensor) -> Any:
-        """Return what ``losses`` wants to see: the raw heads of the network, at least."""
-        return self.model(images)
+    def predict(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> Any:
+        """
+        Return what ``losses`` wants to see: the raw heads of the network, at least.
+
+        :param features: maps of the backbone.
+        :param levels: maps of the neck.
+        """
+        return self.model.raw_heads(levels)
+
+    def raw_heads(self, predictions: Any) -> Sequence[Tensor]:
+        """Return the raw heads of the network among what ``predict`` returned."""
+        return predictions
 
     @abstractmethod
     def losses(self, predictions: Any, truths: Sequence[GroundTruth],
@@ -75,3 +90,8 @@ class Objective(nn.Module, ABC):
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027 most objectives have nothing to do
         """Let the objective know how far the training is; the first epoch is 0."""
+
+    def start_step(self, iteration: int, total: int) -> None:
+        """Let it know the step too: the first is 0, the last ``total - 1``."""
+        if self.distillation is not None:
+            self.distillation.start_step(iteration, total)

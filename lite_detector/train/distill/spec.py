@@ -1,0 +1,57 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is learnt from a teacher, in words that a configuration can hold; no torch here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from lite_detector.core.config import Spec
+from lite_detector.core.model_card import SizeSpec
+from msgspec import Meta
+
+Weight = Annotated[float, Meta(ge=0, le=10_000)]
+Temperature = Annotated[float, Meta(gt=0, le=100)]
+
+
+class FeatureSpec(Spec):
+    """Maps of the neck, at the strides that both networks have."""
+
+    kind: Literal['cwd', 'mgd', 'mimic'] = 'cwd'
+    """Where each channel looks, masked generation, or the values themselves."""
+    weight: Weight = 1.0
+    temperature: Temperature = 1.0
+    """cwd: above 1 the weaker places of a channel count more."""
+    masked: Annotated[float, Meta(ge=0, lt=1)] = 0.65
+    """mgd: part of the places that the student has to make up."""
+
+
+class HeadSpec(Spec):
+    """Scores and distances, for two networks of the GFL families with the same cells."""
+
+    score_weight: Weight = 1.0
+    """Of the classes that both know by name."""
+    distribution_weight: Weight = 0.25
+    temperature: Temperature = 1.0
+    """Of the distributions: above 1 their unlikely distances count more."""
+
+
+class DistillSpec(Spec, kw_only=True):
+    """A teacher, and what is learnt from it."""
+
+    teacher: Annotated[str, Meta(min_length=1)]
+    """A checkpoint (.pt) of any family, variant and classes."""
+    input_size: SizeSpec | None = None
+    """What the teacher sees; by default what the student sees."""
+    features: FeatureSpec | None = FeatureSpec()
+    heads: HeadSpec | None = None
+    final_factor: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """All of it fades to this part by the end of the run, along a cosine."""
+
+    def __post_init__(self) -> None:
+        if self.features is None and self.heads is None:
+            raise ValueError('nothing is learnt from the teacher: give features, heads or both')
+        if self.heads is not None and self.input_size is not None:
+            raise ValueError('heads needs the cells of both networks to be the same: leave '
+                             'input_size out')

@@ -1,0 +1,371 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Learning from a teacher: values by hand, all kinds of pairs, and whole runs."""
+
+import csv
+import math
+from pathlib import Path
+
+from lite_detector.cli import main
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.geometry import Letterbox
+from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.preprocess import make_blob
+from lite_detector.core.types import ImageSize
+from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, load_file, save_checkpoint
+from lite_detector.train.config import OptimizerSpec
+from lite_detector.train.distill.distillation import Distillation
+from lite_detector.train.distill.features import channel_wise_kl, MaskedGeneration, normalized
+from lite_detector.train.distill.heads import distribution_kl
+from lite_detector.train.distill.spec import DistillSpec, FeatureSpec
+from lite_detector.train.distill.teacher import Teacher
+from lite_detector.train.engine import Engine
+from lite_detector.train.models.build import build_model
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.objectives.build import build_objective
+from lite_detector.train.objectives.objective import identity, Objective
+from lite_detector.train.objectives.spec import LossSpec
+from lite_detector.train.optimizer import build_optimizer, set_training
+from lite_detector.train.run_folder import BEST_FILE, LAST_FILE, START_FILE, STATE_FILE
+import msgspec
+from networks import network_card, trained_model
+import numpy as np
+import pytest
+from shapes import train_arguments, write_shapes
+from tiny_models import ANCHORS
+import torch
+from torch import nn
+
+KINDS = ('cwd', 'mgd', 'mimic')
+SIZE = ImageSize(height=64, width=96)
+RGB = PreprocessSpec(resize='letterbox_square', color='rgb', mean=(0.0, 0.0, 0.0),
+                     std=(255.0, 255.0, 255.0), pad_value=114)
+BGR = PreprocessSpec(resize='letterbox_rect', color='bgr', mean=(103.53, 116.28, 123.675),
+                     std=(57.375, 57.12, 58.395))
+
+
+def model_spec(family: str = 'nanodet', variant: str = '0.5x', classes: int = 2) -> ModelSpec:
+    return ModelSpec(family, variant, classes, num_anchors=len(ANCHORS[0]))
+
+
+def checkpoint_of(spec: ModelSpec, class_names: tuple[str, ...] | None = None,
+                  preprocess: PreprocessSpec = BGR) -> Checkpoint:
+    card = network_card(spec)
+    card = msgspec.structs.replace(card, class_names=class_names or card.class_names,
+                                   preprocess=preprocess)
+    return Checkpoint(spec, card, trained_model(spec).state_dict())
+
+
+def distilled(student: Checkpoint, teacher: Checkpoint, reduce_mean=identity,
+              **options) -> Objective:
+    """Return the objective of a student, in evaluation mode, with its teacher."""
+    spec = from_mapping({'teacher': 'x.pt', **options}, DistillSpec, 'test')
+    model = student.model().eval()
+    objective = build_objective(model, student.card, LossSpec(), reduce_mean)
+    size = spec.input_size and ImageSize(spec.input_size.height, spec.input_size.width)
+    objective.distillation = Distillation(
+        spec, Teacher(teacher, student.card.preprocess, size), model, student.card, reduce_mean)
+    return objective
+
+
+def truths(images: int = 2) -> list[GroundTruth]:
+    """Return images without objects, but for the first."""
+    boxes = [torch.tensor([[4.0, 4.0, 40.0, 36.0]]), *[torch.zeros(0, 4)] * (images - 1)]
+    return [GroundTruth(each, torch.zeros(len(each), dtype=torch.int64), torch.zeros(0, 4))
+            for each in boxes]
+
+
+def distill_terms(objective: Objective, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {name: term for name, term in objective(images, truths(len(images))).items()
+            if name.startswith('distill_')}
+
+
+def align_exactly(objective: Objective) -> None:
+    for loss in objective.distillation.features:
+        nn.init.dirac_(loss.align.weight)
+        nn.init.zeros_(loss.align.bias)
+
+
+def maps(*values: float) -> torch.Tensor:
+    """Return one image with one channel, one row high."""
+    return torch.tensor(values, dtype=torch.float32).reshape(1, 1, 1, -1)
+
+
+def test_channel_wise_kl_by_hand():
+    # places of the teacher count 1/2 and 1/2, of the student 1/4 and 3/4
+    student, teacher = maps(0, math.log(3)), maps(5, 5)
+    wanted = 0.5 * math.log(4 / 3)
+    assert channel_wise_kl(student, teacher, 1.0).item() == pytest.approx(wanted)
+    assert channel_wise_kl(2 * student, teacher, 2.0).item() == pytest.approx(4 * wanted)
+    # a mean over images and channels
+    assert channel_wise_kl(student.expand(3, 2, 1, 2), teacher.expand(3, 2, 1, 2),
+                           1.0).item() == pytest.approx(wanted)
+
+
+def test_channel_wise_kl_of_the_same_or_of_one_place_is_zero():
+    assert channel_wise_kl(maps(1, 2, 4), maps(1, 2, 4), 1.0).item() == pytest.approx(0, abs=1e-7)
+    assert channel_wise_kl(maps(1), maps(7), 1.0).item() == 0
+
+
+def test_normalized_by_hand_and_without_variance():
+    torch.testing.assert_close(normalized(maps(1, 3)), maps(-1, 1), atol=1e-4, rtol=0)
+    assert torch.equal(normalized(maps(7, 7, 7)), maps(0, 0, 0))
+    assert torch.equal(normalized(maps(7)), maps(0))
+
+
+def test_distribution_kl_by_hand():
+    # one cell whose four sides are 1/4, 3/4 for the student and even for the teacher; one ignored
+    student = torch.tensor([0, math.log(3)]).expand(2, 4, 2)
+    loss = distribution_kl(student, torch.zeros(2, 4, 2), torch.tensor([0.5, 0.0]),
+                           torch.tensor(0.5), 1.0)
+    assert loss.item() == pytest.approx(0.5 * math.log(4 / 3))
+
+
+def test_holes_of_masked_generation_follow_from_the_step():
+    loss = MaskedGeneration(2, 3, FeatureSpec(kind='mgd'))
+    student, teacher = torch.randn(2, 2, 8, 12), torch.randn(2, 3, 8, 12)
+    assert torch.equal(loss(student, teacher, 5), loss(student, teacher, 5))
+    assert not torch.equal(loss(student, teacher, 5), loss(student, teacher, 6))
+    whole = MaskedGeneration(2, 3, FeatureSpec(kind='mgd', masked=0.0))
+    assert torch.equal(whole(student, teacher, 5), whole(student, teacher, 6))
+    for parameter in whole.generate.parameters():
+        nn.init.zeros_(parameter)
+    # then the teacher's variance of 1 is left: 3 channels of 96 places, times the published 2e-5
+    assert whole(student, teacher, 0).item() == pytest.approx(3 * 96 * 2e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize('kind', ['cwd', 'mimic'])
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(kind):
+    checkpoint = checkpoint_of(model_spec())
+    objective = distilled(checkpoint, checkpoint, features={'kind': kind}, heads={})
+    align_exactly(objective)
+    terms = distill_terms(objective, torch.rand(2, 3, *SIZE))
+    assert terms.keys() == {'distill_features', 'distill_score', 'distill_distribution'}
+    assert all(term.item() == pytest.approx(0, abs=1e-6) for term in terms.values())
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus'])
+def test_student_and_its_convolutions_learn_and_the_teacher_does_not(family, kind):
+    spec = model_spec(family, {'nanodet': '0.5x', 'nanodet_plus': 'm'}[family])
+    objective = distilled(checkpoint_of(spec), checkpoint_of(spec), features={'kind': kind},
+                          heads={})
+    teacher = objective.distillation._teacher._model
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    set_training(objective, freeze_batch_norm=False)
+    optimizer = build_optimizer(objective, OptimizerSpec())
+    terms = distill_terms(objective, torch.rand(2, 3, *SIZE))
+    assert all(term.shape == () and term.item() > 0 for term in terms.values())
+    sum(terms.values()).backward()
+    optimizer.step()
+    learning = {*objective.model.parameters(), *objective.distillation.parameters()}
+    assert all(parameter.grad is not None for parameter in learning)
+    known = {each for group in optimizer.param_groups for each in group['params']}
+    assert learning <= known and not known & set(teacher.parameters())
+    assert not teacher.training
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert not [name for name in objective.state_dict() if 'teacher' in name]
+
+
+def test_weight_falls_along_a_cosine_over_the_run():
+    checkpoint = checkpoint_of(model_spec())
+    objective = distilled(checkpoint, checkpoint_of(model_spec()))
+    images = torch.rand(1, 3, *SIZE)
+    first, middle, last, beyond = (
+        (objective.start_step(iteration, 11), distill_terms(objective, images))[1]
+        ['distill_features'].item() for iteration in (0, 5, 10, 12))
+    assert [middle / first, last / first, beyond / first] == pytest.approx([0.55, 0.1, 0.1])
+    objective.start_step(0, 1)
+    assert distill_terms(objective, images)['distill_features'].item() == pytest.approx(first)
+
+
+PAIRS = {
+    'other_width': (('nanodet', '0.5x'), ('nanodet', '1.5x'), {}),
+    'other_family': (('nanodet', '0.5x'), ('yolov5_lite', 's'), {}),
+    'one_more_stride': (('nanodet', '0.5x'), ('nanodet_plus', 'm'), {}),
+    'one_stride_less': (('nanodet_plus', 'm'), ('nanodet', '0.5x'), {}),
+    'from_gfl_to_anchors': (('yolov5_lite', 'e'), ('nanodet_plus', 'm'), {}),
+    'larger_images': (('nanodet', '0.5x'), ('nanodet', '0.5x'),
+                      {'input_size': {'height': 96, 'width': 160}}),
+    'smaller_images': (('yolov5_lite', 'e'), ('nanodet', '0.5x'),
+                       {'input_size': {'height': 32, 'width': 32}}),
+}
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+def test_any_two_networks_are_a_pair(pair):
+    student, teacher, options = PAIRS[pair]
+    objective = distilled(checkpoint_of(model_spec(*student, classes=1)),
+                          checkpoint_of(model_spec(*teacher, classes=3), preprocess=RGB),
+                          **options)
+    assert len(objective.distillation.features) == 3
+    term = distill_terms(objective, torch.rand(2, 3, *SIZE))['distill_features']
+    assert 0 < term.item() < 100
+    term.backward()
+    assert all(parameter.grad.isfinite().all() and parameter.grad.any()
+               for parameter in objective.distillation.parameters() if parameter.ndim > 1)
+
+
+@pytest.mark.parametrize(('student', 'teacher'), [(BGR, RGB), (RGB, BGR), (BGR, BGR)])
+def test_teacher_sees_what_its_own_preprocessing_makes(student, teacher):
+    image_bgr = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    whole = Letterbox.fit(SIZE, SIZE, BGR, 32)
+    blobs = [torch.from_numpy(make_blob(image_bgr, whole, spec).copy())[None]
+             for spec in (student, teacher)]
+    found = Teacher(checkpoint_of(model_spec(), preprocess=teacher), student).translate(blobs[0])
+    torch.testing.assert_close(found, blobs[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('names', [('cat', 'dog', 'car'), ('dog',), ('tree', 'dog')])
+def test_classes_meet_by_name(names):
+    teacher = checkpoint_of(model_spec(classes=3), ('dog', 'car', 'cat'))
+    spec = model_spec(classes=len(names))
+    state = dict(teacher.state_dict)
+    for key in [key for key in state if key.startswith('head.outputs.')]:
+        rows = state[key]
+        known = [rows[('dog', 'car', 'cat').index(name)] if name in ('dog', 'car', 'cat')
+                 else torch.full_like(rows[0], 3.0) for name in names]
+        state[key] = torch.cat((torch.stack(known), rows[3:]))
+    student = Checkpoint(spec, msgspec.structs.replace(network_card(spec), class_names=names,
+                                                       preprocess=BGR), state)
+    objective = distilled(student, teacher, features=None, heads={})
+    for term in distill_terms(objective, torch.rand(2, 3, *SIZE)).values():
+        assert term.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_heads_of_two_processes_are_those_of_one():
+    student, teacher = checkpoint_of(model_spec()), checkpoint_of(model_spec())
+    images = torch.rand(4, 3, *SIZE)
+    said = []
+    objective = distilled(student, teacher, lambda value: said.append(value) or value,
+                          features=None, heads={})
+    imitation = objective.distillation._heads
+    distill_terms(objective, images[:1]), distill_terms(objective, images[1:])
+    mean = (said[1] + said[3]) / 2  # after the labels' own
+    whole = distill_terms(objective, images)
+    imitation._reduce_mean = lambda _: mean
+    halves = [distill_terms(objective, half) for half in (images[:1], images[1:])]
+    for name, term in whole.items():
+        assert (halves[0][name] + halves[1][name]).item() / 2 == pytest.approx(term.item(), 1e-4)
+
+
+@pytest.mark.parametrize(('student', 'teacher', 'words'), [
+    (('nanodet', '0.5x'), ('nanodet_plus', 'm'), r'got strides \[8, 16, 32\], reg_max 7'),
+    (('nanodet', '0.5x'), ('yolov5_lite', 'e'), 'reg_max None, grid_offset None for the teacher'),
+    (('yolov5_lite', 'e'), ('yolov5_lite', 'e'), 'wanted two networks with distributions'),
+])
+def test_heads_of_other_cells_are_refused(student, teacher, words):
+    with pytest.raises(ConfigError, match=f'distill.heads: .*{words}'):
+        distilled(checkpoint_of(model_spec(*student)), checkpoint_of(model_spec(*teacher)),
+                  heads={})
+
+
+def test_heads_without_a_common_class_are_refused():
+    with pytest.raises(ConfigError, match="knows none of the classes .* such as 'cat'"):
+        distilled(checkpoint_of(model_spec(), ('cat', 'dog')), checkpoint_of(model_spec()),
+                  heads={})
+
+
+def test_networks_without_a_common_stride_are_refused():
+    checkpoint = checkpoint_of(model_spec())
+    teacher = Teacher(checkpoint, BGR)
+    teacher.strides = (4, 64)
+    with pytest.raises(ConfigError, match=r'strides \[4, 64\], the student at \[8, 16, 32\]'):
+        Distillation(DistillSpec(teacher='x.pt'), teacher, build_model(checkpoint.spec),
+                     checkpoint.card)
+
+
+@pytest.fixture(scope='module')
+def labels(tmp_path_factory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp('shapes'))
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp('teacher') / 'teacher.pt'
+    save_checkpoint(path, checkpoint_of(model_spec(variant='1.0x'), ('disc', 'square')))
+    return path
+
+
+def train(output: Path, labels: Path, teacher: Path, *more: str, **values: object) -> int:
+    return main(train_arguments(output, labels, '--no-export', *more, **{
+        'validation__every_epochs': 2, 'distill__teacher': str(teacher), **values}))
+
+
+def equal(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key])
+                                                 for key in first)
+
+
+def test_distilled_run_resumes_bit_for_bit_into_a_plain_checkpoint(labels, teacher, tmp_path,
+                                                                   capsys, monkeypatch):
+    options = {'distill__features': {'kind': 'mgd'}, 'distill__heads': {},
+               'save_every_minutes': 1e-9}
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    assert train(whole, labels, teacher, **options) == 0
+    assert ('teacher tiny_nanodet, nanodet 1.0x: mgd at strides 8, 16, 32; scores of 2 classes '
+            'and distances' in capsys.readouterr().out)
+    step = Engine.step
+
+    def stop_at_third(self, batch, iteration, epoch):
+        if iteration == 3:
+            raise KeyboardInterrupt
+        return step(self, batch, iteration, epoch)
+
+    monkeypatch.setattr(Engine, 'step', stop_at_third)
+    assert train(cut, labels, teacher, **options) == 130
+    monkeypatch.setattr(Engine, 'step', step)
+    assert main(['train', '--output', str(cut), '--resume', '--no-export']) == 0
+    first, second = (load_file(each / STATE_FILE)['tensors']['objective'] for each in (whole, cut))
+    assert equal(first, second)
+    assert any(name.startswith('distillation.features.0.generate') for name in first)
+    plain = build_model(model_spec()).state_dict().keys()
+    for name in (START_FILE, LAST_FILE, BEST_FILE):
+        checkpoint = load_checkpoint(whole / name)
+        assert checkpoint.state_dict.keys() == plain
+        assert checkpoint.training['config']['distill']['teacher'] == str(teacher)
+        assert equal(checkpoint.state_dict, load_checkpoint(cut / name).state_dict)
+    rows = list(csv.DictReader((whole / 'metrics.csv').open()))
+    for name in ('features', 'score', 'distribution'):
+        assert all(float(row[f'loss/distill_{name}']) > 0 for row in rows)
+
+
+def test_speed_of_a_distilled_run_is_measured(labels, teacher, tmp_path, capsys):
+    assert train(tmp_path / 'x', labels, teacher, '--profile', '0.1') == 0
+    assert 'images/s' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (None, 'No such file'), (b'nothing', 'not a file of weights, or damaged')])
+def test_teacher_that_is_none_is_one_line(labels, tmp_path, capsys, content, words):
+    path = tmp_path / 'teacher.pt'
+    if content is not None:
+        path.write_bytes(content)
+    assert train(tmp_path / 'x', labels, path) == 2
+    error = capsys.readouterr().err
+    assert f'error: distill.teacher: {path}: {words}' in error
+    assert error.count('\n') == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_two_processes_learn_from_a_teacher_as_one(labels, teacher, tmp_path, run_python):
+    """Maps are normalised in each process by itself, so only the heads agree exactly."""
+    def losses(name: str, *start: str) -> list[dict[str, float]]:
+        arguments = train_arguments(
+            tmp_path / name, labels, '--no-export', batch_size=8, start__freeze_batch_norm=True,
+            validation__every_epochs=2, distill__teacher=str(teacher), distill__heads={})
+        result = run_python('-m', *start, 'lite_detector', *arguments, OMP_NUM_THREADS='1')
+        assert result.returncode == 0, result.stderr
+        return [{key: float(value) for key, value in row.items() if key.startswith('loss/distill')}
+                for row in csv.DictReader((tmp_path / name / 'metrics.csv').open())]
+
+    one = losses('one')
+    two = losses('two', 'torch.distributed.run', '--nproc-per-node=2', '--standalone', '-m')
+    for first, second in zip(one, two, strict=True):
+        assert second.pop('loss/distill_features') == pytest.approx(
+            first.pop('loss/distill_features'), rel=0.05)
+        assert second == pytest.approx(first, rel=5e-3)
