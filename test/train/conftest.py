@@ -22,6 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
 
 
+THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def same_threads_each_time():
+    """Undo what `evaluate --threads` does to torch, whose sums depend on it in the last bit."""
+    yield
+    torch.set_num_threads(THREADS)
+
+
 @pytest.fixture(autouse=True)
 def same_weights_each_time():
     """Let every test draw the same random weights."""
