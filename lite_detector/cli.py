@@ -99,7 +99,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     module = import_module(f'lite_detector.commands.{name}')
     parser = Parser(prog=f'lite_detector {name}', description=COMMANDS[name])
     module.add_arguments(parser)
-    args = parser.parse_args(argv[1:])
+    parse = parser.parse_args
+    if getattr(module, 'INTERMIXED', False):
+        parse = parser.parse_intermixed_args
+    args = parse(argv[1:])
     args.run = module.run
     return args
 

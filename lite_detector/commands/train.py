@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lite_detector.train.throughput import Throughput
 
 
+INTERMIXED = True
+"""Changes may stand before, between and after the options."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--config', metavar='FILE',

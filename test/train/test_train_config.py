@@ -105,6 +105,12 @@ def test_mistake_is_answered_with_its_key(change, words):
         load_config(NANODET, [change])
 
 
+def test_changes_may_stand_before_and_after_the_options(capsys, tmp_path):
+    assert main(['train', 'seed=1', '--config', str(NANODET), 'seed=2', '--output',
+                 str(tmp_path / 'x'), 'seed=wrong']) == 2
+    assert '$.seed: Expected `int`' in capsys.readouterr().err
+
+
 def test_train_without_a_config_says_what_to_give(capsys, tmp_path):
     assert main(['train', '--output', str(tmp_path / 'x')]) == 2
     assert 'error: --config: give a configuration' in capsys.readouterr().err

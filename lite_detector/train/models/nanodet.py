@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 from torch import nn, Tensor
@@ -45,7 +46,7 @@ class Pan(nn.Module):
         return levels
 
 
-class NanoDet(nn.Module):
+class NanoDet(PyramidNetwork):
     """
     ShuffleNetV2 with LeakyReLU, PAN, and a head of 3x3 separable convolutions.
 
@@ -62,18 +63,9 @@ class NanoDet(nn.Module):
         self.pan = Pan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), 3, spec)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """
-        Return raw heads, per stride shape (n, num_classes + 4 * (reg_max + 1), h, w).
-
-        :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
-        """
-        return self.raw_heads(self.pyramids(images)[1])
-
-    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the maps of the backbone, and those of the neck: one per stride."""
-        features = self.backbone(images)
-        return features, self.pan(features)
+    def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of the neck, one per stride, from those of the backbone."""
+        return self.pan(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return what ``forward`` does, from the maps of the neck."""

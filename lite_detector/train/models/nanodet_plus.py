@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
-from torch import nn, Tensor
+from torch import Tensor
 
 WIDTHS = {'m': '1.0x', 'm-1.5x': '1.5x'}
 PAN_CHANNELS = {'m': 96, 'm-1.5x': 128}
 
 
-class NanoDetPlus(nn.Module):
+class NanoDetPlus(PyramidNetwork):
     """
     ShuffleNetV2 with LeakyReLU, Ghost-PAN, and a head of 5x5 separable convolutions.
 
@@ -35,18 +36,9 @@ class NanoDetPlus(nn.Module):
         self.pan = GhostPan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """
-        Return raw heads, per stride shape (n, num_classes + 4 * (reg_max + 1), h, w).
-
-        :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
-        """
-        return self.raw_heads(self.pyramids(images)[1])
-
-    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the maps of the backbone, and those of the neck: one per stride."""
-        features = self.backbone(images)
-        return features, self.pan(features)
+    def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of the neck, one per stride, from those of the backbone."""
+        return self.pan(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return what ``forward`` does, from the maps of the neck."""

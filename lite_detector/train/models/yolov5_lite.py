@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import math
 
 from lite_detector.train.models.blocks import conv_bn, RELU, separable, SILU
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.shufflenet_v2 import ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 import torch
@@ -112,7 +113,7 @@ class CspNeck(nn.Module):
 NECKS = {'e': AddNeck, 's': CspNeck}
 
 
-class Yolov5Lite(nn.Module):
+class Yolov5Lite(PyramidNetwork):
     """
     ShuffleNetV2 with ReLU, a neck, and one 1x1 convolution per stride.
 
@@ -132,18 +133,9 @@ class Yolov5Lite(nn.Module):
         for conv, stride in zip(self.outputs, self.strides, strict=True):
             _reset_bias(conv, stride, spec)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """
-        Return raw logits, per stride shape (n, num_anchors * (5 + num_classes), h, w).
-
-        :param images: normalised pixels, shape (n, 3, height, width), sides on the grid of 32.
-        """
-        return self.raw_heads(self.pyramids(images)[1])
-
-    def pyramids(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the maps of the backbone, and those of the neck: one per stride."""
-        features = self.backbone(images)
-        return features, self.neck(features)
+    def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of the neck, one per stride, from those of the backbone."""
+        return self.neck(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return what ``forward`` does, from the maps of the neck."""
