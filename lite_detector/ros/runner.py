@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+import signal
+from threading import current_thread, Event, main_thread
+from types import FrameType
 from typing import TypeVar
 
 from lite_detector.core.errors import ConfigError
@@ -28,26 +32,52 @@ def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
     :return: the node, destroyed; what it remembers can still be read.
     :raises ConfigError: if the arguments are no ROS arguments.
     """
+    with _noted_interrupt() as interrupt:  # before ROS, which calls it from its own handler
+        _start_ros(args)
+        try:
+            node = make_node()
+            _serve(node, finished, interrupt)
+            node.destroy_node()
+            return node
+        finally:
+            rclpy.try_shutdown()
+
+
+def _start_ros(args: Sequence[str] | None) -> None:
     try:
         # the first word would be the name of the program
         stray = remove_ros_args(['program', *(args or ())])[1:]
-        rclpy.init(args=args)
+        if not stray:
+            rclpy.init(args=args)
     except Exception as error:  # its type has no public name
         reason = str(error).split(', at ')[0]
         raise ConfigError(f'ROS arguments: {reason}') from None
+    if stray:
+        raise ConfigError(f'{stray[0]!r} is no ROS argument; give parameters as '
+                          '--ros-args -p name:=value')
+
+
+@contextmanager
+def _noted_interrupt() -> Iterator[Event]:
+    """Note Ctrl-C before it is raised: rclpy's C++ can turn KeyboardInterrupt into any error."""
+    came = Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.set()
+        signal.default_int_handler(number, frame)
+
+    if (current_thread() is not main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler):
+        yield came
+        return
+    signal.signal(signal.SIGINT, note)
     try:
-        if stray:
-            raise ConfigError(f'{stray[0]!r} is no ROS argument; give parameters as '
-                              '--ros-args -p name:=value')
-        node = make_node()
-        _serve(node, finished)
-        node.destroy_node()
-        return node
+        yield came
     finally:
-        rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _serve(node: N, finished: Callable[[N], bool]) -> None:
+def _serve(node: N, finished: Callable[[N], bool], interrupt: Event) -> None:
     try:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -56,6 +86,6 @@ def _serve(node: N, finished: Callable[[N], bool]) -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        # A signal can end the context in the middle of a wait, which is no fault.
-        if rclpy.ok():
+        # A signal can come in the middle of a wait or a message, which is no fault.
+        if rclpy.ok() and not interrupt.is_set():
             raise
