@@ -74,6 +74,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     if config.precision == 'fp16' and not torch.cuda.is_available():
         raise ConfigError('precision: fp16 needs a GPU; wanted fp32 or bf16')
     set_seed(config.seed)
+    # Gradients of scores that are right already are too small for a normal float, and a CPU
+    # multiplies such numbers some hundred times slower; threads started later inherit this.
+    torch.set_flush_denormal(True)
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
 
 
