@@ -187,6 +187,11 @@ class TrainConfig(Spec, kw_only=True):
         return ModelSpec(self.network.family, self.network.variant, num_classes, **shape)
 
     @property
+    def zoom(self) -> int:
+        """How many times as high and wide as for the student the images are made."""
+        return 1 if self.distill is None else self.distill.zoom
+
+    @property
     def epochs(self) -> int:
         """How many epochs all phases have together."""
         return sum(phase.epochs for phase in self.phases)

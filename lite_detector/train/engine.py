@@ -146,7 +146,8 @@ class Engine:
         world = self._accelerator.num_processes
         workers = config.data.workers
         return EpochLoader(
-            self._samples, self._network.card.preprocess, ImageSize(size.height, size.width),
+            self._samples, self._network.card.preprocess,
+            ImageSize(config.zoom * size.height, config.zoom * size.width),
             augment, epoch.batch_size, config.seed, epoch.number,
             rank=self._accelerator.process_index, world=world,
             workers=spare_cores(world) if workers is None else workers, start_batch=start_batch)

@@ -117,7 +117,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
 
 def _cache_side(config: TrainConfig) -> int:
     sizes = [config.network.input_size, *(phase.input_size for phase in config.phases)]
-    return int(CACHE_ROOM * max(max(size.height, size.width) for size in filter(None, sizes)))
+    side = max(max(size.height, size.width) for size in filter(None, sizes))
+    return int(CACHE_ROOM * config.zoom * side)
 
 
 def _some_batches(config: TrainConfig, samples: CachedDataset) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@
 """Learning from a teacher: values by hand, all kinds of pairs, and whole runs."""
 
 import csv
+from dataclasses import replace
 import math
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, load_fil
 from lite_detector.train.config import OptimizerSpec
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.features import channel_wise_kl, MaskedGeneration, normalized
-from lite_detector.train.distill.heads import distribution_kl
-from lite_detector.train.distill.spec import DistillSpec, FeatureSpec
+from lite_detector.train.distill.heads import distribution_kl, HeadImitation
+from lite_detector.train.distill.spec import DistillSpec, FeatureSpec, HeadSpec
 from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.models.build import build_model
@@ -266,7 +267,6 @@ def test_heads_of_two_processes_are_those_of_one():
 
 
 @pytest.mark.parametrize(('student', 'teacher', 'words'), [
-    (('nanodet', '0.5x'), ('nanodet_plus', 'm'), r'got strides \[8, 16, 32\], reg_max 7'),
     (('nanodet', '0.5x'), ('yolov5_lite', 'e'), 'reg_max None, grid_offset None for the teacher'),
     (('yolov5_lite', 'e'), ('yolov5_lite', 'e'), 'wanted two networks with distributions'),
 ])
@@ -276,10 +276,62 @@ def test_heads_of_other_cells_are_refused(student, teacher, words):
                   heads={})
 
 
+def test_heads_whose_cells_have_other_centers_are_refused():
+    """As those of NanoDet-m and NanoDet-Plus."""
+    student, teacher = checkpoint_of(model_spec()), checkpoint_of(model_spec('nanodet_plus', 'm'))
+    decode = msgspec.structs.replace(teacher.card.decode, grid_offset=0.0)
+    teacher = replace(teacher, card=msgspec.structs.replace(teacher.card, decode=decode))
+    with pytest.raises(ConfigError, match='got reg_max 7, grid_offset 0.5 for the student and '
+                                          'reg_max 7, grid_offset 0.0 for the teacher'):
+        distilled(student, teacher, heads={})
+
+
 def test_heads_without_a_common_class_are_refused():
     with pytest.raises(ConfigError, match="knows none of the classes .* such as 'cat'"):
         distilled(checkpoint_of(model_spec(), ('cat', 'dog')), checkpoint_of(model_spec()),
                   heads={})
+
+
+def test_zoomed_heads_meet_where_their_cells_cover_the_same_pixels():
+    """Strides 8 and 16 of the student are 16 and 32 of a teacher at twice the size."""
+    card = checkpoint_of(model_spec()).card
+    heads = [torch.randn(1, 34, *size) for size in ((16, 24), (8, 12), (4, 6), (2, 3))]
+    teacher, student = heads[:3], [*heads[1:3], heads[3].clone()]
+    imitation = HeadImitation(HeadSpec(), card, card, [(0, 1), (1, 2)], identity)
+
+    def losses() -> list[float]:
+        return [term.item() for term in imitation.terms(student, teacher).values()]
+
+    assert losses() == pytest.approx([0, 0], abs=1e-6)
+    student[2] += 1  # stride 32: the teacher has no 64
+    assert losses() == pytest.approx([0, 0], abs=1e-6)
+    student[1] = student[1] + torch.randn(34, 1, 1)
+    assert min(losses()) > 1e-3
+
+
+@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus'])
+def test_zoomed_images_and_labels_shrink_for_the_student(family):
+    checkpoint = checkpoint_of(model_spec(family, 'm' if family == 'nanodet_plus' else '0.5x'))
+    objective = distilled(checkpoint, checkpoint, zoom=2, heads={})
+    images = torch.rand(2, 3, 2 * SIZE.height, 2 * SIZE.width)
+    small, labels = objective.distillation.for_student(images, truths())
+    assert small.shape[2:] == SIZE
+    assert small[1, 2, 5, 7].item() == pytest.approx(images[1, 2, 10:12, 14:16].mean().item())
+    assert labels[0].boxes_xyxy.tolist() == [[2, 2, 20, 18]]
+    assert labels[1].boxes_xyxy.shape == (0, 4)
+    terms = objective(images, truths())
+    objective.distillation = None
+    for name, term in objective(small, labels).items():
+        assert terms[name].item() == term.item()
+    assert all(terms[f'distill_{name}'] > 0 for name in ('features', 'score', 'distribution'))
+
+
+def test_zoom_without_cells_on_each_other_is_refused():
+    checkpoint = checkpoint_of(model_spec())
+    with pytest.raises(ConfigError, match='wanted at least one pair at zoom 3'):
+        distilled(checkpoint, checkpoint, zoom=3)
+    with pytest.raises(ConfigError, match='both say what the teacher sees'):
+        distilled(checkpoint, checkpoint, zoom=2, input_size={'height': 64, 'width': 64})
 
 
 def test_networks_without_a_common_stride_are_refused():
@@ -319,8 +371,8 @@ def test_distilled_run_resumes_bit_for_bit_into_a_plain_checkpoint(labels, teach
                'save_every_minutes': 1e-9}
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
     assert train(whole, labels, teacher, **options) == 0
-    assert ('teacher tiny_nanodet, nanodet 1.0x: mgd at strides 8, 16, 32; scores of 2 classes '
-            'and distances' in capsys.readouterr().out)
+    assert ('teacher tiny_nanodet, nanodet 1.0x, strides 8, 16, 32: mgd of maps; scores of '
+            '2 classes and distances' in capsys.readouterr().out)
     step = Engine.step
 
     def stop_at_third(self, batch, iteration, epoch):
@@ -346,8 +398,9 @@ def test_distilled_run_resumes_bit_for_bit_into_a_plain_checkpoint(labels, teach
         assert all(float(row[f'loss/distill_{name}']) > 0 for row in rows)
 
 
-def test_speed_of_a_distilled_run_is_measured(labels, teacher, tmp_path, capsys):
-    assert train(tmp_path / 'x', labels, teacher, '--profile', '0.1') == 0
+@pytest.mark.parametrize('zoom', [1, 2])
+def test_speed_of_a_distilled_run_is_measured(labels, teacher, tmp_path, capsys, zoom):
+    assert train(tmp_path / 'x', labels, teacher, '--profile', '0.1', distill__zoom=zoom) == 0
     assert 'images/s' in capsys.readouterr().out
 
 

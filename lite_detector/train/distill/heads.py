@@ -16,8 +16,8 @@ from lite_detector.train.objectives.objective import ReduceMean
 import torch
 from torch import Tensor
 
-CELLS = ('strides', 'reg_max', 'grid_offset')
-"""Of the decoding: what two networks must share to have the same cells and distances."""
+CELLS = ('reg_max', 'grid_offset')
+"""Of the decoding: what two networks must share to measure distances alike."""
 
 
 class HeadImitation:
@@ -30,17 +30,18 @@ class HeadImitation:
 
     :param student: its card.
     :param teacher: its card; classes are matched by name, the others learn from labels alone.
+    :param pairs: which levels lie on each other, as (the student's, the teacher's).
     :param reduce_mean: averages over processes.
-    :raises ConfigError: if the cells are not the same, or no class is known to both.
+    :raises ConfigError: if the cells measure differently, or no class is known to both.
     """
 
     def __init__(self, spec: HeadSpec, student: NetworkCard, teacher: NetworkCard,
-                 reduce_mean: ReduceMean) -> None:
+                 pairs: Sequence[tuple[int, int]], reduce_mean: ReduceMean) -> None:
         got = [', '.join(f'{key} {_plain(getattr(card.decode, key))}' for key in CELLS)
                for card in (student, teacher)]
         if got[0] != got[1] or student.decode.reg_max is None:
             raise ConfigError('distill.heads: wanted two networks with distributions of distances '
-                              f'on the same cells; got {got[0]} for the student and {got[1]} for '
+                              f'in the same cells; got {got[0]} for the student and {got[1]} for '
                               'the teacher; leave heads out to learn from features alone')
         self._own = [index for index, name in enumerate(student.class_names)
                      if name in teacher.class_names]
@@ -50,6 +51,7 @@ class HeadImitation:
         self.matched = tuple(student.class_names[index] for index in self._own)
         self._known = [teacher.class_names.index(name) for name in self.matched]
         self._spec = spec
+        self._pairs = list(zip(*pairs, strict=True))
         self._classes = len(student.class_names), len(teacher.class_names)
         self._reduce_mean = reduce_mean
 
@@ -60,8 +62,9 @@ class HeadImitation:
         :param student: raw heads, per stride (n, classes + 4 * (reg_max + 1), h, w).
         :param teacher: the same with its own classes.
         """
-        own, known = (flat_heads(heads, classes) for heads, classes
-                      in zip((student, teacher), self._classes, strict=True))
+        own, known = (flat_heads([heads[level] for level in levels], classes)
+                      for heads, levels, classes
+                      in zip((student, teacher), self._pairs, self._classes, strict=True))
         logits = own.logits[..., self._own].flatten(0, 1)
         scores = known.logits[..., self._known].sigmoid().flatten(0, 1)
         weights = scores.amax(dim=1)

@@ -44,6 +44,10 @@ class DistillSpec(Spec, kw_only=True):
     """A checkpoint (.pt) of any family, variant and classes."""
     input_size: SizeSpec | None = None
     """What the teacher sees; by default what the student sees."""
+    zoom: Annotated[int, Meta(ge=1, le=4)] = 1
+    """How many times as high and wide the teacher sees the images. Its cells of stride
+    ``zoom * s`` then lie on the student's of stride ``s`` and measure in the same units, so that
+    a network can teach a smaller size of itself (after Qi et al., 2021, arXiv:2109.06875)."""
     features: FeatureSpec | None = FeatureSpec()
     heads: HeadSpec | None = None
     final_factor: Annotated[float, Meta(ge=0, le=1)] = 0.1
@@ -52,6 +56,8 @@ class DistillSpec(Spec, kw_only=True):
     def __post_init__(self) -> None:
         if self.features is None and self.heads is None:
             raise ValueError('nothing is learnt from the teacher: give features, heads or both')
+        if self.zoom > 1 and self.input_size is not None:
+            raise ValueError('zoom and input_size both say what the teacher sees: give one')
         if self.heads is not None and self.input_size is not None:
             raise ValueError('heads needs the cells of both networks to be the same: leave '
-                             'input_size out')
+                             'input_size out, or give zoom')

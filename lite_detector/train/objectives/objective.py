@@ -53,15 +53,19 @@ class Objective(nn.Module, ABC):
         """
         Return name -> weighted loss, scalars in float32 whose sum is to be minimised.
 
-        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
+        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32; for a
+            teacher that sees them larger, as large as it does.
         :param truths: the labels of each image, on the same device.
         """
+        for_teacher = images
+        if self.distillation is not None:
+            images, truths = self.distillation.for_student(images, truths)
         features, levels = self.model.pyramids(images)
         predictions = self.predict(features, levels)
         with torch.autocast(images.device.type, enabled=False):
             terms = self.losses(predictions, truths, ImageSize(*images.shape[-2:]))
         if self.distillation is not None:
-            terms |= self.distillation(images, levels, self.raw_heads(predictions))
+            terms |= self.distillation(for_teacher, levels, self.raw_heads(predictions))
         return terms
 
     def predict(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> Any:
