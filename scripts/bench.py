@@ -13,18 +13,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date
 from importlib.util import find_spec
-import os
 from pathlib import Path
-import platform
 import sys
 import time
 from typing import TypeVar
 
 import cv2
 from lite_detector import load_model
-from lite_detector.backends import ncnn_backend
+from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import (
     busy_processes,
     generated_image,
@@ -49,6 +46,7 @@ DEFAULT_MODEL = 'nanodet_plus_m_320'
 SOURCE_SIZE = ImageSize(480, 640)
 PHOTOS = ('motorcycle_left.png', 'astronaut.png', 'coffee.png', 'chelsea.png')
 LOADS = (0, 1, 2)
+SELECTION = '\nAP against time, of every model at several sizes: [selection.md](selection.md).'
 RUNS = len(MODELS) * (2 + len(LOADS))
 
 
@@ -66,8 +64,9 @@ def main() -> int:
         with tqdm(total=RUNS * args.seconds, disable=None, leave=False,
                   bar_format='{desc} {bar} {n:.0f}/{total:.0f} s') as bar:
             bench = Bench(image_bgr, args.seconds, bar.update)
-            tables = [describe_machine() + remark, *bench.overhead_table(),
-                      *bench.variant_table(), *bench.load_table(), *bench.process_table()]
+            tables = [f'# Speed on this machine\n\n{describe_machine()} {remark}',
+                      *bench.overhead_table(), *bench.variant_table(), *bench.load_table(),
+                      *bench.process_table(), SELECTION]
         text = '\n'.join(tables) + '\n'
         print(text, end='')
         if args.markdown:
@@ -172,25 +171,6 @@ class Bench:
     def _run(self, steps: dict[Name, Callable[[], object]]) -> dict[Name, Timing]:
         with single_threaded_opencv():
             return interleave(steps, self._seconds, time.thread_time, self._progress)
-
-
-def describe_machine() -> str:
-    """Return a heading and a line with processor, versions and date."""
-    cores = len(os.sched_getaffinity(0))
-    return (f'# Speed on this machine\n\n{_processor()}, {cores} cores, {platform.machine()}; '
-            f'ncnn {ncnn_backend.ncnn.__version__}, numpy {np.__version__}, '
-            f'OpenCV {cv2.__version__}, '
-            f'Python {platform.python_version()}; {date.today().isoformat()}. ')
-
-
-def _processor() -> str:
-    board = Path('/proc/device-tree/model')
-    if board.is_file():
-        return board.read_text(encoding='utf-8').rstrip('\0')
-    for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return 'unknown processor'
 
 
 def _source(path: Path | None) -> tuple[ImageArray, str]:

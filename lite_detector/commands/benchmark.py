@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Callable
 import math
 from pathlib import Path
-import re
 
 import cv2
 from lite_detector.bench.speed import (
@@ -24,12 +23,13 @@ from lite_detector.commands.options import (
     check_writable,
     CHECKPOINT_SUFFIX,
     detector_from,
+    image_size,
     write_json,
 )
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
-from lite_detector.detector import Detector, MAX_SIDE, MIN_SIDE
+from lite_detector.detector import Detector
 import msgspec
 from tqdm import tqdm
 import yaml
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--image', type=Path, metavar='FILE',
                         help='measure on this image: what the camera will see, since boxes cost '
                              'time too (a generated picture)')
-    parser.add_argument('--image-size', type=_size, metavar='WxH',
+    parser.add_argument('--image-size', type=image_size, metavar='WxH',
                         help=f'scale the source to this ({DEFAULT_SIZE}, or as --image is)')
     parser.add_argument('--seconds', type=float, default=5.0, metavar='S',
                         help='time for each input size measured (5)')
@@ -140,13 +140,3 @@ def _write_parameters(args: argparse.Namespace, detector: Detector, speed: Speed
             + yaml.safe_dump(parameters, sort_keys=False), encoding='utf-8')
     except OSError as error:
         raise ConfigError(f'{args.output}: cannot write: {error.strerror}') from None
-
-
-def _size(text: str) -> ImageSize:
-    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'got {text!r}, wanted WIDTHxHEIGHT such as 640x480')
-    size = ImageSize(int(match[2]), int(match[1]))
-    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
-        raise argparse.ArgumentTypeError(f'got {text!r}, wanted sides of {MIN_SIDE} to {MAX_SIDE}')
-    return size

@@ -9,13 +9,14 @@ import argparse
 import json
 import os
 from pathlib import Path
+import re
 from typing import Any
 
 from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import ImageSize
-from lite_detector.detector import Detector, Selection
+from lite_detector.detector import Detector, MAX_SIDE, MIN_SIDE, Selection
 from lite_detector.zoo import find_model
 
 CHECKPOINT_SUFFIX = '.pt'
@@ -88,6 +89,21 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
     return Detector.from_folder(find_model(args.model), runtime=args.runtime,
                                 num_threads=args.threads, precision=args.precision,
                                 input_size=size, resize=args.resize, selection=selection)
+
+
+def image_size(text: str) -> ImageSize:
+    """
+    Read the size of an image from the command line, such as 640x480.
+
+    :raises argparse.ArgumentTypeError: if it is none, or no image that a detector takes.
+    """
+    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'got {text!r}, wanted WIDTHxHEIGHT such as 640x480')
+    size = ImageSize(int(match[2]), int(match[1]))
+    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
+        raise argparse.ArgumentTypeError(f'got {text!r}, wanted sides of {MIN_SIDE} to {MAX_SIDE}')
+    return size
 
 
 def check_writable(*paths: Path | None) -> None:
