@@ -50,7 +50,7 @@ def find_config(config: str) -> Path:
     if path.is_file() or path.name != config or path.suffix:
         return path  # whoever reads it says what is wrong with it
     folders = [root / 'config' / 'train' for root in _package_roots()]
-    shipped = {file.stem: file for folder in folders for file in sorted(folder.glob('*.yaml'))}
+    shipped = {file.stem: file for folder in folders for file in sorted(folder.rglob('*.yaml'))}
     if config not in shipped:
         raise ConfigError(f'configuration {config!r} not found; wanted a YAML file, or one of '
                           + ', '.join(sorted(shipped)))

@@ -19,13 +19,13 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import find_media, is_video, read_image
 from lite_detector.core.model_card import ModelCard, Name, NetworkCard, Runtimes, save_card
 from lite_detector.core.types import Detections, ImageArray
-from lite_detector.data.coco import CocoDataset, CocoImage, to_coco
+from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
-from lite_detector.data.formats import open_dataset
+from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
 from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import measure
-from lite_detector.export.model_folder import check_target, staged_folder
+from lite_detector.evaluation.coco_metrics import evaluate, measure
+from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
 from lite_detector.export.parity import card_section, check, compare, Measure, Parity
 from lite_detector.export.sample_images import sample_images
 import msgspec
@@ -33,8 +33,8 @@ from tqdm import tqdm
 
 MAX_IMAGES = 200
 """Of a larger set, as many are taken from all over it."""
-AP_THRESHOLD = 0.05
-"""Score threshold that AP is measured with; as ``evaluate``."""
+AP_SELECTION = Selection(score_threshold=0.05)
+"""What AP is measured with; as ``evaluate``."""
 LIBRARIES = ('pnnx', 'onnx', 'onnxruntime')
 """What exporting needs beside torch."""
 
@@ -97,20 +97,23 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
     from lite_detector.train.checkpoint import load_checkpoint
+    from lite_detector.train.origin import describe_training
     from lite_detector.train.torch_backend import TorchBackend
 
     name = from_mapping(name or folder.resolve().name, Name, 'name of the model, --name')
     checkpoint = load_checkpoint(checkpoint_path)
     network, model = checkpoint.card, checkpoint.model()
+    training = describe_training(checkpoint.training)
     chosen = _parity_images(network, checkpoint.training, images, annotations)
-    reference = Detector(network, TorchBackend(model), Selection(score_threshold=AP_THRESHOLD))
+    reference = Detector(network, TorchBackend(model), AP_SELECTION)
     reference.warm_up()
     outputs = [f'stride_{stride}' for stride in network.decode.strides]
     with staged_folder(folder) as staged:
         writers = {'ncnn': write_ncnn, 'onnx': write_onnx}
-        runtimes = {runtime: writers[runtime](model, staged, network.size, outputs)
+        runtimes = {runtime: with_sha256(staged, writers[runtime](model, staged, network.size,
+                                                                  outputs))
                     for runtime in progress('write', list(writers))}
-        card = _card(network, name, runtimes, checkpoint.training)
+        card = _card(network, name, runtimes, training)
         backends = {runtime: open_backend(card, staged, runtime, 1, 'fp32')
                     for runtime in runtimes}
         parity = compare(reference, backends,
@@ -118,7 +121,8 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                          chosen.measure)
         check(parity)
         save_card(staged, msgspec.structs.replace(
-            card, parity=card_section(parity, chosen.source)))
+            card, parity=card_section(parity, chosen.source),
+            metrics=_metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
 
 
@@ -142,12 +146,14 @@ class ParityImages:
     :param items: what ``read`` takes.
     :param read: gives an image, uint8 BGR.
     :param measure: gives the AP, where the images have labels.
+    :param labelled: these labels, of more images where there are many; and the folder.
     """
 
     source: str
     items: Sequence[Any]
     read: Callable[[Any], ImageArray]
     measure: Measure | None = None
+    labelled: tuple[CocoDataset, Path] | None = None
 
 
 def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Path | None,
@@ -170,8 +176,7 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
 
 def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
     """Return images and annotations that the training was measured on, if still there."""
-    from lite_detector.train.config import DataSpec
-    from lite_detector.train.datasets import image_folder
+    from lite_detector.train.config import DataSpec, image_folder
 
     config = training.get('config')
     if not isinstance(config, Mapping):
@@ -184,14 +189,15 @@ def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
 
 
 def _labelled(network: NetworkCard, images: Path, annotations: Path) -> ParityImages:
-    whole = to_coco(open_dataset(annotations, images))
+    whole = open_as_coco(annotations, images)
+    paths = find_images(whole, images)
     taken = _some(whole.images)
     ids = {image.image_id for image in taken}
     coco = CocoDataset(tuple(taken), tuple(
         box for box in whole.annotations if box.image_id in ids), whole.categories)
 
     def read(image: CocoImage) -> ImageArray:
-        return read_sized_image(Path(image.file_name), image.size)
+        return read_sized_image(paths[image.image_id], image.size)
 
     def measure_ap(found: Sequence[Detections]) -> float | None:
         by_image = {image.image_id: detections for image, detections
@@ -199,7 +205,7 @@ def _labelled(network: NetworkCard, images: Path, annotations: Path) -> ParityIm
         return measure(coco, by_image, network.class_names).ap
 
     measure_ap([])  # a class or a library that is missing shows now, not after the work
-    return ParityImages(annotations.name, taken, read, measure_ap)
+    return ParityImages(annotations.name, taken, read, measure_ap, (whole, images))
 
 
 def _some(items: Sequence[Any]) -> list[Any]:
@@ -208,11 +214,20 @@ def _some(items: Sequence[Any]) -> list[Any]:
 
 def _card(network: NetworkCard, name: str, runtimes: Mapping[str, Any],
           training: Mapping[str, Any]) -> ModelCard:
-    training = dict(training)
     data = {**msgspec.to_builtins(network), 'name': name, 'format': 1,
-            'runtimes': msgspec.to_builtins(Runtimes(**runtimes)),
-            'metrics': training.pop('metrics', {}), 'training': training}
+            'runtimes': msgspec.to_builtins(Runtimes(**runtimes)), 'training': dict(training)}
     return from_mapping(data, ModelCard, 'card')
+
+
+def _metrics(detector: Detector, chosen: ParityImages, progress: Progress) -> dict[str, Any]:
+    """Return the AP of the exported files on all labelled images, as a card tells it."""
+    if chosen.labelled is None:
+        return {}
+    metrics = msgspec.to_builtins(evaluate(detector, *chosen.labelled,
+                                           lambda images: progress('measure', images)))
+    metrics.pop('per_class')
+    return {'annotations': chosen.source, 'runtime': 'ncnn', 'precision': 'fp32',
+            'score_threshold': AP_SELECTION.score_threshold, **metrics}
 
 
 def _show_progress(what: str, items: Sequence[Any]) -> Iterable[Any]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import hashlib
 from pathlib import Path
 import tempfile
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.model_card import CARD_FILE
+from lite_detector.core.model_card import CARD_FILE, RuntimeFiles
+import msgspec
 
 OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx'))
 """What a model folder made here holds; another file is somebody's, and not ours to delete."""
@@ -58,6 +60,18 @@ def check_target(target: Path) -> None:
     if foreign:
         raise ConfigError(f'{target}: holds {foreign[0]!r}, which would be lost; wanted a new '
                           'path, or a folder with nothing but a model in it')
+
+
+def with_sha256(folder: Path, files: RuntimeFiles) -> RuntimeFiles:
+    """
+    Return what a card says on the files of a runtime, with the sha256 of each.
+
+    :param folder: where they lie.
+    :raises OSError: if one cannot be read.
+    """
+    return msgspec.structs.replace(files, sha256={
+        role: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for role, name in files.files().items()})
 
 
 def _put_in_place(staged: Path, target: Path, old: Path) -> None:

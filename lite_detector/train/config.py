@@ -146,6 +146,8 @@ class TrainConfig(Spec, kw_only=True):
     """A training run."""
 
     network: NetworkSpec
+    recipe: str | None = None
+    """Name of the file that this was read from first; filled in, and told by the card."""
     data: DataSpec = DataSpec()
     start: StartSpec = StartSpec()
     loss: LossSpec = LossSpec()
@@ -206,10 +208,32 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         value is YAML.
     :raises ConfigError: with the path of the key that is wrong.
     """
-    data = load_yaml(path, dict[str, Any])
+    data = {'recipe': path.stem, **load_yaml(path, dict[str, Any])}
     for change in changes:
         _change(data, change)
     return from_mapping(data, TrainConfig, str(path))
+
+
+def image_folder(spec: DataSpec, split: Literal['train', 'val']) -> Path:
+    """
+    Return the folder of the images of a split.
+
+    Where the configuration does not say, it is ``images`` beside the labels, or the folder of the
+    other split.
+
+    :raises ConfigError: if there is none of these.
+    """
+    annotations = getattr(spec, split)
+    given = getattr(spec, f'{split}_images')
+    if given is not None:
+        return Path(given)
+    beside = Path(annotations).parent / 'images'
+    if beside.is_dir():
+        return beside
+    if split == 'val' and spec.train_images is not None:
+        return Path(spec.train_images)
+    raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
+                      'there is no folder `images` beside it')
 
 
 def dump_config(config: TrainConfig) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.geometry import Letterbox
@@ -17,7 +17,7 @@ from lite_detector.data.cache import CachedDataset
 from lite_detector.data.check import check_dataset, check_leaks, FINDINGS, SplitReport
 from lite_detector.data.dataset import Dataset
 from lite_detector.data.formats import open_dataset
-from lite_detector.train.config import DataSpec
+from lite_detector.train.config import DataSpec, image_folder
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,28 +56,6 @@ def open_datasets(spec: DataSpec) -> Datasets:
     if spec.val is not None:
         val = open_dataset(Path(spec.val), image_folder(spec, 'val'), train.class_names)
     return Datasets(train, val)
-
-
-def image_folder(spec: DataSpec, split: Literal['train', 'val']) -> Path:
-    """
-    Return the folder of the images of a split.
-
-    Where the configuration does not say, it is ``images`` beside the labels, or the folder of the
-    other split.
-
-    :raises ConfigError: if there is none of these.
-    """
-    annotations = getattr(spec, split)
-    given = getattr(spec, f'{split}_images')
-    if given is not None:
-        return Path(given)
-    beside = Path(annotations).parent / 'images'
-    if beside.is_dir():
-        return beside
-    if split == 'val' and spec.train_images is not None:
-        return Path(spec.train_images)
-    raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
-                      'there is no folder `images` beside it')
 
 
 def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:

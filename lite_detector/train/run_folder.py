@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from lite_detector.train.checkpoint import (
 )
 from lite_detector.train.config import dump_config, first_difference, load_config, TrainConfig
 from lite_detector.train.figures import AP
+from lite_detector.train.origin import code_version, package_version
 from lite_detector.train.prepare import Network
 import msgspec
 from msgspec import Struct
@@ -29,7 +29,8 @@ from torch import Tensor
 CONFIG_FILE = 'config.yaml'
 STATE_FILE = 'state.pt'
 START_FILE, LAST_FILE, BEST_FILE = 'start.pt', 'last.pt', 'best.pt'
-FREE_TO_CHANGE = (('data', 'cache_megabytes'), ('data', 'workers'), ('save_every_minutes',))
+FREE_TO_CHANGE = (('data', 'cache_megabytes'), ('data', 'workers'), ('save_every_minutes',),
+                  ('recipe',))
 """Keys of the configuration that do not change what is computed."""
 
 
@@ -91,7 +92,8 @@ class RunFolder:
         """
         training = {'config': msgspec.to_builtins(self._config), 'epochs': state.epoch,
                     'iterations': state.iteration, 'minutes': round(state.seconds / 60, 1),
-                    'seed': self._config.seed, 'lite_detector': _version(),
+                    'seed': self._config.seed, 'lite_detector': package_version(),
+                    'commit': code_version(),
                     'metrics': {key.removeprefix(AP): value for key, value in figures.items()},
                     **more}
         weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
@@ -148,10 +150,3 @@ def _essential(config: dict[str, Any]) -> dict[str, Any]:
     for *parents, last in FREE_TO_CHANGE:
         (config[parents[0]] if parents else config).pop(last, None)
     return config
-
-
-def _version() -> str:
-    try:
-        return version('lite_detector')
-    except PackageNotFoundError:
-        return 'unknown'

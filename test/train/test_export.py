@@ -12,7 +12,7 @@ import cv2
 from lite_detector.backends.base import open_backend
 from lite_detector.cli import main
 from lite_detector.commands import export
-from lite_detector.core.model_card import load_card
+from lite_detector.core.model_card import checked_files, load_card
 from lite_detector.detector import Detector
 from lite_detector.export import parity
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -137,7 +137,18 @@ def test_export_fills_the_card_and_writes_figures(tmp_path, photographs, annotat
                       '--json', figures) == 0
     card = load_card(tmp_path / 'model')
     network = load_checkpoint(checkpoint).card
-    assert (card.name, card.training) == ('my_model', {'seed': 7, 'config': {'data': data}})
+    assert (card.name, card.training['seed']) == ('my_model', 7)
+    # one box is labelled; of the paths only the ends are told
+    where = f'{annotations.parent.name}/instances.json'
+    assert card.training['data'] == {'val': {'annotations': where, 'images': 2, 'boxes': 1}}
+    assert card.training['settings']['data']['val'] == where
+    assert str(tmp_path) not in (tmp_path / 'model' / 'card.yaml').read_text()
+    # measured in ncnn; the network is random and finds nothing
+    assert (card.metrics['runtime'], card.metrics['annotations']) == ('ncnn', 'instances.json')
+    assert (card.metrics['ap'], card.metrics['images']) == (0, 2)
+    for files in (card.runtimes.ncnn, card.runtimes.onnx):
+        checked_files(tmp_path / 'model', files)
+        assert set(files.sha256) == set(files.files())
     assert (card.decode, card.class_names) == (network.decode, network.class_names)
     assert card.decode.score_activation == 'sigmoid'
     assert card.runtimes.ncnn.input == card.runtimes.onnx.input == 'images'

@@ -1,0 +1,114 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Where weights come from, as the card of a model tells it; no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+import subprocess
+from typing import Any, Literal
+
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import LiteDetectorError
+from lite_detector.data.formats import open_dataset
+from lite_detector.train.config import DataSpec, image_folder
+
+PACKAGE = Path(__file__).resolve().parents[1]
+RANDOM, NONE = 'random weights', 'none'
+SPLITS: tuple[Literal['train', 'val'], ...] = ('train', 'val')
+
+
+@cache
+def code_version() -> str:
+    """
+    Return the commit that this code is of, or else the version of the package.
+
+    :return: ``-dirty`` follows a commit that somebody has changed since.
+    """
+    try:
+        root, commit = (subprocess.run(['git', '-C', str(PACKAGE), *command], text=True,
+                                       capture_output=True, timeout=20, check=True).stdout.strip()
+                        for command in (('rev-parse', '--show-toplevel'),
+                                        ('describe', '--always', '--dirty', '--abbrev=40',
+                                         '--exclude=*')))
+        # not the commit of somebody's project that this package is installed in
+        if (Path(root) / PACKAGE.name / '__init__.py').is_file():
+            return commit
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return package_version()
+
+
+def package_version() -> str:
+    """Return the version of the installed package, or ``unknown`` where it is only sources."""
+    try:
+        return version('lite_detector')
+    except PackageNotFoundError:
+        return 'unknown'
+
+
+def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what the card of a trained model says on its training: enough to do it again.
+
+    The data are counted if they are still where they were. Of paths, only their ends are told.
+
+    :param training: of a checkpoint.
+    :raises ConfigError: if its configuration is none.
+    """
+    told = {key: value for key, value in training.items() if key not in ('config', 'metrics')}
+    if 'config' not in training:
+        return told  # imported weights
+    # read key by key: an older version, which may have trained it, knew fewer of them
+    settings = training['config']
+    data = from_mapping(settings.get('data', {}), DataSpec, 'training.config.data')
+    start = settings.get('start', {})
+    return {
+        'config': settings.get('recipe') or settings.get('network', {}).get('name'),
+        **told,
+        'planned_epochs': sum(phase['epochs'] for phase in settings.get('phases', [])),
+        'chosen': _how_chosen(training, settings, data),
+        'val': training.get('metrics', {}),
+        'data': {split: _count(data, split) for split in SPLITS if getattr(data, split)},
+        'start': short_path(start.get('checkpoint') or start.get('backbone') or RANDOM),
+        'teacher': short_path((settings.get('distill') or {}).get('teacher', NONE)),
+        'settings': _without_paths(settings),
+    }
+
+
+def short_path(path: str) -> str:
+    """Return the end of a path that says where things lie on one machine; others stay."""
+    if Path(path).is_absolute() or path.startswith(('..', '~')):
+        return '/'.join(Path(path).parts[-2:])
+    return path
+
+
+def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: DataSpec) -> str:
+    if data.val is None:
+        return 'the last epoch; nothing was measured'
+    every = settings.get('validation', {}).get('every_epochs', '?')
+    mixed = '; then mixed with the start by wise_factor' if 'wise_factor' in training else ''
+    return f'highest AP on data.val, measured every {every} epochs{mixed}'
+
+
+def _count(data: DataSpec, split: Literal['train', 'val']) -> dict[str, Any]:
+    annotations = getattr(data, split)
+    told: dict[str, Any] = {'annotations': short_path(annotations)}
+    try:
+        dataset = open_dataset(Path(annotations), image_folder(data, split), data.class_names)
+    except LiteDetectorError:
+        return told  # moved since, which is no reason to export nothing
+    boxes = sum(len(labels.class_ids) for labels in dataset.labels)
+    return {**told, 'images': len(dataset), 'boxes': boxes}
+
+
+def _without_paths(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        return {key: _without_paths(value) for key, value in settings.items()}
+    if isinstance(settings, (list, tuple)):
+        return [_without_paths(value) for value in settings]
+    return short_path(settings) if isinstance(settings, str) else settings
