@@ -34,7 +34,7 @@ from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector
-from lite_detector.zoo import find_model
+from lite_detector.zoo import DEFAULT_MODEL, find_model
 import numpy as np
 from plain_pipeline import PlainPipeline
 from tqdm import tqdm
@@ -42,7 +42,6 @@ from tqdm import tqdm
 Name = TypeVar('Name')
 
 MODELS = ('nanodet_m_320', 'nanodet_plus_m_320', 'yolov5_lite_e_320')
-DEFAULT_MODEL = 'nanodet_plus_m_320'
 SOURCE_SIZE = ImageSize(480, 640)
 PHOTOS = ('motorcycle_left.png', 'astronaut.png', 'coffee.png', 'chelsea.png')
 LOADS = (0, 1, 2)

@@ -15,6 +15,7 @@ from lite_detector.core.model_card import (
     save_card,
 )
 from lite_detector.core.types import ImageSize
+from lite_detector.zoo import has_weights
 from msgspec import structs
 import pytest
 from tiny_models import change_card, write_tiny_yolov5
@@ -38,9 +39,10 @@ def test_card_of_the_package_loads(name):
     card = load_card(ROOT / 'models' / name)
     assert card.name == name
     assert card.class_names[0] == 'person'
-    assert len(card.class_names) == 80
     for files in filter(None, (card.runtimes.ncnn, card.runtimes.onnx)):
-        assert set(files.url) == set(files.sha256) == set(files.files())
+        assert set(files.sha256) == set(files.files())
+        # what is not shipped can be fetched
+        assert has_weights(ROOT / 'models' / name) or set(files.url) == set(files.files())
         assert len(files.outputs) == len(card.decode.strides)
 
 
@@ -54,8 +56,9 @@ def test_card_that_is_saved_comes_back_as_it_was(name, tmp_path):
     assert load_card(tmp_path) == wanted
     text = (tmp_path / 'card.yaml').read_text(encoding='utf-8')
     assert text.startswith(f'format: 1\nname: {name}\n')
-    assert 'traffic light' in text
-    assert ', sports ball,' in text.replace('\n ', '')
+    if len(card.class_names) == 80:
+        assert 'traffic light' in text
+        assert ', sports ball,' in text.replace('\n ', '')
 
 
 def test_card_gives_its_size_and_the_files_of_a_runtime(tiny_nanodet):

@@ -16,7 +16,8 @@ import pytest
 MODELS = Path(__file__).resolve().parents[1] / 'models'
 SHIPPED = sorted(card.parent for card in MODELS.glob('*/card.yaml') if has_weights(card.parent))
 MAX_NCNN_BYTES, MAX_BYTES = 4_000_000, 16_000_000
-"""Of what robots load, and of all files; of all models together. ONNX has weights twice as large."""
+"""Of what robots load, and of all files; of all models together. ONNX holds every weight twice as
+large."""
 TRAINING = ('config', 'data', 'teacher', 'start', 'seed', 'commit', 'epochs', 'chosen')
 METRICS = ('annotations', 'ap', 'ap50', 'images', 'runtime')
 

@@ -56,7 +56,7 @@ def markdown(results: Results, images: Sequence[LabelledImages], reference: Sett
 def draw_comparison(results: Results, images: Sequence[LabelledImages],
                     resizes: Mapping[str, str]) -> Figure:
     """
-    Draw AP against milliseconds, a panel for each set of images.
+    Draw AP against milliseconds, one panel below the other for each set of images.
 
     Points of one model, resize and precision are joined; the larger the point, the larger the
     input.
@@ -64,9 +64,9 @@ def draw_comparison(results: Results, images: Sequence[LabelledImages],
     :param resizes: name of the model -> how its card fits images: these points tell their size.
     """
     figure = require_matplotlib().figure.Figure(
-        figsize=(PANEL[0] * len(images) + LEGEND_WIDTH, PANEL[1]), layout='constrained')
+        figsize=(PANEL[0] + LEGEND_WIDTH, PANEL[1] * len(images)), layout='constrained')
     colors = {model: f'C{index % 10}' for index, model in enumerate(resizes)}
-    panels = figure.subplots(1, len(images), squeeze=False)[0]
+    panels = figure.subplots(len(images), 1, squeeze=False)[:, 0]
     for axes, each in zip(panels, images, strict=True):
         known = {setting: found for setting, found in results.items()
                  if found.ms is not None and each.title in found.ap}
@@ -122,7 +122,7 @@ def _draw_line(axes: Axes, points: Sequence[tuple[Setting, float, float]],
     axes.plot([ms for _, ms, _ in points], [ap for _, _, ap in points], color=color,
               linewidth=0.7, alpha=0.5, linestyle='-' if full else ':', zorder=2)
     for setting, ms, ap in points:
-        axes.scatter(ms, ap, s=(setting.side / 45) ** 2, marker=MARKERS[setting.resize],
+        axes.scatter(ms, ap, s=(setting.side / 55) ** 2, marker=MARKERS[setting.resize],
                      facecolors=color if full else 'white', edgecolors=color, linewidths=1.2,
                      zorder=3)
         if full and setting.resize == resizes[setting.model]:

@@ -11,6 +11,7 @@ from lite_detector.core.config import Spec
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
+from lite_detector.zoo import DEFAULT_MODEL
 from msgspec import Meta
 
 
@@ -20,7 +21,7 @@ class Settings(Spec):
     model: Annotated[str, live_parameter(
         'Model folder, or name of a model in LITE_DETECTOR_MODELS, models/ or the user cache. '
         'A new one is loaded beside the old one, which stays if the new one fails.',
-        min_length=1)] = 'nanodet_plus_m_320'
+        min_length=1)] = DEFAULT_MODEL
     runtime: Annotated[Literal['ncnn', 'onnx'], Meta(
         description='Library that runs the network.')] = 'ncnn'
     num_threads: Annotated[int, Meta(
