@@ -62,7 +62,8 @@ def test_a_config_for_each_family_and_variant_that_is_published():
     networks = {(config.network.family, config.network.variant)
                 for config in map(load_config, CONFIGS)}
     assert networks == {('nanodet', '0.5x'), ('nanodet', '1.0x'), ('nanodet', '1.5x'),
-                        ('nanodet_plus', 'm'), ('nanodet_plus', 'm-1.5x'),
+                        ('nanodet_plus', 'm-0.5x'), ('nanodet_plus', 'm'),
+                        ('nanodet_plus', 'm-1.5x'),
                         ('yolov5_lite', 'e'), ('yolov5_lite', 's')}
 
 

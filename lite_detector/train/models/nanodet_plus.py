@@ -15,15 +15,15 @@ from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 from torch import Tensor
 
-WIDTHS = {'m': '1.0x', 'm-1.5x': '1.5x'}
-PAN_CHANNELS = {'m': 96, 'm-1.5x': 128}
+WIDTHS = {'m-0.5x': '0.5x', 'm': '1.0x', 'm-1.5x': '1.5x'}
+PAN_CHANNELS = {'m-0.5x': 64, 'm': 96, 'm-1.5x': 128}
 
 
 class NanoDetPlus(PyramidNetwork):
     """
     ShuffleNetV2 with LeakyReLU, Ghost-PAN, and a head of 5x5 separable convolutions.
 
-    :param spec: variant m or m-1.5x.
+    :param spec: variant m-0.5x, m or m-1.5x.
     """
 
     strides = (8, 16, 32, 64)
