@@ -117,7 +117,8 @@ class Engine:
         if resume:
             self._load()
         else:
-            self._save_weights(START_FILE, self.objective.model.state_dict())
+            self._save_weights(START_FILE, self.objective.model.state_dict(),
+                               is_fine_tuned=self._network.is_fine_tuned)
         monitor = Monitor(self._folder.path, self._state.iteration) if self._is_main else None
         try:
             while self._state.epoch < len(self.plan) and not self._is_stale():
@@ -133,7 +134,7 @@ class Engine:
         else:
             self._console.say(f'{minutes}; best AP {state.best_ap:.2f} after epoch '
                               f'{state.best_epoch}')
-            if self._is_main and self._config.start.checkpoint:
+            if self._is_main and self._network.is_fine_tuned:
                 self._average_with_start()
         self._accelerator.wait_for_everyone()
         return self._folder.path / (LAST_FILE if self._validation is None else BEST_FILE)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,11 @@ from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
 from lite_detector.train.checkpoint import load_checkpoint
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.datasets import box_sizes
-from lite_detector.train.models.batch_norm import has_statistics, measure_batch_norm
+from lite_detector.train.models.batch_norm import (
+    has_statistics,
+    measure_batch_norm,
+    renew_statistics,
+)
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import freeze
@@ -36,6 +41,8 @@ class Network(NamedTuple):
     spec: ModelSpec
     card: NetworkCard
     model: nn.Module
+    is_fine_tuned: bool = False
+    """Whether it is a good network before its first step, which is worth a mixture later."""
 
 
 def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], Iterable[Tensor]],
@@ -52,27 +59,36 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
     card = _with_anchors(config.card(class_names), config, samples, say)
     spec = config.model_spec(len(class_names))
     torch.manual_seed(config.seed)
-    model = build_model(spec)
+    model, is_fine_tuned = build_model(spec), False
     if config.start.backbone is not None:
         init_backbone(model, Path(config.start.backbone))
         say(f'backbone of {config.start.backbone}')
     if config.start.checkpoint is not None:
-        model = _fine_tuned(config, spec, card, batches, say)
+        model, is_fine_tuned = _started(config, spec, card, batches, say)
     freeze(model, config.start.freeze)
-    return Network(spec, card, model.to(memory_format=torch.channels_last))
+    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned)
 
 
-def _fine_tuned(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
-                batches: Callable[[], Iterable[Tensor]], say: Say) -> nn.Module:
+def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
+             batches: Callable[[], Iterable[Tensor]], say: Say) -> tuple[nn.Module, bool]:
+    """Return a network with the weights of a checkpoint, and whether it knows what that knew."""
     path = Path(config.start.checkpoint)
-    model, report = transfer_weights(load_checkpoint(path), spec, card.class_names)
+    checkpoint = load_checkpoint(path)
+    model, report = transfer_weights(checkpoint, spec, card.class_names)
     say(f'weights of {path}; {len(report.matched)} of {spec.num_classes} classes are known to them'
         + (f', new: {", ".join(report.fresh[:6])}' if report.fresh else '')
         + ('' if report.boxes_kept else '; boxes are learnt anew'))
     if not has_statistics(model):
-        measure_batch_norm(model, batches())
+        source = checkpoint.model()  # as it was: scale and shift follow from what it computes
+        measure_batch_norm(source, batches())
+        checkpoint = dataclasses.replace(checkpoint, state_dict=source.state_dict())
+        model, _ = transfer_weights(checkpoint, spec, card.class_names)
         say('its batch norm was fused: statistics are measured anew')
-    return model.train()
+    if report.narrowed:
+        renew_statistics(model, batches())
+        say(f'a subset of the channels of {checkpoint.spec.family} {checkpoint.spec.variant}: '
+            'statistics of batch norm are measured anew; it must learn before it finds much')
+    return model.train(), not report.narrowed
 
 
 def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset,

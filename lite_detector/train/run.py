@@ -102,7 +102,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     if resume:
         start = folder.load_weights(START_FILE)
         network = Network(start.spec, start.card,
-                          start.model().to(memory_format=torch.channels_last))
+                          start.model().to(memory_format=torch.channels_last),
+                          bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
     else:
         network = prepare(config, samples, lambda: _some_batches(config, samples), console.say)
     size = network.card.size

@@ -15,9 +15,22 @@ from accelerate.state import AcceleratorState
 from lite_detector.cli import main
 from lite_detector.core.model_card import load_card
 from lite_detector.train import checkpoint as checkpoints
-from lite_detector.train.checkpoint import load_checkpoint, load_file
+from lite_detector.train.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_file,
+    save_checkpoint,
+)
 from lite_detector.train.engine import Engine
-from lite_detector.train.run_folder import BEST_FILE, CONFIG_FILE, LAST_FILE, STATE_FILE
+from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.run_folder import (
+    BEST_FILE,
+    CONFIG_FILE,
+    LAST_FILE,
+    START_FILE,
+    STATE_FILE,
+)
+from networks import network_card, trained_model
 import pytest
 from shapes import CLASS_NAMES, train_arguments, write_shapes
 import torch
@@ -239,6 +252,22 @@ def test_fine_tuning_starts_from_a_checkpoint_and_tries_mixtures(whole_run, labe
     end = load_checkpoint(tmp_path / LAST_FILE).state_dict
     changed = {name for name, value in end.items() if not torch.equal(value, start[name])}
     assert changed and not [name for name in changed if name.startswith('backbone.')]
+
+
+def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, capsys):
+    spec = ModelSpec('nanodet', '1.0x', 2)
+    wide = trained_model(spec)
+    save_checkpoint(tmp_path / 'wide.pt', Checkpoint(spec, network_card(spec), wide.state_dict()))
+    output = tmp_path / 'run'
+    changes = {'start__checkpoint': str(tmp_path / 'wide.pt'), 'phases': [{'epochs': 1}],
+               'validation__wise_factors': [0.5]}
+    assert train(output, labels, **changes) == 0
+    out = capsys.readouterr().out
+    assert 'nanodet 0.5x, 0.2' in out
+    assert 'a subset of the channels of nanodet 1.0x: statistics of batch norm are measured' in out
+    assert train(output, labels, '--resume', **changes) == 0
+    assert 'start + ' not in out + capsys.readouterr().out
+    assert not load_checkpoint(output / START_FILE).training['is_fine_tuned']
 
 
 @pytest.mark.parametrize(('values', 'words'), [

@@ -7,7 +7,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import EmaSpec, OptimizerSpec, ScheduleSpec
 from lite_detector.train.ema import Ema, interpolate
 from lite_detector.train.figures import MAIN
-from lite_detector.train.models.batch_norm import has_statistics
+from lite_detector.train.models.batch_norm import has_statistics, renew_statistics
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, set_training
@@ -151,3 +151,17 @@ def test_fresh_batch_norm_has_no_statistics():
     assert not has_statistics(model)
     model(torch.rand(2, 3, 64, 64))
     assert has_statistics(model)
+
+
+def test_renewed_statistics_are_those_of_all_images_and_the_rest_stays():
+    norm = nn.BatchNorm2d(1)
+    nn.init.constant_(norm.weight, 3.0)
+    nn.init.constant_(norm.bias, 0.5)
+    norm(torch.rand(2, 1, 4, 4))  # what it saw before does not count
+    batches = torch.tensor([[1., 2, 3, 6], [5., 5, 9, 1]]).view(2, 2, 1, 2, 1)
+    renew_statistics(nn.Sequential(norm.eval()), batches)
+    assert norm.training and norm.momentum == 0.1
+    assert norm.weight.item() == 3.0 and norm.bias.item() == 0.5
+    assert norm.running_mean.item() == pytest.approx((3 + 5) / 2)
+    # sums of squares about 3 and 5 are 14 and 32, of four values each
+    assert norm.running_var.item() == pytest.approx((14 / 3 + 32 / 3) / 2)

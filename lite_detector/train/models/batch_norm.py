@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Give imported weights, whose batch norm was fused away, statistics to train with."""
+"""Give a network whose batch norm has no statistics, or wrong ones, those of some images."""
 
 from __future__ import annotations
 
@@ -49,6 +49,29 @@ def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.weight.copy_(gain * (variance + norm.eps).sqrt())
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
+
+
+@torch.no_grad()
+def renew_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """
+    Replace the statistics of every batch norm by those of these images, and nothing else.
+
+    After channels went missing before it, a batch norm gives again the mean and the deviation
+    that it was trained to give.
+
+    :param model: left in training mode.
+    :param batches: network inputs, shape (n, 3, h, w); some hundred images in all.
+    """
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    model.train()
+    for images in batches:
+        model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def has_statistics(model: nn.Module) -> bool:
