@@ -13,7 +13,7 @@ needs a line in ``RULES`` at most.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 import operator
 from typing import Any, NamedTuple
 
@@ -62,6 +62,18 @@ def spread(count: int, total: int) -> Subset:
     return Subset((2 * torch.arange(count) + 1) * total // (2 * count), total)
 
 
+def strongest(count: int, scores: Tensor) -> Subset:
+    """
+    Return the channel of the highest score in each of ``count`` bins that are about equal.
+
+    :param scores: of the wide channels, shape (total,).
+    """
+    total = len(scores)
+    starts = [index * total // count for index in range(count + 1)]
+    return Subset(torch.tensor([start + int(scores[start:stop].argmax())
+                                for start, stop in pairwise(starts)]), total)
+
+
 @torch.no_grad()
 def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str, Tensor]:
     """
@@ -85,7 +97,7 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
             inputs = values.get(node.args[0])
             layer, wide_layer = narrow.get_submodule(name), wide.get_submodule(name)
             values[node], found = _pass_layer(name, wide_layer, layer, inputs,
-                                              name.startswith(outputs))
+                                              name.startswith(outputs), _scores(wide, wide_node))
             weights |= {f'{name}.{key}': value for key, value in found.items()}
         elif node.op == 'placeholder':
             values[node] = spread(3, 3)  # an image
@@ -110,13 +122,40 @@ def _steps(wide: nn.Module, narrow: nn.Module) -> Iterator[tuple[fx.Node, fx.Nod
                          f'{len(nodes)}')
 
 
-def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value,
-                whole: bool) -> tuple[Value, dict[str, Tensor]]:
+def _scores(wide: nn.Module, node: fx.Node) -> Tensor | None:
+    """
+    Return how strong the channels are that a layer gives; None where their choice is not free.
+
+    That is the scale of the batch norm that follows (network slimming, Liu et al., 2017,
+    arXiv:1708.06519). Where they are added to others, or gated, these must be the same.
+    """
+    norms = [user for user in node.users if user.op == 'call_module'
+             and isinstance(wide.get_submodule(user.target), nn.BatchNorm2d)]
+    if not norms:
+        return None
+    reached, seen = [*node.users], set()
+    while reached:
+        user = reached.pop()
+        if user.target in SUMS:
+            return None
+        if user not in seen and not _mixes(wide, user):
+            reached += user.users
+        seen.add(user)
+    return wide.get_submodule(norms[0].target).weight.abs()
+
+
+def _mixes(model: nn.Module, node: fx.Node) -> bool:
+    layer = model.get_submodule(node.target) if node.op == 'call_module' else None
+    return isinstance(layer, nn.Conv2d) and layer.groups == 1
+
+
+def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value, whole: bool,
+                scores: Tensor | None) -> tuple[Value, dict[str, Tensor]]:
     """Return what a layer makes of its input, and its weights."""
     if isinstance(narrow, nn.Conv2d) and isinstance(wide, nn.Conv2d):
         if inputs is None:
             raise ModelError(f'{name}: an operation before it hides which channels come in')
-        outputs = _conv_outputs(name, wide, narrow, inputs, whole)
+        outputs = _conv_outputs(name, wide, narrow, inputs, whole, scores)
         return None if whole else outputs, _conv_weights(wide, narrow, inputs, outputs)
     if isinstance(narrow, NORMS) and type(wide) is type(narrow):
         return inputs, {key: value[inputs.channels] if value.ndim else value
@@ -128,8 +167,8 @@ def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value,
     return inputs, {}
 
 
-def _conv_outputs(name: str, wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset,
-                  whole: bool) -> Subset:
+def _conv_outputs(name: str, wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset, whole: bool,
+                  scores: Tensor | None) -> Subset:
     """Choose the channels that a convolution gives."""
     for what in SAME_CONV:
         got, wanted = getattr(wide, what), getattr(narrow, what)
@@ -145,7 +184,9 @@ def _conv_outputs(name: str, wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset,
     if wide.groups != narrow.groups:
         raise ModelError(f'the structures differ: {name} has {wide.groups} groups, wanted '
                          f'{narrow.groups}')
-    return spread(narrow.out_channels, wide.out_channels)
+    if scores is None:
+        return spread(narrow.out_channels, wide.out_channels)
+    return strongest(narrow.out_channels, scores)
 
 
 def _conv_weights(wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset,
@@ -246,13 +287,15 @@ def _axis(args: Arguments, options: dict[str, Any]) -> int:
     return options.get('dim', args[1] if len(args) > 1 else 0)
 
 
+SUMS = (operator.add, operator.iadd, operator.mul, operator.imul, operator.truediv, torch.add,
+        torch.mul)
+"""Operations on several tensors whose channels must mean the same."""
 RULES: dict[Callable[..., Any] | str, Rule] = {
     **dict.fromkeys((
-        operator.add, operator.iadd, operator.mul, operator.imul, operator.truediv, torch.add,
-        torch.mul, torch.sigmoid, torch.relu, functional.relu, functional.leaky_relu,
-        functional.silu, functional.interpolate, functional.avg_pool2d, functional.max_pool2d,
-        functional.adaptive_avg_pool2d, functional.pad, 'contiguous', 'sigmoid', 'float',
-        'detach', 'clone'), _first),
+        *SUMS, torch.sigmoid, torch.relu, functional.relu, functional.leaky_relu, functional.silu,
+        functional.interpolate, functional.avg_pool2d, functional.max_pool2d,
+        functional.adaptive_avg_pool2d, 'contiguous', 'sigmoid', 'float', 'detach',
+        'clone'), _first),
     torch.cat: _joined,
     torch.split: _parts, 'split': _parts,
     torch.chunk: _chunks, 'chunk': _chunks,

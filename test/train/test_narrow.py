@@ -11,12 +11,13 @@ from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.shufflenet_v2 import ShuffleUnit
 from lite_detector.train.models.spec import ModelSpec, VARIANTS
-from lite_detector.train.narrow import spread, subset_weights
+from lite_detector.train.narrow import spread, strongest, subset_weights
 from lite_detector.train.transfer import OUTPUTS, transfer_weights
 from networks import network_card, trained_model
 import pytest
 import torch
 from torch import nn, Tensor
+from torch.nn import functional
 
 NO_OUTPUTS = 'outputs.'
 EVERY_FAMILY = pytest.mark.parametrize('family', VARIANTS)
@@ -94,15 +95,36 @@ def test_channels_that_are_all_alike_in_a_bin_give_what_they_gave():
     torch.testing.assert_close(narrow(images), before)
 
 
+def test_strongest_takes_the_first_of_equals_in_each_bin():
+    assert strongest(2, torch.tensor([1., 1, 0, 2, 2])).channels.tolist() == [0, 3]
+    assert strongest(3, torch.tensor([5., 4, 6])).channels.tolist() == [0, 1, 2]
+
+
+def test_strongest_channel_of_each_bin_is_taken_where_nothing_is_added_to_it():
+    def work(layers: nn.ModuleList, images: Tensor) -> Tensor:
+        images = functional.relu(layers[1](layers[0](images)))
+        images = layers[3](layers[2](images))
+        return images + layers[4](images)
+    narrow, wide = (Net(work, numbered(3, count), nn.BatchNorm2d(count), numbered(count, count),
+                        nn.BatchNorm2d(count), numbered(count, count)) for count in (2, 5))
+    for norm in (wide.layers[1], wide.layers[3]):
+        norm.weight.data = torch.tensor([-3., 2, 1, 1, 4])
+    weights = subset_weights(wide, narrow, NO_OUTPUTS)
+    assert sources(weights['layers.0.weight'], 1)[0] == [0, 4]  # bins 0 1 and 2 3 4
+    assert sources(weights['layers.2.weight'], 5 / 2) == ([1, 3], [[0, 4]] * 2)
+    assert weights['layers.1.weight'].tolist() == [-3, 4]
+
+
 def test_what_passes_by_a_shuffle_unit_stays_in_its_place():
     def net(channels: int) -> nn.Module:
         return Net(in_a_row, nn.Conv2d(3, channels, 1), ShuffleUnit(channels, channels, 1, RELU),
                    numbered(channels, channels)).eval()
     narrow, wide = net(4), net(8)
-    # 1 3 5 7 come in and 1 3 of each half are kept: 1, 3 go to places 2, 6; 4 + 1, 4 + 3 to 3, 7
+    # 1 3 5 7 come in, of which 1 3 pass to the places 2 6; of the four that the branch makes, all
+    # alike, 0 2 are taken, which go to 1 5
     weights = subset_weights(wide, narrow, NO_OUTPUTS)
     rows, columns = sources(weights['layers.2.weight'], 2)
-    assert rows == [1, 3, 5, 7] and columns == [[2, 3, 6, 7]] * 4
+    assert rows == [1, 3, 5, 7] and columns == [[2, 1, 6, 5]] * 4
     narrow.load_state_dict(weights)
     images = torch.randn(1, 3, 2, 3)
     passed = nn.Sequential(*narrow.layers[:2])(images)[:, ::2]
@@ -178,8 +200,10 @@ def test_transfer_to_fewer_channels_says_so_and_keeps_the_known_classes():
     names = ('drone', 'object2')
     model, report = transfer_weights(checkpoint, ModelSpec('nanodet_plus', 'm-0.5x', 2), names)
     assert report == (('object2',), ('drone',), True, True)
-    columns = spread(64, 96).channels
-    for conv, old in zip(model.head.outputs, checkpoint.model().head.outputs, strict=True):
+    wide = checkpoint.model()
+    for tower, conv, old in zip(wide.head.towers, model.head.outputs, wide.head.outputs,
+                                strict=True):
+        columns = strongest(64, tower[-2].weight.abs()).channels
         torch.testing.assert_close(conv.weight[1:], old.weight[2:, columns] * 1.5)
         assert torch.equal(conv.bias[1:], old.bias[2:])
     assert all(head.isfinite().all() for head in model(torch.rand(2, 3, 64, 96)))
