@@ -11,6 +11,7 @@ COMMANDS = (
     'evaluate',
     'benchmark',
     'compare',
+    'label',
     'fetch_model',
     'train',
     'check_data',

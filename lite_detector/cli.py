@@ -24,6 +24,7 @@ COMMANDS = {
     'evaluate': 'measure COCO AP of a model',
     'benchmark': 'measure the speed of a model on this board',
     'compare': 'draw AP against time of several models and input sizes on this board',
+    'label': 'let a model label images, to train on what it believes',
     'fetch_model': 'download public weights into the user cache',
     'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     'search': {'core'},
     'ros': {'core', 'detector', 'zoo'},
     'evaluation': {'core', 'detector', 'zoo', 'data'},
+    'labelling': {'core', 'detector', 'data'},
     'bench': {'core', 'detector', 'zoo'},
     'train': {'core', 'data', 'detector', 'evaluation', 'backends.base'},
     'export': {'core', 'backends', 'detector', 'data', 'train.models'},

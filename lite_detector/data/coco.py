@@ -20,6 +20,7 @@ from msgspec import Meta
 Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
 Extent = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
 Area = Annotated[float, Meta(ge=0)]
+Score = Annotated[float, Meta(ge=0, le=1)]
 Pixels = Annotated[int, Meta(ge=1)]
 
 
@@ -49,6 +50,8 @@ class CocoAnnotation(msgspec.Struct, frozen=True):
     """Pixels of the object itself; None: those of its box."""
     iscrowd: int = 0
     """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
+    score: Score | None = None
+    """How far the model that gave the label believes it; None: a person gave it."""
 
 
 class CocoCategory(msgspec.Struct, frozen=True):

@@ -1,0 +1,144 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``label``: let a model label images, for training to learn from what it believes."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+import sys
+import time
+
+from lite_detector.commands.options import (
+    add_model_options,
+    add_selection_options,
+    check_writable,
+    detector_from,
+    is_checkpoint,
+    selection_from,
+)
+from lite_detector.core.errors import DataError, LiteDetectorError
+from lite_detector.core.model_card import load_card, resolve_file
+from lite_detector.data.formats import read_annotations
+from lite_detector.detector import Detector
+from lite_detector.labelling.label_file import LabelInfo, LabelledImage, read_labels, write_labels
+from lite_detector.labelling.labeller import (
+    images_of_dataset,
+    images_of_folder,
+    known_images,
+    Labeller,
+    Wanted,
+)
+from lite_detector.zoo import find_model
+import msgspec
+from tqdm import tqdm
+
+SCORE_THRESHOLD = 0.1
+"""Low, for a box counts only as much as it is believed."""
+KEEP_EVERY_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--images', required=True, type=Path, metavar='DIR',
+                        help='folder of the images')
+    parser.add_argument('--annotations', type=Path, metavar='F',
+                        help='label only the images that these name, and take over their boxes: '
+                             'the model adds the classes that they do not know')
+    parser.add_argument('--unlabelled', action='store_true',
+                        help='take from --annotations the names of the images and no box')
+    parser.add_argument('--output', required=True, type=Path, metavar='F',
+                        help='COCO file to write, or to go on with')
+    add_model_options(parser)
+    add_selection_options(parser, SCORE_THRESHOLD)
+    parser.add_argument('--classes', nargs='+', metavar='NAME', default=(),
+                        help='what the model looks for (all that it knows)')
+    parser.add_argument('--flip', action='store_true',
+                        help='mean of the image and its mirror image: better, takes twice as long')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Label what is not labelled yet; an image that cannot be read is named and passed over."""
+    check_writable(args.output)
+    wanted, labelled = _wanted(args)
+    selection = msgspec.structs.replace(selection_from(args), classes=tuple(args.classes))
+    detector = detector_from(args, selection)
+    labeller = Labeller(detector, labelled, args.flip)
+    info = _info(args, detector, labeller)
+    images = known_images(labeller, wanted, read_labels(args.output, info))
+    known = len(images)
+    try:
+        failed = _label(args, labeller, wanted, images, info)
+    finally:  # also after Ctrl-C
+        if images:
+            _write(args.output, info, wanted, images)
+    if not images:
+        raise DataError(f'none of {failed} images could be labelled')
+    print(_summary(args.output, info, images, known, failed))
+
+
+def _wanted(args: argparse.Namespace) -> tuple[Wanted, tuple[str, ...]]:
+    """Return the images, and the classes that people labelled in them."""
+    if args.annotations is None:
+        return images_of_folder(args.images), ()
+    dataset = read_annotations(args.annotations, args.images)
+    images = images_of_dataset(dataset, args.images)
+    return (dict.fromkeys(images), ()) if args.unlabelled else (images, dataset.class_names)
+
+
+def _label(args: argparse.Namespace, labeller: Labeller, wanted: Wanted,
+           images: dict[str, LabelledImage], info: LabelInfo) -> int:
+    """Add to the images those that are not among them; return how many could not be read."""
+    failed, kept_at = 0, time.monotonic()
+    new = [name for name in wanted if name not in images]
+    with tqdm(new, unit='image', disable=None) as progress:
+        for name in progress:
+            try:
+                images[name] = labeller.label(args.images / name, wanted[name])
+            except LiteDetectorError as error:
+                failed += 1
+                progress.write(f'warning: passed over: {error}', file=sys.stderr)
+            if time.monotonic() - kept_at > KEEP_EVERY_S:
+                _write(args.output, info, wanted, images)
+                kept_at = time.monotonic()
+    return failed
+
+
+def _write(path: Path, info: LabelInfo, wanted: Wanted, images: dict[str, LabelledImage]) -> None:
+    write_labels(path, info, ((name, images[name]) for name in wanted if name in images))
+
+
+def _info(args: argparse.Namespace, detector: Detector, labeller: Labeller) -> LabelInfo:
+    checkpoint, card, selection = is_checkpoint(args.model), detector.card, detector.selection
+    weights = hashlib.sha256(_weights(args).read_bytes()).hexdigest()
+    return LabelInfo(
+        teacher=card.name, family=card.family, weights_sha256=weights,
+        runtime='torch' if checkpoint else args.runtime,
+        precision='fp32' if checkpoint else args.precision,
+        input_size=str(detector.input_size), resize=card.preprocess.resize, flip=args.flip,
+        score_threshold=args.score_threshold, nms_iou_threshold=selection.nms_iou_threshold,
+        max_detections=selection.max_detections, classes=labeller.classes,
+        labelled_classes=labeller.labelled)
+
+
+def _weights(args: argparse.Namespace) -> Path:
+    if is_checkpoint(args.model):
+        return Path(args.model)
+    folder = find_model(args.model)
+    files = getattr(load_card(folder).runtimes, args.runtime).files().values()
+    paths = [resolve_file(folder, name) for name in files]
+    return max(paths, key=lambda path: path.stat().st_size)
+
+
+def _summary(path: Path, info: LabelInfo, images: dict[str, LabelledImage], known: int,
+             failed: int) -> str:
+    labels = [label for image in images.values() for label in image.labels]
+    soft = sum(label.score is not None for label in labels)
+    lines = [f'{path}: {len(images)} images, {len(images) - known} of them new',
+             f'  {soft} boxes of {info.teacher}, '
+             f'{soft / len(images):.1f} in an image', f'  {len(labels) - soft} boxes of people']
+    if failed:
+        lines.append(f'  {failed} images passed over')
+    return '\n'.join(lines)
