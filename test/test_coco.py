@@ -7,7 +7,8 @@ import json
 
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
-from lite_detector.data.coco import find_images, load_coco
+from lite_detector.data.coco import find_images, load_coco, read_coco, to_coco
+import numpy as np
 import pytest
 
 
@@ -36,6 +37,27 @@ def test_load_coco_reads_what_is_needed_and_passes_over_the_rest(write):
     box, = dataset.annotations
     assert (box.bbox, box.area, box.iscrowd) == ((1, 2.5, 3, 4), None, 0)
     assert dataset.categories[0].name == 'toothbrush'
+
+
+def test_score_of_a_model_becomes_that_of_the_sample_and_back(write, tmp_path):
+    content = minimal_file()
+    box = content['annotations'][0]
+    content['annotations'] = [box, {**box, 'score': 0.25}, {**box, 'score': 1}]
+    dataset = read_coco(write(content), tmp_path)
+    assert dataset.labels[0].scores.tolist() == [1, 0.25, 1]
+    assert dataset.labels[0].scores.dtype == np.float32 and dataset.soft_boxes == 1
+    assert [each.score for each in to_coco(dataset).annotations] == [None, 0.25, None]
+    ignored = dataset.ignoring_below(0.3)
+    assert ignored.labels[0].ignore.tolist() == [False, True, False]
+    assert dataset.labels[0].ignore.tolist() == [False] * 3
+
+
+@pytest.mark.parametrize('score', [-0.1, 1.1, '"high"'])
+def test_score_that_is_none_is_refused(write, score):
+    content = minimal_file()
+    content['annotations'][0]['score'] = score
+    with pytest.raises(DataError, match=r'no COCO file: .*\$.annotations\[0\].score'):
+        load_coco(write(content))
 
 
 def test_load_coco_takes_images_without_a_box(write):

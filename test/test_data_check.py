@@ -316,9 +316,20 @@ def test_draw_sheet_of_nothing_is_one_grey_row():
     assert draw_sheet([], CLASS_NAMES).shape == (CELL, 4 * CELL, 3)
 
 
+def test_boxes_of_a_model_are_counted(check_data, tmp_path):
+    annotations, images = write_coco(tmp_path)
+    arguments = ('--annotations', annotations, '--images', images)
+    assert 'labelled by a model' not in check_data(*arguments)[1]
+    content = json.loads(annotations.read_text())
+    content['annotations'][0]['score'] = 0.5
+    annotations.write_text(json.dumps(content))
+    assert 'labelled by a model          1' in check_data(*arguments)[1]
+
+
 def test_draw_sheet_shrinks_images_into_cells_row_by_row(tmp_path):
     wide = Sample(tmp_path, np.zeros((CELL, 2 * CELL, 3), np.uint8),
-                  np.array([[0, 0, 2 * CELL, CELL]], np.float32), np.array([1]), np.array([True]))
+                  np.array([[0, 0, 2 * CELL, CELL]], np.float32), np.array([1]), np.array([True]),
+                  np.ones(1, np.float32))
     sheet = draw_sheet([wide] * 5, CLASS_NAMES)
     assert sheet.shape == (2 * CELL, 4 * CELL, 3)
     assert sheet[CELL:, :CELL].any()

@@ -21,7 +21,7 @@ def dataset(tmp_path) -> Dataset:
 def test_labels_of_other_lengths_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r'ImageLabels.boxes: got shape \(1, 4\)'):
         ImageLabels(tmp_path, np.zeros((1, 4), np.float32), np.zeros(0, np.int64),
-                    np.zeros(0, bool))
+                    np.zeros(0, bool), np.zeros(0, np.float32))
 
 
 def test_dataset_without_an_image_is_refused(tmp_path):
@@ -83,3 +83,8 @@ def test_shrunk_leaves_at_least_a_pixel(tmp_path):
     sample = Dataset(tmp_path, ('ant',), (labels,))[0].shrunk(40)
     assert sample.image_bgr.shape == (1, 40, 3)
     assert sample.boxes_xyxy.tolist() == [[0, 0, 40, 1]]
+
+
+def test_samples_carry_scores_of_one_where_a_person_labelled(dataset):
+    assert [sample.scores.tolist() for sample in dataset] == [[1, 1], [], [1]]
+    assert dataset.soft_boxes == 0 and dataset[0].scores.dtype == np.float32

@@ -4,6 +4,7 @@
 """The command ``evaluate``, and the AP of the public weights."""
 
 import json
+from pathlib import Path
 import sys
 
 import cv2
@@ -45,6 +46,13 @@ def options(tiny_nanodet, tmp_path) -> list[str]:
         'categories': [{'id': 3, 'name': 'object0'}, {'id': 4, 'name': 'unicorn'}]}))
     return ['evaluate', '--model', str(tiny_nanodet), '--annotations', str(annotations),
             '--images', str(images)]
+
+
+def test_evaluate_on_labels_of_a_model_says_so(options, capsys):
+    path = Path(options[options.index('--annotations') + 1])
+    path.write_text(path.read_text().replace('"category_id": 3', '"category_id": 3, "score": 0.5'))
+    assert main(options) == 0
+    assert 'warning: 1 of 1 boxes have a score' in capsys.readouterr().err
 
 
 def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
         require_matplotlib()
         make_folder(args.plots, '--plots')
     dataset = open_as_coco(args.annotations, args.images)
+    _tell_soft(dataset)
     detector = detector_from(args, selection_from(args))
     names = detector.card.class_names
     _tell_unknown(dataset, detector)
@@ -114,6 +115,13 @@ def _tell_unknown(dataset: CocoDataset, detector: Detector) -> None:
     if unknown:
         print(f'warning: not measured, since {detector.card.name} has no such class: '
               + ', '.join(unknown), file=sys.stderr)
+
+
+def _tell_soft(dataset: CocoDataset) -> None:
+    soft = sum(annotation.score is not None for annotation in dataset.annotations)
+    if soft:
+        print(f'warning: {soft} of {len(dataset.annotations)} boxes have a score, so a model gave '
+              'them: what is measured is how far two models agree', file=sys.stderr)
 
 
 def _table(metrics: CocoMetrics, name: str, input_size: ImageSize) -> str:

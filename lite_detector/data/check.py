@@ -58,6 +58,8 @@ class SplitReport(msgspec.Struct):
     """Without crowds and difficult objects."""
     ignored: int
     """Crowds and difficult objects."""
+    soft: int
+    """Boxes with a score below 1, which a model gave."""
     images_without_boxes: int
     classes: dict[str, int]
     """Class name -> boxes."""
@@ -108,6 +110,7 @@ def check_dataset(dataset: Dataset, class_names: Sequence[str],
         annotations=str(dataset.source), images=len(dataset),
         boxes=sum(classes.values()),
         ignored=sum(int(labels.ignore.sum()) for labels in dataset.labels),
+        soft=dataset.soft_boxes,
         images_without_boxes=sum(not len(labels.class_ids) for labels in dataset.labels),
         classes={name: classes[name] for name in dict.fromkeys((*class_names, *classes))},
         sizes=_count_sizes(np.concatenate(sides)),

@@ -115,14 +115,16 @@ def read_coco(path: Path, images: Path) -> Dataset:
     coco = load_coco(path)
     categories = sorted(coco.categories, key=lambda category: category.category_id)
     class_ids = {category.category_id: index for index, category in enumerate(categories)}
-    rows = defaultdict(list)
+    rows, scores = defaultdict(list), defaultdict(list)
     for annotation in coco.annotations:
         left, top, width, height = annotation.bbox
         rows[annotation.image_id].append((
             class_ids[annotation.category_id], (left, top, left + width, top + height),
             annotation.iscrowd != 0))
+        scores[annotation.image_id].append(1 if annotation.score is None else annotation.score)
     labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
-                                         image.size) for image in coco.images)
+                                         image.size, scores=scores[image.image_id])
+                   for image in coco.images)
     return Dataset(path, tuple(category.name for category in categories), labels)
 
 
@@ -139,12 +141,12 @@ def to_coco(dataset: Dataset) -> CocoDataset:
         path = labels.image_path
         height, width = labels.size or size_of(read_image(path))
         images.append(CocoImage(image_id, str(path.absolute()), width, height))
-        for (left, top, right, bottom), class_id, ignore in zip(
+        for (left, top, right, bottom), class_id, ignore, score in zip(
                 labels.boxes_in(ImageSize(height, width)).tolist(), labels.class_ids.tolist(),
-                labels.ignore.tolist(), strict=True):
+                labels.ignore.tolist(), labels.scores.tolist(), strict=True):
             annotations.append(CocoAnnotation(
                 image_id, class_id + 1, (left, top, right - left, bottom - top),
-                iscrowd=int(ignore)))
+                iscrowd=int(ignore), score=score if score < 1 else None))
     categories = tuple(CocoCategory(class_id, name) for class_id, name
                        in enumerate(dataset.class_names, start=1))
     return CocoDataset(tuple(images), tuple(annotations), categories)

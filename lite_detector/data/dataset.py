@@ -39,6 +39,8 @@ class Sample:
     :param class_ids: index into the class names of the dataset, int64, shape (n,).
     :param ignore: crowds and difficult objects: what is found there is neither right nor wrong;
         bool, shape (n,).
+    :param scores: how far each box is believed, in [0, 1], 1 where a person labelled; float32,
+        shape (n,).
     """
 
     image_path: Path
@@ -46,6 +48,7 @@ class Sample:
     boxes_xyxy: FloatArray
     class_ids: IntArray
     ignore: BoolArray
+    scores: FloatArray
 
     def shrunk(self, max_side: int) -> Sample:
         """
@@ -72,6 +75,7 @@ class ImageLabels:
     :param boxes: left, top, right, bottom, float32, shape (n, 4).
     :param class_ids: as in :class:`Sample`.
     :param ignore: as in :class:`Sample`.
+    :param scores: as in :class:`Sample`.
     :param size: pixels of the image according to the annotations; None: they do not say.
     :param in_fractions: boxes are fractions of width and height instead of pixels.
     :raises ValueError: if the shapes do not fit each other.
@@ -81,12 +85,14 @@ class ImageLabels:
     boxes: FloatArray
     class_ids: IntArray
     ignore: BoolArray
+    scores: FloatArray
     size: ImageSize | None = None
     in_fractions: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.class_ids)
-        for name, wanted in (('boxes', (count, 4)), ('class_ids', (count,)), ('ignore', (count,))):
+        for name, wanted in (('boxes', (count, 4)), ('class_ids', (count,)), ('ignore', (count,)),
+                             ('scores', (count,))):
             array = getattr(self, name)
             if array.shape != wanted:
                 raise ValueError(f'ImageLabels.{name}: got shape {array.shape}, wanted {wanted}')
@@ -94,16 +100,20 @@ class ImageLabels:
 
     @classmethod
     def from_rows(cls, image_path: Path, rows: Sequence[tuple[int, Sequence[float], bool]],
-                  size: ImageSize | None = None, in_fractions: bool = False) -> ImageLabels:
+                  size: ImageSize | None = None, in_fractions: bool = False,
+                  scores: Sequence[float] | None = None) -> ImageLabels:
         """
         Put together what a reader found.
 
         :param rows: class id, left-top-right-bottom and ignore of each box; none: a negative.
+        :param scores: how far each box is believed; None: a person labelled them all.
         """
         return cls(image_path,
                    np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4),
                    np.array([class_id for class_id, _, _ in rows], np.int64),
-                   np.array([ignore for _, _, ignore in rows], bool), size, in_fractions)
+                   np.array([ignore for _, _, ignore in rows], bool),
+                   np.ones(len(rows), np.float32) if scores is None
+                   else np.array(scores, np.float32), size, in_fractions)
 
     def boxes_in(self, size: ImageSize) -> FloatArray:
         """
@@ -149,7 +159,7 @@ class Dataset:
         labels = self.labels[index]
         image_bgr = read_sized_image(labels.image_path, labels.size)
         return Sample(labels.image_path, image_bgr, labels.boxes_in(size_of(image_bgr)),
-                      labels.class_ids, labels.ignore)
+                      labels.class_ids, labels.ignore, labels.scores)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -172,6 +182,21 @@ class Dataset:
                                 + ', '.join(class_names))
         labels = tuple(replace(each, class_ids=new_ids[each.class_ids]) for each in self.labels)
         return Dataset(self.source, tuple(class_names), labels)
+
+    def ignoring_below(self, min_score: float) -> Dataset:
+        """
+        Return the same dataset in which boxes that are hardly believed are ignored.
+
+        :param min_score: lowest score of an object, in [0, 1].
+        """
+        labels = tuple(replace(each, ignore=each.ignore | (each.scores < min_score))
+                       for each in self.labels)
+        return replace(self, labels=labels)
+
+    @property
+    def soft_boxes(self) -> int:
+        """How many boxes a model gave: those of a score below 1."""
+        return sum(int((each.scores < 1).sum()) for each in self.labels)
 
 
 def check_class_names(class_names: Sequence[str], where: str) -> None:

@@ -107,9 +107,11 @@ class Labeller:
     def _of_people(self, labels: ImageLabels | None, size: ImageSize) -> Iterable[Label]:
         if labels is None:
             return
-        for box, class_id, ignore in zip(labels.boxes_in(size).tolist(), labels.class_ids,
-                                         labels.ignore, strict=True):
-            yield Label(self.labelled[class_id], _bbox(box), is_crowd=bool(ignore))
+        for box, class_id, ignore, score in zip(
+                labels.boxes_in(size).tolist(), labels.class_ids, labels.ignore,
+                labels.scores.tolist(), strict=True):
+            yield Label(self.labelled[class_id], _bbox(box), score if score < 1 else None,
+                        bool(ignore))
 
     def _of_model(self, found: Detections) -> Iterable[Label]:
         names = self._detector.card.class_names

@@ -59,7 +59,7 @@ def collate(samples: Iterable[TrainingSample], count: int) -> Batch:
             images = torch.empty((count, *sample.blob.shape))
         images[row] = torch.from_numpy(sample.blob)
         truths.append(GroundTruth(*map(torch.from_numpy, (
-            sample.boxes_xyxy, sample.class_ids, sample.ignored_xyxy))))
+            sample.boxes_xyxy, sample.class_ids, sample.scores, sample.ignored_xyxy))))
         image_paths.append(sample.image_paths)
     return Batch(images, truths, image_paths)
 

@@ -35,7 +35,8 @@ def draw_batch(batch: Batch, preprocess: PreprocessSpec, class_names: Sequence[s
                           truth.ignored_xyxy.cpu().numpy())
         samples.append(Sample(paths[0], cv2.resize(image_bgr, None, fx=zoom, fy=zoom),
                               truth.boxes_xyxy.cpu().numpy() * np.float32(zoom),
-                              truth.labels.cpu().numpy(), np.zeros(len(truth.labels), bool)))
+                              truth.labels.cpu().numpy(), np.zeros(len(truth.labels), bool),
+                              truth.scores.cpu().numpy()))
     return draw_sheet(samples, class_names)
 
 

@@ -25,7 +25,7 @@ def painted(size: ImageSize = SIZE, box: tuple[int, ...] = BOX,
     left, top, right, bottom = box
     image_bgr[top:bottom, left:right] = 255
     return Sample(Path(f'{class_id}.png'), image_bgr, np.array([box], np.float32),
-                  np.array([class_id]), np.array([ignore]))
+                  np.array([class_id]), np.array([ignore]), np.ones(1, np.float32))
 
 
 def noise(size: ImageSize, count: int = 0, seed: int = 0) -> Sample:
@@ -34,7 +34,7 @@ def noise(size: ImageSize, count: int = 0, seed: int = 0) -> Sample:
     corners = np.sort(rng.uniform(0, 1, (count, 2, 2)), axis=1) * (size.width, size.height)
     return Sample(Path(f'noise{seed}.png'), rng.integers(0, 256, (*size, 3), np.uint8),
                   corners.reshape(-1, 4).astype(np.float32), np.arange(count) % 10,
-                  np.arange(count) % 3 == 2)
+                  np.arange(count) % 3 == 2, rng.uniform(0, 1, count).astype(np.float32))
 
 
 def find_white(image_bgr: np.ndarray) -> np.ndarray:

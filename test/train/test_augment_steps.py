@@ -30,7 +30,8 @@ def with_boxes(boxes, ignore=None):
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     sample = noise(ImageSize(100, 200))
     flags = np.zeros(len(boxes), bool) if ignore is None else np.array(ignore)
-    return replace(sample, boxes_xyxy=boxes, class_ids=np.arange(len(boxes)), ignore=flags)
+    return replace(sample, boxes_xyxy=boxes, class_ids=np.arange(len(boxes)), ignore=flags,
+                   scores=(1 / np.arange(1, 1 + len(boxes))).astype(np.float32))
 
 
 def test_placement_worked_by_hand():
@@ -159,6 +160,7 @@ def test_what_is_left_of_a_box_decides_what_it_is():
                          (50, 50, 51, 60)])    # a narrow one
     labels = labels_in_view(sample, HALF, 0.1, 2)
     np.testing.assert_array_equal(labels.class_ids, [0, 1, 4])
+    np.testing.assert_allclose(labels.scores, [1, 1 / 2, 1 / 5])
     np.testing.assert_array_equal(labels.boxes_xyxy, [(10, 10, 30, 30), (90, 10, 100, 30),
                                                       (0, 0, 20, 20)])
     np.testing.assert_array_equal(labels.ignored_xyxy, [(99, 10, 100, 30), (50, 50, 51, 60)])
@@ -186,7 +188,8 @@ def test_image_without_boxes_keeps_its_shapes():
 
 def test_labels_refuse_boxes_and_classes_out_of_step():
     with pytest.raises(ValueError, match='boxes_xyxy'):
-        Labels(np.zeros((2, 4), np.float32), np.zeros(3, np.int64), np.zeros((0, 4), np.float32))
+        Labels(np.zeros((2, 4), np.float32), np.zeros(3, np.int64), np.ones(3, np.float32),
+               np.zeros((0, 4), np.float32))
 
 
 def test_colors_by_hand():

@@ -75,7 +75,8 @@ def distilled(student: Checkpoint, teacher: Checkpoint, reduce_mean=identity,
 def truths(images: int = 2) -> list[GroundTruth]:
     """Return images without objects, but for the first."""
     boxes = [torch.tensor([[4.0, 4.0, 40.0, 36.0]]), *[torch.zeros(0, 4)] * (images - 1)]
-    return [GroundTruth(each, torch.zeros(len(each), dtype=torch.int64), torch.zeros(0, 4))
+    return [GroundTruth(each, torch.zeros(len(each), dtype=torch.int64),
+                        torch.ones(len(each)), torch.zeros(0, 4))
             for each in boxes]
 
 

@@ -32,7 +32,8 @@ def dataset(tmp_path) -> Dataset:
         sample = noise(ImageSize(60 + 5 * index, 130 - 7 * index), index, index)
         path = tmp_path / f'{index}.png'
         assert cv2.imwrite(str(path), sample.image_bgr)
-        labels.append(ImageLabels(path, sample.boxes_xyxy, sample.class_ids, sample.ignore))
+        labels.append(ImageLabels(path, sample.boxes_xyxy, sample.class_ids, sample.ignore,
+                                  sample.scores))
     return Dataset(Path('noise'), tuple('abcdefghij'), tuple(labels))
 
 

@@ -9,12 +9,13 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.assign.atss import assign_atss
 from lite_detector.train.boxes import distances_from_boxes, grid_priors
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.nanodet_plus import GuidedHeads
-from lite_detector.train.objectives.objective import Objective
+from lite_detector.train.objectives.objective import believed_count, Objective
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from networks import network_card
@@ -46,14 +47,17 @@ def objective_of(variation: str, num_classes: int = 2, loss: dict | None = None,
 
 
 def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = ()) -> GroundTruth:
+             ignored: tuple[tuple[float, ...], ...] = (),
+             scores: list[float] | None = None) -> GroundTruth:
     return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
                        torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
+                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
                        torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
 NOTHING = truth_of()
 SOME = truth_of((4, 4, 40, 36), (50, 10, 90, 60), labels=[0, 1])
+SOFT = truth_of((4, 4, 40, 36), (50, 10, 90, 60), labels=[0, 1], scores=[1.0, 0.3])
 BATCHES = {
     'without_boxes': (2, [NOTHING, NOTHING]),
     'one_image': (2, [SOME]),
@@ -61,6 +65,8 @@ BATCHES = {
     'a_box_without_area': (2, [truth_of((40, 20, 40, 20)), SOME]),
     'all_ignored': (2, [truth_of(ignored=((0, 0, 96, 64),))]),
     'a_box_beyond_all_anchors': (2, [truth_of((0, 30, 96, 31))]),
+    'soft': (2, [SOFT]),
+    'nothing_believed': (2, [truth_of((4, 4, 40, 36), scores=[0.0])]),
 }
 
 
@@ -77,9 +83,9 @@ def test_objective_gives_every_parameter_a_finite_gradient(variation, batch):
 
 
 @EVERY_FAMILY
-@pytest.mark.parametrize('second', [SOME, NOTHING], ids=['boxes', 'no_boxes'])
+@pytest.mark.parametrize('second', [SOME, NOTHING, SOFT], ids=['boxes', 'no_boxes', 'soft'])
 def test_objective_of_two_processes_equals_that_of_one(variation, second):
-    first = truth_of((10, 20, 60, 60), labels=[1]) if second is SOME else NOTHING
+    first = truth_of((10, 20, 60, 60), labels=[1]) if second is not NOTHING else NOTHING
     truths = [first, NOTHING, second, second]
     images = torch.rand(4, 3, *SIZE)
     # uneven halves: one image and three
@@ -181,6 +187,43 @@ def test_nanodet_score_learns_the_overlap_of_its_own_box():
     assert positives == pytest.approx(round(positives), abs=1e-3) and positives >= 1
 
 
+@pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus',
+                                       'nanodet_plus_alone'])
+def test_gfl_score_of_a_soft_object_is_overlap_times_score(variation):
+    objective = objective_of(variation)
+    heads = perfect_heads(objective, truth_of((24, 16, 56, 48)))
+    for head in heads:
+        head[:, :2] = -20
+    terms = objective.losses(seen(variation, heads), [truth_of((24, 16, 56, 48), scores=[0.5])],
+                             SIZE)
+    # each of n positives: |1/2 - 0|^2 * 1/2 * -log sigmoid(-20); divided by n/2
+    for name in ('score', 'guide_score') if variation == 'nanodet_plus' else ('score',):
+        assert terms[name].item() == pytest.approx(5, rel=1e-3)
+
+
+def test_gfl_box_of_a_soft_object_counts_as_much_as_it_is_believed():
+    objective = objective_of('nanodet')
+    heads, priors = zero_heads(objective), objective.priors(SIZE, torch.device('cpu'))
+    boxes = (4, 4, 40, 36), (50, 10, 90, 60)
+    alone = [objective.losses(heads, [truth_of(box)], SIZE) for box in boxes]
+    counts = [assign_atss(priors, truth_of(box)).is_positive.sum().item() for box in boxes]
+    both = objective.losses(heads, [truth_of(*boxes, scores=[1.0, 0.25])], SIZE)
+    for name in ('box', 'distribution'):
+        first, second = (each[name].item() for each in alone)
+        assert both[name].item() == pytest.approx(
+            (counts[0] * first + counts[1] / 4 * second) / (counts[0] + counts[1] / 4), rel=1e-5)
+
+
+@pytest.mark.parametrize(('count', 'score_sum', 'images', 'wanted'), [
+    (0, 0, 2, 0), (3, 3, 2, 3), (0.5, 0.5, 2, 0.5),  # all certain: their number
+    (20, 5, 2, 5),                                   # their scores
+    (20, 0.3, 2, 2), (1, 0.3, 2, 1),                 # next to nothing is believed
+])
+def test_believed_count_equals_the_hand_worked(count, score_sum, images, wanted):
+    values = (torch.tensor(float(value)) for value in (count, score_sum, images))
+    assert believed_count(*values).item() == wanted
+
+
 def test_nanodet_plus_scores_learn_what_the_guide_reaches():
     objective = objective_of('nanodet_plus')
     own, guide = zero_heads(objective), perfect_heads(objective, SOME)
@@ -229,6 +272,31 @@ def test_yolov5_logits_of_zero_are_perfect_for_an_anchor_in_its_cell():
     heads[2][0, 4, 0, 1] = 20  # as sure as can be, and right
     gain = plain - objective.losses(heads, [exact], SIZE)['object'].item()
     assert gain == pytest.approx(64 * 96 / 640 ** 2 * 0.4 / (2 * 2 * 3) * LN2, rel=1e-4)
+
+
+def test_yolov5_learns_a_soft_object_as_far_as_it_is_believed():
+    objective = objective_of('yolov5_lite', loss={'yolov5_lite': {'anchor_ratio': 1.05}})
+    heads = zero_heads(objective)
+    truth = truth_of((32, 0, 64, 32), labels=[1], scores=[0.5])
+    before = objective.losses(heads, [truth], SIZE)
+    # one place in one image: half of the mean over certain places
+    assert before['class'].item() == pytest.approx(0.5 * 2 / 80 * LN2 / 2)
+    heads[2][0, 4, 0, 1] = 20  # the target is 1/2: 20 - 20 / 2 instead of ln 2
+    loss = objective.losses(heads, [truth], SIZE)['object'].item() - before['object'].item()
+    assert loss == pytest.approx(64 * 96 / 640 ** 2 * 0.4 / (2 * 2 * 3) * (10 - LN2), rel=1e-4)
+
+
+def test_yolov5_weighs_the_places_of_a_level_by_their_scores():
+    objective = objective_of('yolov5_lite', loss={'yolov5_lite': {'anchor_ratio': 1.05}})
+    heads = zero_heads(objective)
+    heads[2][0, 5, 1, 2] = 20  # the second is taken for the wrong class
+    heads[2][0, 0, 1, 2] = 20  # and lies a cell to the right
+    boxes = (32, 0, 64, 32), (64, 32, 96, 64)
+    terms = objective.losses(heads, [truth_of(*boxes, labels=[0, 1], scores=[1.0, 0.5])], SIZE)
+    assert terms['class'].item() == pytest.approx(
+        0.5 / 80 * (2 * LN2 + (20 + LN2) / 2) / 1.5, rel=1e-4)
+    # 1 - CIoU of the second: no overlap, 1 + rho^2 / c^2 with 32^2 / (64^2 + 32^2)
+    assert terms['box'].item() == pytest.approx(0.05 * (1 + 0.2) / 2 / 1.5, rel=1e-3)
 
 
 def test_yolov5_trains_the_score_of_a_single_class():

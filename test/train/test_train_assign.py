@@ -21,10 +21,12 @@ PLACES = len(GRID.centers)
 
 
 def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = ()) -> GroundTruth:
+             ignored: tuple[tuple[float, ...], ...] = (),
+             scores: list[float] | None = None) -> GroundTruth:
     """Return the labels of an image; class 0 where none is given."""
     return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
                        torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
+                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
                        torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
@@ -163,7 +165,8 @@ def test_assign_atss_of_a_large_object_uses_the_coarse_level():
 
 def test_cost_matrix_equals_the_hand_worked():
     # p = 1/2 in both classes; object of class 1 with IoU 1/2, another of class 0 with IoU 1
-    costs = cost_matrix(torch.zeros(1, 2), torch.tensor([[0.5, 1.0]]), torch.tensor([1, 0]))
+    costs = cost_matrix(torch.zeros(1, 2), torch.tensor([[0.5, 1.0]]), torch.tensor([1, 0]),
+                        torch.ones(2))
     # class 0, target 0: ln 2 / 4; class 1, target 1/2 = p: 0; -3 ln(1/2)
     assert costs[0, 0].item() == pytest.approx(LN2 / 4 + 3 * LN2, rel=1e-5)
     # class 0, target 1: ln 2 / 4; class 1, target 0: ln 2 / 4; -3 ln 1
@@ -178,8 +181,8 @@ def test_cost_matrix_equals_the_sum_over_all_classes():
     spread = logits[:, None].expand(20, 7, 6)
     terms = torch.nn.functional.binary_cross_entropy_with_logits(spread, soft, reduction='none')
     wanted = (terms * (soft - spread.sigmoid()) ** 2).sum(dim=2) - 3 * (overlaps + 1e-7).log()
-    torch.testing.assert_close(cost_matrix(logits, overlaps, labels), wanted, rtol=1e-4,
-                               atol=1e-4)
+    torch.testing.assert_close(cost_matrix(logits, overlaps, labels, torch.ones(7)), wanted,
+                               rtol=1e-4, atol=1e-4)
 
 
 def in_a_row(*ious: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -235,6 +238,29 @@ def test_assign_dsla_gives_a_contested_place_to_the_cheaper_object():
     result = assign_dsla(torch.tensor([[5.0, 5.0]]), torch.zeros(1, 1),
                          torch.tensor([[1.0, 1, 9, 9]]), truth_of((0, 0, 10, 10), (1, 1, 9, 9)))
     assert result.gt_indices.tolist() == [1] and result.ious.tolist() == [1]
+
+
+def test_assign_dsla_gives_a_contested_place_to_the_object_that_is_believed():
+    # by the class term alone, the low target of the first would cost next to nothing
+    result = assign_dsla(torch.tensor([[5.0, 5.0]]), torch.full((1, 2), -4.0),
+                         torch.tensor([[0.0, 0, 10, 10]]),
+                         truth_of((0, 0, 10, 10), (0, 0, 10, 10), labels=[0, 1], scores=[0.1, 1]))
+    assert result.gt_indices.tolist() == [1] and result.ious.tolist() == [1]
+
+
+def test_cost_matrix_of_a_soft_object_equals_the_hand_worked():
+    # p = 1/2, IoU 1, believed by a half: the target is met; class 0 is ln 2 / 4; -3 ln(1/2)
+    costs = cost_matrix(torch.zeros(1, 2), torch.ones(1, 1), torch.tensor([1]),
+                        torch.tensor([0.5]))
+    assert costs.item() == pytest.approx(LN2 / 4 + 3 * LN2, rel=1e-5)
+
+
+def test_assign_atss_gives_a_contested_prior_to_the_object_that_is_believed():
+    truth = truth_of((16, 16, 48, 48), (16, 16, 48, 48), labels=[0, 1], scores=[0.5, 0.6])
+    result = assign_atss(GRID, truth)
+    assert set(result.gt_indices.tolist()) == {BACKGROUND, 1}
+    certain = assign_atss(GRID, truth_of((16, 16, 48, 48)))
+    assert torch.equal(result.ious, certain.ious)  # the overlaps themselves know no score
 
 
 def test_assign_dsla_ignores_regions_beside_an_object():

@@ -22,10 +22,12 @@ PUBLIC = torch.tensor([[[10, 13], [16, 30], [33, 23]], [[30, 61], [62, 45], [59,
 
 
 def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = ()) -> GroundTruth:
+             ignored: tuple[tuple[float, ...], ...] = (),
+             scores: list[float] | None = None) -> GroundTruth:
     """Return the labels of an image; class 0 where none is given."""
     return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
                        torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
+                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
                        torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
@@ -88,6 +90,14 @@ def test_assign_yolov5_gives_a_contested_cell_to_the_object_centred_in_it():
 def test_assign_yolov5_gives_a_contested_cell_to_the_better_shape_then_to_the_first():
     assert positives(truth_of(around(40, 24, 30, 30), around(40, 24, 20, 20))) == {8: 1}
     assert positives(truth_of(around(40, 24, 20, 20), around(40, 24, 20, 20))) == {8: 0}
+
+
+def test_assign_yolov5_gives_a_contested_cell_to_the_object_that_is_believed():
+    boxes = around(40, 24, 20, 20), around(40, 24, 20, 20)
+    assert positives(truth_of(*boxes, scores=[0.5, 1])) == {8: 1}
+    # 1.25 / 1 against 1 / 0.7
+    boxes = around(40, 24, 20, 20), around(40, 24)
+    assert positives(truth_of(*boxes, scores=[1, 0.7])) == {8: 0}
 
 
 def test_assign_yolov5_takes_labels_from_the_object():

@@ -11,6 +11,7 @@ targets on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lite_detector.train.boxes import inside_distances
@@ -29,12 +30,15 @@ class GroundTruth(NamedTuple):
 
     :param boxes_xyxy: objects, in network pixels, float32, shape (m, 4).
     :param labels: their class ids, int64, shape (m,).
+    :param scores: how far each is believed, in [0, 1], float32, shape (m,); 1 where a person
+        labelled it.
     :param ignored_xyxy: crowds and difficult objects, float32, shape (k, 4): what is found there
         is neither right nor wrong.
     """
 
     boxes_xyxy: Tensor
     labels: Tensor
+    scores: Tensor
     ignored_xyxy: Tensor
 
 
@@ -78,6 +82,18 @@ def assignment_from(gt_indices: Tensor, ious: Tensor, truth: GroundTruth,
     positive = gt_indices >= 0
     labels[positive] = truth.labels[gt_indices[positive]]
     return Assignment(gt_indices, labels, torch.where(positive, ious, 0).float())
+
+
+def objects_of(assignments: Sequence[Assignment],
+               truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor]:
+    """
+    Return box and score of the object of each positive, all images after one another.
+
+    :return: shapes (k, 4) and (k,).
+    """
+    rows = [each.gt_indices[each.is_positive] for each in assignments]
+    return (torch.cat([truth.boxes_xyxy[row] for truth, row in zip(truths, rows, strict=True)]),
+            torch.cat([truth.scores[row] for truth, row in zip(truths, rows, strict=True)]))
 
 
 def centers_in(centers: Tensor, boxes_xyxy: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
     Adaptive Training Sample Selection (Zhang et al., 2020, arXiv:1912.02424): the candidates of
     an object are the ``top_k`` priors per level nearest to its centre; of these it takes those
     that overlap it by at least mean + standard deviation of the candidates and have their centre
-    inside of it. A prior that several objects want goes to the one it overlaps most. An object
-    in which no centre lies gets no prior.
+    inside of it. A prior that several objects want goes to the one of the largest overlap times
+    score. An object in which no centre lies gets no prior.
 
     :param priors: n places; each stands for a square of ``prior_scale`` strides.
     :param truth: the labels of one image.
@@ -50,9 +50,9 @@ def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
     wanted &= overlaps >= threshold - ROUNDING
     wanted &= inside_distances(priors.centers, truth.boxes_xyxy) > MIN_DEPTH
     # of several objects argmax takes the first of the best
-    overlaps = torch.where(wanted, overlaps, -1)
-    gt_indices = torch.where(wanted.any(dim=1), overlaps.argmax(dim=1), BACKGROUND)
-    return assignment_from(gt_indices, overlaps.amax(dim=1), truth, in_ignored)
+    best = torch.where(wanted, overlaps * truth.scores, -1).argmax(dim=1, keepdim=True)
+    gt_indices = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
+    return assignment_from(gt_indices, overlaps.gather(1, best)[:, 0], truth, in_ignored)
 
 
 def _nearest(priors: Priors, boxes_xyxy: Tensor, top_k: int) -> Tensor:

@@ -50,7 +50,7 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
     if objects and len(places):
         inside = inside[places]
         overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
-        costs = cost_matrix(logits[places], overlaps, truth.labels, iou_factor)
+        costs = cost_matrix(logits[places], overlaps, truth.labels, truth.scores, iou_factor)
         costs = torch.where(inside, costs, torch.inf)
         wanted = _cheapest(costs, torch.where(inside, overlaps, 0), top_k) & inside
         best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
@@ -59,17 +59,20 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
     return assignment_from(gt_indices, ious, truth, in_ignored)
 
 
-def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor,
+def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor,
                 iou_factor: float = 3.0) -> Tensor:
     """
     Return what it costs to let a place learn an object.
 
-    With p the predicted scores and the target t = IoU in the class of the object and 0 in all
-    others: sum over the classes of BCE(p, t) * |t - p|^2, plus iou_factor * -log(IoU).
+    With p the predicted scores, s the score of the object, and the target t = IoU * s in its
+    class and 0 in all others: sum over the classes of BCE(p, t) * |t - p|^2, plus iou_factor *
+    -log(IoU * s). The low target of an object that is hardly believed costs a place next to
+    nothing; were it not for s in the logarithm, it would take the places of a certain one.
 
     :param logits: before the sigmoid, shape (n, classes).
     :param overlaps: IoU of predicted boxes and objects, shape (n, m).
     :param labels: class ids of the objects, int64, shape (m,).
+    :param scores: how far the objects are believed, in [0, 1], shape (m,).
     :param iou_factor: weight of the second term.
     :return: shape (n, m).
     """
@@ -77,10 +80,10 @@ def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor,
     # The sum over the classes differs from that for an empty target in one class only, which
     # spares an array of shape (n, m, classes).
     empty = functional.softplus(logits) * logits.sigmoid().square()
-    own = logits[:, labels]
-    soft = (functional.softplus(own) - overlaps * own) * (overlaps - own.sigmoid()).square()
+    own, targets = logits[:, labels], overlaps * scores
+    soft = (functional.softplus(own) - targets * own) * (targets - own.sigmoid()).square()
     class_cost = empty.sum(dim=1, keepdim=True) - empty[:, labels] + soft
-    return class_cost - iou_factor * (overlaps + IOU_FLOOR).log()
+    return class_cost - iou_factor * (targets + IOU_FLOOR).log()
 
 
 def _cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:

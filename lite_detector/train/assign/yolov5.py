@@ -29,7 +29,8 @@ def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor
     to the left or right, above or below, whichever the centre is nearer to, since a cell can
     move its box by -0.5 .. 1.5 cells (https://github.com/ultralytics/yolov5). Where several
     objects want the same anchor of the same cell, the one whose centre lies in the cell has it,
-    then the one of the better shape, then the first. (YOLOv5 itself trains it on all of them.)
+    then the one of the better shape (times its score), then the first. (YOLOv5 itself trains it
+    on all of them.)
 
     :param input_size: network pixels.
     :param strides: pixels per cell of each level.
@@ -43,7 +44,8 @@ def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor
     gt_indices, ious, in_ignored = [], [], []
     grids = grid_sizes(input_size, strides)
     for grid, stride, sizes in zip(grids, strides, anchors, strict=True):
-        indices, cells = _match_level(grid, sizes / stride, truth.boxes_xyxy / stride, max_ratio)
+        indices, cells = _match_level(grid, sizes / stride, truth.boxes_xyxy / stride,
+                                      truth.scores, max_ratio)
         gt_indices.append(indices.flatten())
         ious.append(_overlaps(cells, sizes / stride, truth.boxes_xyxy / stride, indices))
         covered = _cells_touch(cells, truth.ignored_xyxy / stride)
@@ -63,7 +65,7 @@ def worst_ratios(sizes: Tensor, anchors: Tensor) -> Tensor:
     return torch.maximum(ratios, 1 / ratios).amax(dim=2)
 
 
-def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor,
+def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor, scores: Tensor,
                  max_ratio: float) -> tuple[Tensor, Tensor]:
     """Return the object of each (anchor, cell), and the corners (x, y) of the cells."""
     rows, columns = torch.meshgrid(torch.arange(grid.height, device=boxes.device),
@@ -78,7 +80,7 @@ def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor,
     column, row = places[objects, choices].unbind(dim=1)
     slots = anchor_ids * len(cells) + row * grid.width + column
     # Sort by slot, then own cell, then shape, then object: the last key first, each stable.
-    order = ratios[objects, anchor_ids].argsort(stable=True)
+    order = (ratios[objects, anchor_ids] / scores[objects]).argsort(stable=True)
     order = order[is_neighbor[choices[order]].int().argsort(stable=True)]
     order = order[slots[order].argsort(stable=True)]
     slots, objects = slots[order], objects[order]

@@ -4,8 +4,8 @@
 """
 Labels that follow their image into the network input.
 
-Boxes and class ids travel in one object that refuses to hold unequal numbers of them, and are
-chosen by one mask; nothing else touches them.
+Boxes, class ids and scores travel in one object that refuses to hold unequal numbers of them, and
+are chosen by one mask; nothing else touches them.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ class Labels:
 
     :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
     :param class_ids: int64, shape (n,).
+    :param scores: how far each object is believed, in [0, 1], float32, shape (n,).
     :param ignored_xyxy: where nobody says what there is, float32, shape (k, 4).
     :raises ValueError: if the shapes do not fit each other.
     """
 
     boxes_xyxy: FloatArray
     class_ids: IntArray
+    scores: FloatArray
     ignored_xyxy: FloatArray
 
     def __post_init__(self) -> None:
         count = len(self.class_ids)
         for name, wanted in (('boxes_xyxy', (count, 4)), ('class_ids', (count,)),
+                             ('scores', (count,)),
                              ('ignored_xyxy', (len(self.ignored_xyxy), 4))):
             got = getattr(self, name).shape
             if got != wanted:
@@ -48,6 +51,7 @@ def join(parts: Sequence[Labels]) -> Labels:
     """Return the labels of all parts of one network input; at least one part."""
     return Labels(np.concatenate([part.boxes_xyxy for part in parts]),
                   np.concatenate([part.class_ids for part in parts]),
+                  np.concatenate([part.scores for part in parts]),
                   np.concatenate([part.ignored_xyxy for part in parts]))
 
 
@@ -73,4 +77,5 @@ def labels_in_view(sample: Sample, step: GeometryStep, min_visible: float, min_s
     there = (sides > 0).all(axis=1)
     share = sides.prod(axis=1) / np.maximum((whole[:, 2:] - whole[:, :2]).prod(axis=1), 1e-9)
     known = (~sample.ignore & (share >= min_visible) & (sides >= min_side).all(axis=1))
-    return Labels(cut[there & known], sample.class_ids[there & known], cut[there & ~known])
+    known &= there
+    return Labels(cut[known], sample.class_ids[known], sample.scores[known], cut[there & ~known])

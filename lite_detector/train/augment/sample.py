@@ -41,6 +41,7 @@ class TrainingSample(NamedTuple):
     :param blob: normalised pixels, float32, shape (3, height, width).
     :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
     :param class_ids: int64, shape (n,).
+    :param scores: how far each object is believed, in [0, 1], float32, shape (n,).
     :param ignored_xyxy: what is found there is neither right nor wrong, float32, shape (k, 4).
     :param image_paths: all files that went in.
     """
@@ -48,6 +49,7 @@ class TrainingSample(NamedTuple):
     blob: FloatArray
     boxes_xyxy: FloatArray
     class_ids: IntArray
+    scores: FloatArray
     ignored_xyxy: FloatArray
     image_paths: tuple[Path, ...]
 
@@ -88,7 +90,8 @@ def make_training_sample(samples: Sequence[Sample], index: int, rng: np.random.G
     box = Letterbox.fit(input_size, input_size, preprocess, 1)
     labels = scene.labels
     return TrainingSample(make_blob(scene.image_bgr, box, preprocess, buffers), labels.boxes_xyxy,
-                          labels.class_ids, labels.ignored_xyxy, scene.image_paths)
+                          labels.class_ids, labels.scores, labels.ignored_xyxy,
+                          scene.image_paths)
 
 
 def sample_buffers(preprocess: PreprocessSpec, input_size: ImageSize) -> BlobBuffers:

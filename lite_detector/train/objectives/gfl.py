@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, GroundTruth
+from lite_detector.train.assign.assignment import Assignment, GroundTruth, objects_of
 from lite_detector.train.assign.dsla import assign_dsla
 from lite_detector.train.boxes import (
     aligned_iou,
@@ -25,7 +25,7 @@ from lite_detector.train.losses import (
     quality_focal_loss,
     soft_targets,
 )
-from lite_detector.train.objectives.objective import Objective, ReduceMean
+from lite_detector.train.objectives.objective import believed_count, Objective, ReduceMean
 from lite_detector.train.objectives.spec import GflLoss
 import torch
 from torch import nn, Tensor
@@ -55,6 +55,7 @@ class GflTargets(NamedTuple):
     :param weights: 0 where a cell is ignored, else 1, float32, shape (n * priors,).
     :param positives: the cells that have an object, int64, shape (k,).
     :param boxes_xyxy: their objects, in network pixels, shape (k, 4).
+    :param scores: how far their objects are believed, in [0, 1], shape (k,).
     :param ious: overlap of the box that was matched with each object, shape (k,).
     """
 
@@ -62,6 +63,7 @@ class GflTargets(NamedTuple):
     weights: Tensor
     positives: Tensor
     boxes_xyxy: Tensor
+    scores: Tensor
     ious: Tensor
 
 
@@ -69,11 +71,10 @@ def targets_of(assignments: Sequence[Assignment], truths: Sequence[GroundTruth])
     """Join the assignments of the images of a batch."""
     gt_indices = torch.cat([each.gt_indices for each in assignments])
     positives = (gt_indices >= 0).nonzero()[:, 0]
-    boxes = [truth.boxes_xyxy[each.gt_indices[each.is_positive]]
-             for each, truth in zip(assignments, truths, strict=True)]
+    boxes, scores = objects_of(assignments, truths)
     return GflTargets(torch.cat([each.labels for each in assignments]),
-                      torch.cat([each.weights for each in assignments]), positives,
-                      torch.cat(boxes), torch.cat([each.ious for each in assignments])[positives])
+                      torch.cat([each.weights for each in assignments]), positives, boxes, scores,
+                      torch.cat([each.ious for each in assignments])[positives])
 
 
 def flat_heads(heads: Sequence[Tensor], classes: int) -> GflHeads:
@@ -98,7 +99,8 @@ class GflObjective(Objective):
 
     Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388) as in NanoDet: the score of a cell
     learns the IoU of a box with its object, and the box of a cell counts as much as the
-    best score of the cell.
+    best score of the cell. An object that is believed by a half teaches half the score, and its
+    box counts half.
 
     :param spec: weights of the losses.
     """
@@ -142,8 +144,8 @@ class GflObjective(Objective):
         :param heads: its predictions.
         :param targets: what it has to learn.
         :param priors: of one image.
-        :param qualities: which score the positives have to learn, in [0, 1], shape (k,); None
-            takes the overlaps of their own boxes.
+        :param qualities: which score the positives have to learn if their objects are certain,
+            in [0, 1], shape (k,); None takes the overlaps of their own boxes.
         """
         cells = targets.positives % len(priors.centers)
         centers, strides = priors.centers[cells], priors.strides[cells, None]
@@ -152,10 +154,10 @@ class GflObjective(Objective):
         if qualities is None:
             qualities = aligned_iou(boxes.detach(), targets.boxes_xyxy)
         logits = heads.logits.flatten(0, 1)
-        weights = logits.detach()[targets.positives].amax(dim=1).sigmoid()
-        count, weight_sum = self._normalizers(weights, len(heads.logits))
+        weights = logits.detach()[targets.positives].amax(dim=1).sigmoid() * targets.scores
+        count, weight_sum = self._normalizers(weights, targets.scores, len(heads.logits))
         scores = torch.zeros_like(targets.weights)
-        scores[targets.positives] = qualities
+        scores[targets.positives] = qualities * targets.scores
         distances = distances_from_boxes(centers / strides, targets.boxes_xyxy / strides,
                                          bins.shape[-1] - 1 - DISTANCE_MARGIN)
         spec = self.spec
@@ -168,10 +170,12 @@ class GflObjective(Objective):
                 bins.flatten(0, 1), distances.flatten(), weights.repeat_interleave(4),
                 4 * weight_sum)}
 
-    def _normalizers(self, weights: Tensor, images: int) -> tuple[Tensor, Tensor]:
+    def _normalizers(self, weights: Tensor, scores: Tensor,
+                     images: int) -> tuple[Tensor, Tensor]:
         """Return the mean over processes of the number of positives and of their weights."""
-        local = torch.stack((weights.new_tensor(len(weights)), weights.sum(),
+        local = torch.stack((weights.new_tensor(len(weights)), scores.sum(), weights.sum(),
                              weights.new_tensor(images)))
-        count, weight_sum, images_mean = self.reduce_mean(local).unbind()
+        count, score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()
+        believed = believed_count(count, score_sum, images_mean)
         # without any object the background is averaged over the images
-        return torch.where(count > 0, count, images_mean), weight_sum
+        return torch.where(count > 0, believed, images_mean), weight_sum

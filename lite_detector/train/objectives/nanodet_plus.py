@@ -35,8 +35,9 @@ class NanoDetPlusObjective(GflObjective):
     """
     DSLA by the predictions of a guide, from which both the guide and the network learn.
 
-    The scores of both learn the overlaps that the guide reaches. The guide is a part of the
-    objective, not of the network: it is trained and resumed with it, and never exported.
+    The scores of both learn the overlaps that the guide reaches (times the score of the object).
+    The guide is a part of the objective, not of the network: it is trained and resumed with it,
+    and never exported.
 
     :param spec: weights of the losses; whether and how long there is a guide.
     """

@@ -29,6 +29,21 @@ def identity(values: Tensor) -> Tensor:
     return values
 
 
+def believed_count(count: Tensor, score_sum: Tensor, images: Tensor) -> Tensor:
+    """
+    Return how many objects places learn, each counted as far as it is believed.
+
+    The sum of the scores, so that ten objects believed by a tenth make the others count no less
+    than one more object would. But where next to nothing is believed the background, which is
+    divided by it too, must not count for more than it does with one place in each image.
+
+    :param count: places with an object, mean over processes.
+    :param score_sum: of the scores of their objects, likewise; equal to ``count`` if all are 1.
+    :param images: likewise.
+    """
+    return torch.maximum(score_sum, torch.minimum(count, images))
+
+
 class Objective(nn.Module, ABC):
     """
     A network and its losses.

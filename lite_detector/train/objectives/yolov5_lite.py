@@ -11,11 +11,11 @@ from typing import NamedTuple
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.assign.assignment import GroundTruth, objects_of
 from lite_detector.train.assign.yolov5 import assign_yolov5
 from lite_detector.train.boxes import aligned_ciou, boxes_from_cxcywh, grid_priors
 from lite_detector.train.losses import bce_loss, ciou_loss, objectness_loss
-from lite_detector.train.objectives.objective import Objective, ReduceMean
+from lite_detector.train.objectives.objective import believed_count, Objective, ReduceMean
 from lite_detector.train.objectives.spec import Yolov5Loss
 import torch
 from torch import nn, Tensor
@@ -49,7 +49,8 @@ class Yolov5Objective(Objective):
     """
     Matching of anchors by shape; CIoU, objectness and class losses.
 
-    The objectness of an anchor learns the CIoU of its own box. Losses are means over a batch;
+    The objectness of an anchor learns the CIoU of its own box times the score of its object, and
+    box and class count as much as that score. Losses are means over a batch;
     YOLOv5 multiplies them by the batch size and so takes another learning rate: its 0.01 at 64
     images is 0.64 here for plain SGD, and the same for AdamW, which does not feel the scale. A
     single class is learnt too, where YOLOv5 leaves it out: the decoder multiplies by its score.
@@ -78,16 +79,15 @@ class Yolov5Objective(Objective):
         assignments = [assign_yolov5(input_size, decode.strides, anchors, truth,
                                      self.spec.anchor_ratio) for truth in truths]
         positives = torch.cat([each.gt_indices for each in assignments]).ge(0).nonzero()[:, 0]
-        boxes = torch.cat([truth.boxes_xyxy[each.gt_indices[each.is_positive]]
-                           for each, truth in zip(assignments, truths, strict=True)])
+        boxes, scores = objects_of(assignments, truths)
         labels = torch.cat([each.labels for each in assignments])[positives]
         not_ignored = torch.cat([each.weights for each in assignments])
         rows = rows.flatten(0, 1)
         found, place = rows[positives], positives % places
         predicted = _boxes(found, place, grid)
-        weights, images_mean = self._normalizers(grid.levels[place], images)
+        weights, images_mean = self._normalizers(grid.levels[place], scores, images)
         qualities = torch.zeros_like(not_ignored)
-        qualities[positives] = aligned_ciou(predicted.detach(), boxes)
+        qualities[positives] = aligned_ciou(predicted.detach(), boxes) * scores
         classes = len(self.card.class_names)
         one_hot = functional.one_hot(labels, classes)
         area = input_size.height * input_size.width
@@ -122,12 +122,15 @@ class Yolov5Objective(Objective):
             self._grids[key] = AnchorGrid(*(torch.cat(part) for part in zip(*parts, strict=True)))
         return self._grids[key]
 
-    def _normalizers(self, levels: Tensor, images: int) -> tuple[Tensor, Tensor]:
+    def _normalizers(self, levels: Tensor, scores: Tensor,
+                     images: int) -> tuple[Tensor, Tensor]:
         """Return weights that make the sum of each level a mean, and the images per process."""
-        counts = torch.bincount(levels, minlength=len(self.card.decode.strides))
-        local = torch.cat((counts, counts.new_tensor([images]))).float()
-        *level_counts, images_mean = self.reduce_mean(local).unbind()
-        return 1 / torch.stack(level_counts)[levels], images_mean
+        strides = len(self.card.decode.strides)
+        counts = torch.bincount(levels, minlength=strides).float()
+        score_sums = counts.new_zeros(strides).index_add_(0, levels, scores)
+        local = torch.cat((counts, score_sums, counts.new_tensor([images])))
+        counts, score_sums, images_mean = self.reduce_mean(local).split((strides, strides, 1))
+        return scores / believed_count(counts, score_sums, images_mean)[levels], images_mean[0]
 
 
 def _boxes(rows: Tensor, places: Tensor, grid: AnchorGrid) -> Tensor:
