@@ -176,7 +176,8 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
 
 def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
     """Return images and annotations that the training was measured on, if still there."""
-    from lite_detector.train.config import DataSpec, image_folder
+    from lite_detector.train.config import DataSpec
+    from lite_detector.train.sources import val_images
 
     config = training.get('config')
     if not isinstance(config, Mapping):
@@ -184,7 +185,7 @@ def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
     data = from_mapping(config.get('data', {}), DataSpec, 'training.config.data')
     if data.val is None or not Path(data.val).exists():
         return None
-    images = image_folder(data, 'val')
+    images = val_images(data)
     return (images, Path(data.val)) if images.is_dir() else None
 
 

@@ -47,18 +47,26 @@ class NetworkSpec(Spec, kw_only=True):
     decode: DecodeSpec
 
 
+Paths = Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
 class DataSpec(Spec):
     """Labelled images of any format; paths are relative to where the command is run."""
 
-    train: str | None = None
-    """COCO json, folder of Pascal VOC xml files, or data.yaml or folder of YOLO txt files."""
-    train_images: str | None = None
-    """Folder of the images; by default ``images`` beside the annotations."""
+    train: str | Paths | None = None
+    """COCO json, folder of Pascal VOC xml files, or data.yaml or folder of YOLO txt files; or a
+    list of these, whose classes are matched by name."""
+    train_images: str | Paths | None = None
+    """Folder of the images, or one for each of a list; by default ``images`` beside the
+    annotations."""
     val: str | None = None
     """The same for measuring; without it nobody knows which weights are best."""
     val_images: str | None = None
     class_names: tuple[str, ...] | None = None
     """Fixes the class ids; by default the annotations do."""
+    min_score: Fraction = 0.0
+    """Boxes that a model gave with less are ignored: neither objects nor background. 0: all
+    teach as much as they are believed."""
     cache_megabytes: Annotated[int, Meta(ge=0)] = 2000
     """Memory of each process for decoded images."""
     workers: Annotated[int, Meta(ge=0, le=256)] | None = None
@@ -212,28 +220,6 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     for change in changes:
         _change(data, change)
     return from_mapping(data, TrainConfig, str(path))
-
-
-def image_folder(spec: DataSpec, split: Literal['train', 'val']) -> Path:
-    """
-    Return the folder of the images of a split.
-
-    Where the configuration does not say, it is ``images`` beside the labels, or the folder of the
-    other split.
-
-    :raises ConfigError: if there is none of these.
-    """
-    annotations = getattr(spec, split)
-    given = getattr(spec, f'{split}_images')
-    if given is not None:
-        return Path(given)
-    beside = Path(annotations).parent / 'images'
-    if beside.is_dir():
-        return beside
-    if split == 'val' and spec.train_images is not None:
-        return Path(spec.train_images)
-    raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
-                      'there is no folder `images` beside it')
 
 
 def dump_config(config: TrainConfig) -> str:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.errors import DataError
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import size_of
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.check import check_dataset, check_leaks, FINDINGS, SplitReport
 from lite_detector.data.dataset import Dataset
-from lite_detector.data.formats import open_dataset
-from lite_detector.train.config import DataSpec, image_folder
+from lite_detector.train.config import DataSpec
+from lite_detector.train.sources import Datasets
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,31 +31,6 @@ MAX_CHECKED = 5000
 FATAL = ('unreadable', 'other_size')
 """Findings with which no epoch would end."""
 EXAMPLES = 2
-
-
-class Datasets(NamedTuple):
-    """What is trained on, and what AP is measured on, with the same class ids."""
-
-    train: Dataset
-    val: Dataset | None
-
-
-def open_datasets(spec: DataSpec) -> Datasets:
-    """
-    Open the datasets of a run.
-
-    :raises ConfigError: if data.train is not given.
-    :raises DataError: if one cannot be used.
-    """
-    if spec.train is None:
-        raise ConfigError('data.train: give the labels to train on, as in data.train=train.json')
-    train = open_dataset(Path(spec.train), image_folder(spec, 'train'), spec.class_names)
-    if not any(len(labels.class_ids) for labels in train.labels):
-        raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn')
-    val = None
-    if spec.val is not None:
-        val = open_dataset(Path(spec.val), image_folder(spec, 'val'), train.class_names)
-    return Datasets(train, val)
 
 
 def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
@@ -73,7 +48,10 @@ def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
                for each in splits]
     if len(reports) == 2:
         check_leaks(*reports)
-    return [line for report in reports for line in _warnings(report)]
+    soft = [] if datasets.val is None or not datasets.val.soft_boxes else [
+        f'{datasets.val.source.name}: {datasets.val.soft_boxes} boxes have a score, so a model '
+        'gave them: AP says how far two models agree']
+    return soft + [line for report in reports for line in _warnings(report)]
 
 
 def cached(dataset: Dataset, max_side: int, spec: DataSpec, progress: Progress) -> CachedDataset:

@@ -5,21 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import subprocess
-from typing import Any, Literal
+from typing import Any
 
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.data.formats import open_dataset
-from lite_detector.train.config import DataSpec, image_folder
+from lite_detector.labelling.label_file import labelled_by
+from lite_detector.train.config import DataSpec
+from lite_detector.train.sources import as_list, train_sources, val_images
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RANDOM, NONE = 'random weights', 'none'
-SPLITS: tuple[Literal['train', 'val'], ...] = ('train', 'val')
 
 
 @cache
@@ -73,7 +74,7 @@ def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
         'planned_epochs': sum(phase['epochs'] for phase in settings.get('phases', [])),
         'chosen': _how_chosen(training, settings, data),
         'val': training.get('metrics', {}),
-        'data': {split: _count(data, split) for split in SPLITS if getattr(data, split)},
+        'data': _describe_data(data),
         'start': short_path(start.get('checkpoint') or start.get('backbone') or RANDOM),
         'teacher': short_path((settings.get('distill') or {}).get('teacher', NONE)),
         'settings': _without_paths(settings),
@@ -95,15 +96,27 @@ def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: 
     return f'highest AP on data.val, measured every {every} epochs{mixed}'
 
 
-def _count(data: DataSpec, split: Literal['train', 'val']) -> dict[str, Any]:
-    annotations = getattr(data, split)
+def _describe_data(data: DataSpec) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if data.train is not None:
+        counts = [_count(path, data, lambda path=path: dict(train_sources(data))[Path(path)])
+                  for path in as_list(data.train)]
+        told['train'] = counts[0] if len(counts) == 1 else counts
+    if data.val is not None:
+        told['val'] = _count(data.val, data, lambda: val_images(data))
+    return told
+
+
+def _count(annotations: str, data: DataSpec, images: Callable[[], Path]) -> dict[str, Any]:
     told: dict[str, Any] = {'annotations': short_path(annotations)}
     try:
-        dataset = open_dataset(Path(annotations), image_folder(data, split), data.class_names)
+        dataset = open_dataset(Path(annotations), images(), data.class_names)
     except LiteDetectorError:
         return told  # moved since, which is no reason to export nothing
+    teacher = labelled_by(Path(annotations))
     boxes = sum(len(labels.class_ids) for labels in dataset.labels)
-    return {**told, 'images': len(dataset), 'boxes': boxes}
+    return {**told, 'images': len(dataset), 'boxes': boxes,
+            **({} if teacher is None else {'labelled_by': teacher})}
 
 
 def _without_paths(settings: Any) -> Any:

@@ -15,13 +15,14 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.console import Console, SILENT
-from lite_detector.train.datasets import cached, check_datasets, Datasets, open_datasets
+from lite_detector.train.datasets import cached, check_datasets
 from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.loader import EpochLoader
 from lite_detector.train.models.layers import count_macs, count_parameters
 from lite_detector.train.prepare import Network, prepare
 from lite_detector.train.run_folder import RunFolder, START_FILE
+from lite_detector.train.sources import Datasets, open_datasets
 from lite_detector.train.throughput import measure_throughput, Throughput
 import torch
 from torch import Tensor

@@ -4,13 +4,15 @@
 """The data of a run, looked through before it starts."""
 
 import json
+from pathlib import Path
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.config import DataSpec
-from lite_detector.train.datasets import box_sizes, check_datasets, image_folder, open_datasets
+from lite_detector.train.datasets import box_sizes, check_datasets
 from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.sources import open_datasets, train_sources, val_images
 import msgspec
 from networks import network_card
 import numpy as np
@@ -50,11 +52,77 @@ def test_other_formats_can_be_trained_on(write, tmp_path):
 def test_images_are_looked_for_where_they_usually_are(tmp_path):
     (tmp_path / 'images').mkdir()
     beside, apart = str(tmp_path / 'x.json'), str(tmp_path / 'labels' / 'x.json')
-    assert image_folder(DataSpec(beside), 'train') == tmp_path / 'images'
-    assert image_folder(DataSpec(beside, 'pictures'), 'train').name == 'pictures'
-    assert image_folder(DataSpec(beside, 'pictures', apart), 'val').name == 'pictures'
+    assert train_sources(DataSpec(beside)) == [(Path(beside), tmp_path / 'images')]
+    assert train_sources(DataSpec(beside, 'pictures')) == [(Path(beside), Path('pictures'))]
+    assert val_images(DataSpec(beside, 'pictures', apart)).name == 'pictures'
+    assert val_images(DataSpec(beside, 'pictures', beside, 'others')).name == 'others'
     with pytest.raises(ConfigError, match='data.val_images: give the folder of the images of'):
-        image_folder(DataSpec(beside, val=apart), 'val')
+        val_images(DataSpec(beside, val=apart))
+    with pytest.raises(ConfigError, match='data.val_images: give the folder of the images of'):
+        val_images(DataSpec((beside, apart), ('a', 'b'), apart))
+
+
+def test_a_list_of_labels_takes_a_list_of_folders_or_one_for_all():
+    assert train_sources(DataSpec(('a', 'b'), 'x')) == [(Path('a'), Path('x')),
+                                                        (Path('b'), Path('x'))]
+    assert train_sources(DataSpec(('a', 'b'), ('x', 'y'))) == [(Path('a'), Path('x')),
+                                                               (Path('b'), Path('y'))]
+
+
+@pytest.mark.parametrize(('spec', 'words'), [
+    (DataSpec(), 'data.train: give the labels'),
+    (DataSpec(('a', 'b', 'a'), 'x'), 'data.train: a is there twice'),
+    (DataSpec(('a', 'b'), ('x', 'y', 'z')), 'got 3 folders for 2 labels'),
+    (DataSpec(('a', 'b'), ('x',)), 'got 1 folders for 2 labels'),
+    (DataSpec('a', ('x', 'y')), 'got 2 folders for 1 labels'),
+    (DataSpec(('a', '/absent/b.json')), 'data.train_images: give the folder of the images of a'),
+])
+def test_a_mistake_in_a_list_is_one_line(spec, words):
+    with pytest.raises(ConfigError, match=words):
+        train_sources(spec)
+
+
+def soft_shapes(folder: Path, class_names: tuple[str, ...] = ('disc', 'star')) -> Path:
+    """Write labels of a model: one box per image, scores 0, 0.25, 0.5 ..."""
+    path = write_shapes(folder, 4, seed=1)
+    data = json.loads(path.read_text())
+    data['categories'] = [{'id': 1, 'name': class_names[0]}, {'id': 2, 'name': class_names[1]}]
+    data['annotations'] = [{**data['annotations'][0], 'image_id': index + 1, 'score': index / 4}
+                           for index in range(4)]
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_labels_of_people_and_of_a_model_are_joined_by_class_name(tmp_path):
+    people, model = write_shapes(tmp_path / 'a'), soft_shapes(tmp_path / 'b')
+    spec = DataSpec((str(people), str(model)), min_score=0.3)
+    train = open_datasets(spec).train
+    assert train.class_names == ('square', 'disc', 'star')
+    assert len(train) == 12 and str(train.source) == 'labels.json + labels.json'
+    first_class = train.labels[8].class_ids[0]
+    assert train.class_names[first_class] in ('disc', 'star')
+    assert [each.scores.tolist() for each in train.labels[8:]] == [[0], [0.25], [0.5], [0.75]]
+    assert [each.ignore.tolist() for each in train.labels[8:]] == [[True], [True], [False],
+                                                                   [False]]
+    assert not any(each.ignore.any() for each in train.labels[:8])
+    fixed = open_datasets(msgspec.structs.replace(spec, class_names=('star', 'disc', 'square')))
+    assert fixed.train.class_names == ('star', 'disc', 'square')
+    with pytest.raises(DataError, match="class 'disc' of 1.png is unknown"):
+        open_datasets(msgspec.structs.replace(spec, class_names=('square', 'circle')))
+
+
+def test_an_image_in_two_lists_of_labels_is_refused(tmp_path):
+    people = write_shapes(tmp_path)
+    other = people.with_name('other.json')
+    other.write_text(people.read_text())
+    with pytest.raises(DataError, match='labels.json and in .*other.json, wanted in one'):
+        open_datasets(DataSpec((str(people), str(other))))
+
+
+def test_val_of_a_model_is_a_warning(tmp_path):
+    people, model = write_shapes(tmp_path / 'a'), soft_shapes(tmp_path / 'b', CLASS_NAMES)
+    warnings = check_datasets(open_datasets(DataSpec(str(people), val=str(model))), no_progress)
+    assert warnings[0].startswith('labels.json: 4 boxes have a score')
 
 
 def test_labels_without_a_single_box_are_refused(tmp_path):
