@@ -69,6 +69,14 @@ class CocoDataset(msgspec.Struct, frozen=True):
     categories: tuple[CocoCategory, ...]
 
 
+class _Teacher(msgspec.Struct):
+    teacher: str
+
+
+class _Header(msgspec.Struct):
+    info: _Teacher
+
+
 def load_coco(path: Path) -> CocoDataset:
     """
     Read and check a COCO file.
@@ -91,6 +99,14 @@ def load_coco(path: Path) -> CocoDataset:
     _check_unique(path, 'category name', (category.name for category in dataset.categories))
     _check_references(path, dataset)
     return dataset
+
+
+def labelled_by(path: Path) -> str | None:
+    """Return the name of the model that gave these labels; None if people did."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Header).info.teacher
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:

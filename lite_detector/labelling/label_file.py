@@ -103,14 +103,6 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
             for image in coco.images}
 
 
-def labelled_by(path: Path) -> str | None:
-    """Return the name of the model that gave these labels; None if people did."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Content).info.teacher
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
 def write_labels(path: Path, info: LabelInfo, images: Iterable[tuple[str, LabelledImage]]) -> None:
     """
     Write labels, whole or not at all.

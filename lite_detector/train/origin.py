@@ -14,8 +14,8 @@ from typing import Any
 
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import LiteDetectorError
+from lite_detector.data.coco import labelled_by
 from lite_detector.data.formats import open_dataset
-from lite_detector.labelling.label_file import labelled_by
 from lite_detector.train.config import DataSpec
 from lite_detector.train.sources import as_list, train_sources, val_images
 

@@ -3,6 +3,7 @@
 
 """What a card tells about the training of its model."""
 
+import json
 from pathlib import Path
 import subprocess
 
@@ -38,6 +39,19 @@ def test_training_is_told_by_names_and_counts(tmp_path):
     assert told['start'] == f'{tmp_path.name}/public.pt'
     assert told['teacher'] == f'{tmp_path.name}/large.pt'
     assert str(tmp_path) not in str(told)
+
+
+def test_training_on_several_sources_tells_each_and_which_a_model_labelled(tmp_path):
+    paths = [write_coco(tmp_path / name) for name in ('people', 'model')]
+    content = json.loads(paths[1][0].read_text())
+    paths[1][0].write_text(json.dumps({**content, 'info': {'teacher': 'large'}}))
+    names = ['train', 'train_images']
+    told = describe_training(training_of(*(
+        f'data.{name}={json.dumps([str(path) for path in column])}'
+        for name, column in zip(names, zip(*paths, strict=True), strict=True))))
+    counted = {'annotations': 'people/instances.json', 'images': 3, 'boxes': 3}
+    assert told['data'] == {'train': [counted, {
+        **counted, 'annotations': 'model/instances.json', 'labelled_by': 'large'}]}
 
 
 def test_training_from_random_weights_without_measuring_says_so():
