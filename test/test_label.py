@@ -132,7 +132,7 @@ def test_label_takes_over_the_classes_of_people(label, images):
     # the object0 that the model sees is no object0, for nobody labelled it
     assert found_in(output) == {'white.png': [('object0', (1.5, 2.25, 20.1, 30), None, 0)],
                                 'green.png': [('object0', (0, 0, 96, 64), None, 1), OBJECT1]}
-    assert read_coco(output, images).class_names == ('object1', 'object0', 'cup')
+    assert read_coco(output, images).class_names == ('object0', 'object1', 'cup')
 
 
 def test_label_unlabelled_takes_only_the_names_of_images(label, images):

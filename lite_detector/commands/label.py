@@ -112,6 +112,9 @@ def _write(path: Path, info: LabelInfo, wanted: Wanted, images: dict[str, Labell
 
 def _info(args: argparse.Namespace, detector: Detector, labeller: Labeller) -> LabelInfo:
     checkpoint, card, selection = is_checkpoint(args.model), detector.card, detector.selection
+    named = {*labeller.classes, *labeller.labelled}
+    class_names = dict.fromkeys(
+        name for name in (*card.class_names, *labeller.labelled) if name in named)
     weights = hashlib.sha256(_weights(args).read_bytes()).hexdigest()
     return LabelInfo(
         teacher=card.name, family=card.family, weights_sha256=weights,
@@ -120,7 +123,7 @@ def _info(args: argparse.Namespace, detector: Detector, labeller: Labeller) -> L
         input_size=str(detector.input_size), resize=card.preprocess.resize, flip=args.flip,
         score_threshold=args.score_threshold, nms_iou_threshold=selection.nms_iou_threshold,
         max_detections=selection.max_detections, classes=labeller.classes,
-        labelled_classes=labeller.labelled)
+        labelled_classes=labeller.labelled, class_names=tuple(class_names))
 
 
 def _weights(args: argparse.Namespace) -> Path:

@@ -40,11 +40,8 @@ class LabelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Those that the model looked for."""
     labelled_classes: tuple[str, ...]
     """Those that people had labelled before: the model had no say in them."""
-
-    @property
-    def all_classes(self) -> tuple[str, ...]:
-        """Return the classes of the file."""
-        return tuple(dict.fromkeys((*self.classes, *self.labelled_classes)))
+    class_names: tuple[str, ...]
+    """Both, in the order of the model, then those that it does not know."""
 
 
 class Label(NamedTuple):
@@ -110,7 +107,7 @@ def write_labels(path: Path, info: LabelInfo, images: Iterable[tuple[str, Labell
     :param images: file names with what is in them; ids count from 1.
     :raises DataError: if the file cannot be written.
     """
-    category_ids = {name: index for index, name in enumerate(info.all_classes, start=1)}
+    category_ids = {name: index for index, name in enumerate(info.class_names, start=1)}
     records, annotations = [], []
     for image_id, (file_name, image) in enumerate(images, start=1):
         records.append({'id': image_id, 'file_name': file_name, 'width': image.size.width,
