@@ -159,7 +159,7 @@ def test_check_refuses_other_outputs(reference, change, words):
 
 
 def test_check_refuses_boxes_that_are_lost_or_invented(reference, monkeypatch):
-    monkeypatch.setitem(parity.OUTPUT_DIFFERENCE, 'ncnn', 10)
+    monkeypatch.setattr(parity, 'OUTPUT_DIFFERENCE', 10)
     found = compared(reference, lambda output: output)
 
     def lose(output):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Store the weights of an ncnn network in half precision where that costs no accuracy.
+Store the weights of an exported network in half precision where that costs no accuracy.
 
 Where an output is the sum of hundreds of products their rounding errors cancel. Depthwise
 convolutions and the first one sum up nine to 27 and have next to no weights: they stay in single
@@ -19,6 +19,7 @@ import struct
 from lite_detector.core.errors import ModelError
 from lite_detector.export.import_ncnn import read_convolutions
 import numpy as np
+import numpy.typing as npt
 
 FULL_TAG, HALF_TAG = 0x00000000, 0x01306B47
 FEW_PRODUCTS = 32
@@ -38,14 +39,30 @@ def store_half(param: Path, source: Path, target: Path) -> None:
     """
     chunks = []
     for layer in read_convolutions(param, source):
-        half = layer.weight[0].size > FEW_PRODUCTS
-        with np.errstate(over='ignore'):
-            stored = layer.weight.astype('<f2' if half else '<f4')
-        if not np.isfinite(stored).all():
-            raise ModelError(f'layer {layer.name} has a weight of {np.abs(layer.weight).max():.3g}'
-                             ', wanted finite ones of at most 65504; the training went astray')
+        half = sums_many(layer.weight)
+        stored = in_half(layer.weight, layer.name) if half else layer.weight.astype('<f4')
         data = stored.tobytes()
         chunks += [struct.pack('<I', HALF_TAG if half else FULL_TAG), data,
                    bytes(-len(data) % 4), layer.bias.astype('<f4').tobytes()]
     target.write_bytes(b''.join(chunks))
     read_convolutions(param, target)  # fails where a layer has no bias: none of ours
+
+
+def sums_many(weight: npt.NDArray[np.float32]) -> bool:
+    """Return whether half precision costs nothing: shape (outputs, inputs, height, width)."""
+    return weight[0].size > FEW_PRODUCTS
+
+
+def in_half(weight: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float16]:
+    """
+    Return a weight in half precision.
+
+    :param name: of the layer.
+    :raises ModelError: if half precision cannot hold it.
+    """
+    with np.errstate(over='ignore'):
+        half = weight.astype('<f2')
+    if not np.isfinite(half).all():
+        raise ModelError(f'layer {name} has a weight of {np.abs(weight).max():.3g}'
+                         ', wanted finite ones of at most 65504; the training went astray')
+    return half

@@ -12,6 +12,10 @@ import warnings
 
 from lite_detector.core.model_card import OnnxFiles
 from lite_detector.core.types import ImageSize
+from lite_detector.export.half_weights import in_half, sums_many
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 import torch
 from torch import nn
 
@@ -23,11 +27,14 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
     """
     Write ``model.onnx``: one image, any height and width on the grid of the network.
 
+    Weights are stored in half precision, as :func:`store_half_onnx` says.
+
     :param model: on the CPU; put into evaluation mode.
     :param folder: where the file goes.
     :param input_size: network input to trace it with.
     :param outputs: a name per output.
     :return: what the card has to say.
+    :raises ModelError: if half precision cannot hold a weight.
     :raises OSError: if it cannot be written.
     """
     files = OnnxFiles('model.onnx', 'images', tuple(outputs))
@@ -41,5 +48,31 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
         torch.onnx.export(model.eval(), (torch.zeros(1, 3, *input_size),), data, dynamo=False,
                           opset_version=OPSET, input_names=[files.input],
                           output_names=list(outputs), dynamic_axes=axes)
-    (folder / files.file).write_bytes(data.getvalue())
+    graph = onnx.load_from_string(data.getvalue())
+    store_half_onnx(graph)
+    (folder / files.file).write_bytes(graph.SerializeToString())
     return files
+
+
+def store_half_onnx(model: onnx.ModelProto) -> None:
+    """
+    Store the weights of convolutions in half precision where an output sums up many.
+
+    A cast stands before each, which ONNX Runtime does once, when it loads the network: what it
+    computes, it computes in single precision.
+
+    :param model: with convolutions in single precision; changed in place.
+    :raises ModelError: if a weight is too large for half precision.
+    """
+    graph = model.graph
+    weights = {name for node in graph.node if node.op_type == 'Conv' for name in node.input[1:2]}
+    casts = []
+    for stored in graph.initializer:
+        weight = numpy_helper.to_array(stored)
+        if stored.name in weights and weight.dtype == np.float32 and sums_many(weight):
+            half = f'{stored.name}_half'
+            casts.append(helper.make_node('Cast', [half], [stored.name],
+                                          to=onnx.TensorProto.FLOAT))
+            stored.CopyFrom(numpy_helper.from_array(in_half(weight, stored.name), half))
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
