@@ -327,6 +327,18 @@ def test_zoomed_images_and_labels_shrink_for_the_student(family):
     assert all(terms[f'distill_{name}'] > 0 for name in ('features', 'score', 'distribution'))
 
 
+def test_only_the_wanted_strides_learn_from_the_teacher():
+    checkpoint = checkpoint_of(model_spec())
+    objective = distilled(checkpoint, checkpoint, zoom=2, strides=[16], heads={})
+    assert 'at 2 times the size, strides 32: cwd' in objective.distillation.describe()
+    levels, heads = ([torch.randn(1, width, *size, requires_grad=True) for size in
+                      ((8, 12), (4, 6), (2, 3))] for width in (96, 34))
+    sum(objective.distillation(torch.rand(1, 3, 128, 192), levels, heads).values()).backward()
+    for maps_of in (levels, heads):
+        assert [each.grad is not None and each.grad.any().item() for each in maps_of] == [
+            False, True, False]
+
+
 def test_zoom_without_cells_on_each_other_is_refused():
     checkpoint = checkpoint_of(model_spec())
     with pytest.raises(ConfigError, match='wanted at least one pair at zoom 3'):

@@ -44,7 +44,8 @@ class Distillation(nn.Module):
         self._teacher = teacher
         self.zoom = spec.zoom
         self._pairs = [(model.strides.index(stride), teacher.strides.index(stride * spec.zoom))
-                       for stride in model.strides if stride * spec.zoom in teacher.strides]
+                       for stride in model.strides if stride * spec.zoom in teacher.strides
+                       and (spec.strides is None or stride in spec.strides)]
         if not self._pairs:
             raise ConfigError(f'distill.teacher: {teacher.card.name} has maps at strides '
                               f'{list(teacher.strides)}, the student at {list(model.strides)}; '

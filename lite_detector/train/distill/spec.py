@@ -48,6 +48,8 @@ class DistillSpec(Spec, kw_only=True):
     """How many times as high and wide the teacher sees the images. Its cells of stride
     ``zoom * s`` then lie on the student's of stride ``s`` and measure in the same units, so that
     a network can teach a smaller size of itself (after Qi et al., 2021, arXiv:2109.06875)."""
+    strides: tuple[Annotated[int, Meta(ge=1, le=256)], ...] | None = None
+    """Of the student, where it learns from the teacher; by default wherever both have maps."""
     features: FeatureSpec | None = FeatureSpec()
     heads: HeadSpec | None = None
     final_factor: Annotated[float, Meta(ge=0, le=1)] = 0.1
