@@ -15,9 +15,8 @@ import pytest
 
 MODELS = Path(__file__).resolve().parents[1] / 'models'
 SHIPPED = sorted(card.parent for card in MODELS.glob('*/card.yaml') if has_weights(card.parent))
-MAX_NCNN_BYTES, MAX_BYTES = 4_000_000, 16_000_000
-"""Of what robots load, and of all files; of all models together. ONNX holds every weight twice as
-large."""
+MAX_RUNTIME_BYTES, MAX_BYTES = 4_000_000, 16_000_000
+"""Of what a robot loads, ncnn or ONNX; of all files of all models."""
 TRAINING = ('config', 'data', 'teacher', 'start', 'seed', 'commit', 'epochs', 'chosen')
 METRICS = ('annotations', 'ap', 'ap50', 'images', 'runtime')
 
@@ -88,13 +87,18 @@ def test_shipped_model_finds_the_same_in_both_runtimes(folder):
                for first, second in found) <= 1
 
 
-def test_shipped_models_are_small():
+def test_shipped_model_is_small(folder):
+    card = load_card(folder)
+    for runtime in ('ncnn', 'onnx'):
+        files = card.runtime_files(runtime).files().values()
+        assert sum((folder / name).stat().st_size for name in files) < MAX_RUNTIME_BYTES
+
+
+def test_shipped_models_together_are_small():
     if not SHIPPED:
         pytest.skip('models/ holds only cards of public weights, no weights of its own')
-    sizes = {path: path.stat().st_size for folder in SHIPPED for path in folder.iterdir()}
-    assert sum(sizes.values()) < MAX_BYTES
-    assert sum(size for path, size in sizes.items()
-               if path.suffix in ('.param', '.bin')) < MAX_NCNN_BYTES
+    assert sum(path.stat().st_size for folder in SHIPPED
+               for path in folder.iterdir()) < MAX_BYTES
 
 
 def test_readme_of_the_models_names_each():
