@@ -14,7 +14,13 @@ from lite_detector.core.config import from_mapping, Spec
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
 from lite_detector.core.geometry import clip_boxes, Letterbox
-from lite_detector.core.model_card import load_card, NetworkCard, PreprocessSpec, SizeSpec
+from lite_detector.core.model_card import (
+    checked_size,
+    load_card,
+    NetworkCard,
+    PreprocessSpec,
+    SizeSpec,
+)
 from lite_detector.core.nms import nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
@@ -49,7 +55,7 @@ class Detector:
     :param card: what the network wants and gives.
     :param backend: the loaded network.
     :param selection: which boxes are wanted.
-    :param input_size: network input if it is not the card's; both sides on the grid of 32.
+    :param input_size: network input if it is not the card's; both sides on the card's grid.
     :raises ConfigError: if a wanted class is not one of the card's.
     """
 
@@ -57,7 +63,7 @@ class Detector:
                  input_size: ImageSize | None = None) -> None:
         self.card = card
         self.backend = backend
-        self.input_size = checked_size(input_size or card.size)
+        self.input_size = _checked_size(input_size or card.size, card)
         self.selection = selection
         self._blobs = BlobCache(card.preprocess)
 
@@ -159,16 +165,6 @@ class Detector:
         self.finish(outputs, letterbox)
 
 
-def checked_size(size: ImageSize) -> ImageSize:
-    """
-    Return a network input size if it is one.
-
-    :raises ConfigError: if a side is off the grid of 32 or out of range.
-    """
-    from_mapping({'height': size.height, 'width': size.width}, SizeSpec, f'input size {size}')
-    return size
-
-
 def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
     """
     Return a card that fits images in another way, or the same card for None.
@@ -180,6 +176,14 @@ def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
     preprocess = from_mapping({**msgspec.structs.asdict(card.preprocess), 'resize': resize},
                               PreprocessSpec, 'resize')
     return msgspec.structs.replace(card, preprocess=preprocess)
+
+
+def _checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:
+    from_mapping({'height': size.height, 'width': size.width}, SizeSpec, f'input size {size}')
+    try:
+        return checked_size(size, card)
+    except ValueError as error:
+        raise ConfigError(f'{card.name}: {error}') from None
 
 
 def _class_ids(classes: Sequence[str], card: NetworkCard) -> list[int] | None:

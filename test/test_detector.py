@@ -216,6 +216,14 @@ def test_input_size_off_the_grid_is_refused(tiny_nanodet, size):
         load(tiny_nanodet, input_size=size)
 
 
+def test_input_size_off_the_grid_of_the_network_is_refused(tmp_path):
+    write_tiny_nanodet(tmp_path)
+    change_card(tmp_path, 'decode.strides', [16, 32, 64])
+    change_card(tmp_path, 'input_size.width', 128)
+    with pytest.raises(ConfigError, match='input_size: got 160x64, wanted multiples of 64 for'):
+        load(tmp_path, input_size=ImageSize(64, 160))
+
+
 def test_resize_that_is_not_the_cards_is_used(tiny_nanodet):
     detector = load(tiny_nanodet, resize='stretch')
     assert detector.fit(np.zeros((64, 64, 3), np.uint8)).input_size == ImageSize(64, 96)

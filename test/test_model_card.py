@@ -100,6 +100,8 @@ def test_card_gives_its_size_and_the_files_of_a_runtime(tiny_nanodet):
     ('decode.strides', [8, 0, 32], '$.decode.strides[1]', '>= 1'),
     ('decode.strides', [8, 32, 16], '$', '(8, 32, 16), wanted rising'),
     ('decode.strides', [8, 8, 16], '$', '(8, 8, 16), wanted rising'),
+    # tiny cards are 96 wide; the coarsest map of a backbone must fit
+    ('decode.strides', [16, 32, 64], '$', 'got 96x64, wanted multiples of 64 for strides 16, 32'),
     ('decode.reg_max', 0, '$.decode.reg_max', '>= 1'),
     ('decode.grid_offset', 1.5, '$.decode.grid_offset', '<= 1'),
     ('decode.score_activation', True, '$.decode.score_activation', 'got `bool`'),

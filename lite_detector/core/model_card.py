@@ -22,7 +22,7 @@ import yaml
 
 CARD_FILE = 'card.yaml'
 GRID = 32
-"""Both sides of a network input are multiples of this: the stride of every backbone here."""
+"""Both sides of every network input are multiples of this."""
 
 Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite']
 Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
@@ -137,6 +137,7 @@ class NetworkCard(Spec, kw_only=True):
             raise ValueError('decode.anchors: wanted one list of equal length for each stride')
         if tuple(sorted(set(self.decode.strides))) != self.decode.strides:
             raise ValueError(f'decode.strides: got {self.decode.strides}, wanted rising values')
+        checked_size(self.size, self)
         twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
         if twice:
             raise ValueError(f'class_names: {twice[0]!r} is named twice')
@@ -145,6 +146,27 @@ class NetworkCard(Spec, kw_only=True):
     def size(self) -> ImageSize:
         """Network input the model was made for."""
         return ImageSize(self.input_size.height, self.input_size.width)
+
+    @property
+    def grid(self) -> int:
+        """
+        Both sides of the network input are multiples of this.
+
+        A neck adds maps that it doubles to finer ones of the backbone, which has three strides.
+        """
+        return max(GRID, *self.decode.strides[:3])
+
+
+def checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:
+    """
+    Return a network input size if a network can take it.
+
+    :raises ValueError: if a side is off the grid of the network.
+    """
+    if any(side % card.grid for side in size):
+        raise ValueError(f'input_size: got {size}, wanted multiples of {card.grid} for strides '
+                         f'{", ".join(map(str, card.decode.strides))}')
+    return size
 
 
 class ModelCard(NetworkCard, kw_only=True):

@@ -17,7 +17,6 @@ from lite_detector.backends.base import Backend
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.geometry import iou_matrix
-from lite_detector.core.model_card import GRID
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize
 from lite_detector.detector import Detector, with_resize
 import msgspec
@@ -196,7 +195,9 @@ def card_section(parity: Parity, source: str) -> dict[str, Any]:
 
 def _resized(reference: Detector) -> Detector:
     """Return the same detector at a size off the exported one, and of another ratio."""
-    size = ImageSize(reference.input_size.height + GRID, reference.input_size.width + 3 * GRID)
+    height, width = reference.input_size
+    grid = reference.card.grid
+    size = ImageSize(height + grid, width + 3 * grid)
     limit = ImageSize(*(min(side, 4096) for side in size))
     return Detector(with_resize(reference.card, 'stretch'), reference.backend,
                     reference.selection, limit)

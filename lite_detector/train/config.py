@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from lite_detector.core.config import from_mapping, load_yaml, Spec
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import (
+    checked_size,
     DecodeSpec,
     Family,
     Name,
@@ -19,6 +20,7 @@ from lite_detector.core.model_card import (
     PreprocessSpec,
     SizeSpec,
 )
+from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.spec import AugmentSpec
 from lite_detector.train.distill.spec import DistillSpec
 from lite_detector.train.models.spec import ModelSpec
@@ -176,9 +178,12 @@ class TrainConfig(Spec, kw_only=True):
     """A run that is cut loses at most this; whenever AP is measured it is saved too."""
 
     def __post_init__(self) -> None:
-        # both raise what is wrong with the network before any data are there
-        self.card(('class',))
+        # all raise what is wrong with the network before any data are there
+        card = self.card(('class',))
         self.model_spec(1)
+        for phase in self.phases:
+            if phase.input_size is not None:
+                checked_size(ImageSize(phase.input_size.height, phase.input_size.width), card)
 
     def card(self, class_names: Sequence[str]) -> NetworkCard:
         """Return the card of the network for these classes."""

@@ -35,7 +35,7 @@ class TransferReport(NamedTuple):
     :param fresh: classes that start from scratch.
     :param boxes_kept: whether the network still finds boxes as the checkpoint did; else reg_max
         or the number of anchors differs, and the boxes start from scratch.
-    :param narrowed: whether the checkpoint is of another variant, and the network has a subset
+    :param narrowed: whether the checkpoint is of a wider variant, and the network has a subset
         of its channels: it knows little before it has learnt, and its batch norm is off.
     """
 
@@ -48,14 +48,14 @@ class TransferReport(NamedTuple):
 def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
                      class_names: Sequence[str]) -> tuple[nn.Module, TransferReport]:
     """
-    Return a network of other classes or fewer channels, with the weights of a checkpoint.
+    Return a network of other classes, fewer channels or coarser steps, with given weights.
 
     Classes are matched by name: their scores are what they were. A new class starts with the
     weights and the low score of a fresh network; so do all if the number of anchors differs.
     (From the mean of the known classes it learns far slower: AP50 7 and 6 instead of 52 and 63
     after 50 steps of NanoDet-m and YOLOv5-Lite e on six playing cards.)
 
-    :param checkpoint: of the same family, and of the same variant or a wider one.
+    :param checkpoint: of the same family, and of the same variant, a wider or a finer one.
     :param spec: of the new network.
     :param class_names: of the new network, as many as the spec says.
     :return: the network in training mode, and what it took over.
@@ -79,7 +79,8 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
     matched = tuple(class_names[index] for index, _ in pairs)
     fresh = tuple(name for name in class_names if name not in matched)
     return model, TransferReport(matched, fresh, _layout(old) == _layout(spec),
-                                 old.variant != spec.variant)
+                                 old.variant != spec.variant
+                                 and not _is_coarser(source_model, model))
 
 
 def init_backbone(model: nn.Module, path: Path) -> None:
@@ -107,12 +108,32 @@ def _fitting(checkpoint: Checkpoint, source: nn.Module, spec: ModelSpec,
         return source.state_dict()
     reason = 'the families differ'
     if old.family == spec.family:
+        if _is_coarser(source, model):
+            return _behind_coarse_stem(source, model)
         try:
             return subset_weights(source, model, OUTPUTS[spec.family])
         except ModelError as error:
             reason = str(error)
     raise ModelError(f'{checkpoint.card.name}: cannot start a {spec.family} {spec.variant} from '
                      f'the weights of a {old.family} {old.variant}: {reason}')
+
+
+def _is_coarser(source: nn.Module, model: nn.Module) -> bool:
+    return model.strides == tuple(2 * stride for stride in source.strides[:len(model.strides)])
+
+
+def _behind_coarse_stem(source: nn.Module, model: nn.Module) -> dict[str, Tensor]:
+    """
+    Return weights with which a network finds what another finds in the image at half its size.
+
+    Its first convolution is that of the other one after a mean over 2x2 pixels; what follows,
+    boxes in units of the stride included, is the same.
+    """
+    known = source.state_dict()
+    weights = {name: known[name] for name in model.state_dict()}
+    stem = next(name for name in weights if name.startswith('backbone.'))
+    weights[stem] = known[stem].repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+    return weights
 
 
 def _layout(spec: ModelSpec) -> tuple[int, int, bool]:

@@ -38,7 +38,7 @@ def test_every_family_has_a_network_and_variants():
 
 
 @EVERY_NETWORK
-@pytest.mark.parametrize(('num_classes', 'size'), [(1, (64, 96)), (80, (160, 32))])
+@pytest.mark.parametrize(('num_classes', 'size'), [(1, (64, 128)), (80, (320, 64))])
 def test_network_returns_one_raw_head_per_stride(family, variant, num_classes, size):
     spec = ModelSpec(family, variant, num_classes)
     model = build_model(spec)
@@ -95,7 +95,7 @@ def test_fresh_gfl_head_scores_the_prior_everywhere(family):
     model = build_model(ModelSpec(family, VARIANTS[family][0], 4)).eval()
     with torch.no_grad():
         scores = torch.cat([head[:, :4].sigmoid().flatten() for head in
-                            model(torch.rand(1, 3, 64, 96))])
+                            model(torch.rand(1, 3, 64, 128))])
     torch.testing.assert_close(scores, torch.full_like(scores, 0.01), atol=0.005, rtol=0)
 
 
@@ -165,7 +165,7 @@ def test_assign_guidance_returns_the_layout_of_the_network(variant):
     spec = ModelSpec('nanodet_plus', variant, 5)
     model = build_model(spec)
     guidance = AssignGuidance(model.pan, len(model.strides), spec.num_classes, spec.reg_max)
-    features = model.backbone(torch.rand(2, 3, 64, 96))
+    features = model.backbone(torch.rand(2, 3, 64, 128))
     levels = model.pan(features)
     heads = guidance(features, levels)
     assert [head.shape for head in heads] == [head.shape for head in model.head(levels)]

@@ -62,9 +62,17 @@ def test_a_config_for_each_family_and_variant_that_is_published():
     networks = {(config.network.family, config.network.variant)
                 for config in map(load_config, CONFIGS)}
     assert networks == {('nanodet', '0.5x'), ('nanodet', '1.0x'), ('nanodet', '1.5x'),
-                        ('nanodet_plus', 'm-0.5x'), ('nanodet_plus', 'm'),
-                        ('nanodet_plus', 'm-1.5x'),
+                        ('nanodet_plus', 'm-coarse'), ('nanodet_plus', 'm-0.5x'),
+                        ('nanodet_plus', 'm'), ('nanodet_plus', 'm-1.5x'),
                         ('yolov5_lite', 'e'), ('yolov5_lite', 's')}
+
+
+def test_sizes_that_a_network_cannot_take_are_refused():
+    coarse = next(path for path in CONFIGS if path.stem == 'nanodet_plus_m_coarse_320')
+    for change in ('network.input_size.height=352',
+                   'phases.0.input_size={height: 320, width: 416}'):
+        with pytest.raises(ConfigError, match=r'input_size: got \d+x\d+, wanted multiples of 64'):
+            load_config(coarse, [change])
 
 
 def test_command_line_changes_values_lists_and_absent_sections():

@@ -139,3 +139,19 @@ def test_init_backbone_from_what_is_no_state_dict_says_so(tmp_path):
         torch.save(content, path)
         with pytest.raises(ModelError, match='x.pth: wanted .*names and tensors'):
             init_backbone(model, path)
+
+
+def test_transfer_to_coarser_steps_finds_what_it_found_at_half_the_size():
+    spec = ModelSpec('nanodet_plus', 'm', 2)
+    checkpoint = Checkpoint(spec, network_card(spec), trained_model(spec).state_dict())
+    coarse = ModelSpec('nanodet_plus', 'm-coarse', 2)
+    model, report = transfer_weights(checkpoint, coarse, ('object0', 'object1'))
+    assert report == (('object0', 'object1'), (), True, False)
+    assert model.strides == (16, 32, 64)
+    images = torch.rand(2, 3, 128, 192)
+    with torch.no_grad():
+        found = model.eval()(images)
+        wanted = checkpoint.model().eval()(torch.nn.functional.avg_pool2d(images, 2))
+    assert len(found) == 3 < len(wanted) == 4
+    for head, fine in zip(found, wanted, strict=False):
+        torch.testing.assert_close(head, fine, rtol=0, atol=1e-4 * fine.abs().max())

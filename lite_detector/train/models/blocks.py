@@ -30,7 +30,7 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride
 
     :param activation: None leaves it out.
     """
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2,
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2,
                      groups=groups, bias=False)
     layers = [conv, nn.BatchNorm2d(out_channels)]
     return layers if activation is None else [*layers, activation()]

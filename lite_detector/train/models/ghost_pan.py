@@ -59,13 +59,15 @@ class GhostBottleneck(nn.Module):
 
 class GhostPan(nn.Module):
     """
-    Top-down and bottom-up fusion by ghost bottlenecks, and one coarser level.
+    Top-down and bottom-up fusion by ghost bottlenecks, and one coarser level if wanted.
 
     :param in_channels: of the backbone, fine to coarse.
     :param channels: of every level that comes out.
+    :param extra: whether one coarser level follows.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+    def __init__(self, in_channels: Sequence[int], channels: int, *,
+                 extra: bool = True) -> None:
         super().__init__()
         self.channels = channels
         steps = len(in_channels) - 1
@@ -77,11 +79,11 @@ class GhostPan(nn.Module):
         self.downs = nn.ModuleList(_halving(channels) for _ in range(steps))
         self.bottom_up = nn.ModuleList(
             GhostBottleneck(2 * channels, channels) for _ in range(steps))
-        self.extra_in = _halving(channels)
-        self.extra_out = _halving(channels)
+        self.extra_in = _halving(channels) if extra else None
+        self.extra_out = _halving(channels) if extra else None
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return a map per feature map, and one of half the coarsest size (rounded up)."""
+        """Return a map per feature map, and the extra one of half the coarsest size."""
         levels = [lateral(feature) for lateral, feature
                   in zip(self.laterals, features, strict=True)]
         coarsest = levels[-1]
@@ -92,6 +94,8 @@ class GhostPan(nn.Module):
                                       strict=True):
             fine = down(levels[coarse - 1])
             levels[coarse] = fuse(torch.cat((fine, levels[coarse]), dim=1))
+        if self.extra_in is None:
+            return levels
         return [*levels, self.extra_in(coarsest) + self.extra_out(levels[-1])]
 
 

@@ -15,25 +15,29 @@ from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 from torch import Tensor
 
-WIDTHS = {'m-0.5x': '0.5x', 'm': '1.0x', 'm-1.5x': '1.5x'}
-PAN_CHANNELS = {'m-0.5x': 64, 'm': 96, 'm-1.5x': 128}
+WIDTHS = {'m-coarse': '1.0x', 'm-0.5x': '0.5x', 'm': '1.0x', 'm-1.5x': '1.5x'}
+PAN_CHANNELS = {'m-coarse': 96, 'm-0.5x': 64, 'm': 96, 'm-1.5x': 128}
 
 
 class NanoDetPlus(PyramidNetwork):
     """
     ShuffleNetV2 with LeakyReLU, Ghost-PAN, and a head of 5x5 separable convolutions.
 
-    :param spec: variant m-0.5x, m or m-1.5x.
-    """
+    The variant m-coarse is m at half the resolution: its first convolution sees every pixel, but
+    takes steps of 4, and the level at twice its coarsest stride is left out.
 
-    strides = (8, 16, 32, 64)
+    :param spec: variant m-coarse, m-0.5x, m or m-1.5x.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         channels = PAN_CHANNELS[spec.variant]
+        coarse = spec.variant == 'm-coarse'
+        self.strides = (16, 32, 64) if coarse else (8, 16, 32, 64)
         self.level_channels = (channels,) * len(self.strides)
-        self.backbone = ShuffleNetV2(CHANNELS[WIDTHS[spec.variant]], LEAKY_RELU)
-        self.pan = GhostPan(self.backbone.out_channels, channels)
+        self.backbone = ShuffleNetV2(CHANNELS[WIDTHS[spec.variant]], LEAKY_RELU,
+                                     coarse=coarse)
+        self.pan = GhostPan(self.backbone.out_channels, channels, extra=not coarse)
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:

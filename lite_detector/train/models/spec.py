@@ -13,7 +13,7 @@ from msgspec import Meta
 
 VARIANTS: dict[Family, tuple[str, ...]] = {
     'nanodet': ('0.5x', '1.0x', '1.5x'),
-    'nanodet_plus': ('m-0.5x', 'm', 'm-1.5x'),
+    'nanodet_plus': ('m-coarse', 'm-0.5x', 'm', 'm-1.5x'),
     'yolov5_lite': ('e', 's'),
 }
 """The sizes of each family, small to large."""
