@@ -216,12 +216,11 @@ def test_input_size_off_the_grid_is_refused(tiny_nanodet, size):
         load(tiny_nanodet, input_size=size)
 
 
-def test_input_size_off_the_grid_of_the_network_is_refused(tmp_path):
-    write_tiny_nanodet(tmp_path)
-    change_card(tmp_path, 'decode.strides', [16, 32, 64])
-    change_card(tmp_path, 'input_size.width', 128)
+def test_input_size_off_the_grid_of_the_network_is_refused(tiny_nanodet):
+    change_card(tiny_nanodet, 'input_size.width', 128)
+    change_card(tiny_nanodet, 'decode.strides', [16, 32, 64])
     with pytest.raises(ConfigError, match='input_size: got 160x64, wanted multiples of 64 for'):
-        load(tmp_path, input_size=ImageSize(64, 160))
+        load(tiny_nanodet, input_size=ImageSize(64, 160))
 
 
 def test_resize_that_is_not_the_cards_is_used(tiny_nanodet):
