@@ -64,6 +64,15 @@ def test_read_convolutions_returns_shapes_weights_and_biases(read):
         np.dtype(np.float32)}
 
 
+def test_linear_layer_is_a_pointwise_convolution_of_one_cell(read):
+    rows = np.arange(6) / 2
+    param = PARAM.replace('Sigmoid          end   1 1 c d', 'InnerProduct end 1 1 c d 0=3 1=1 2=6')
+    *_, last = read(param, BIN + fp16(rows) + np.float32([1, 2, 3]).tobytes())
+    assert str(last.shape) == '1x1 convolution 2 -> 3, stride 1, padding 0, groups 1'
+    np.testing.assert_array_equal(last.weight, rows.astype(np.float32).reshape(3, 2, 1, 1))
+    np.testing.assert_array_equal(last.bias, np.float32([1, 2, 3]))
+
+
 @pytest.mark.parametrize(('cut', 'layer'), [
     (2, 'first'), (40, 'first'), (62, 'first'), (66, 'deep'), (len(BIN) - 1, 'deep')])
 def test_weights_cut_short_name_the_layer(read, cut, layer):
@@ -79,7 +88,9 @@ def test_weights_cut_short_name_the_layer(read, cut, layer):
     ('\0\xff', BIN, 'not an ncnn .param text file'),
     (PARAM.rpartition('Sigmoid')[0], BIN, '4 layers, but line 2 says 5 5'),
     ('7767517', BIN, 'cut short'),
-    (PARAM.replace('Sigmoid', 'InnerProduct'), BIN, 'layer end is a InnerProduct'),
+    (PARAM.replace('Sigmoid', 'LSTM'), BIN, 'layer end is a LSTM'),
+    (PARAM.replace('Sigmoid          end   1 1 c d', 'InnerProduct end 1 1 c d 0=3 1=1 2=7'), BIN,
+     'layer end has 7 weights for 3 outputs'),
     (PARAM.replace('1=1 6=2', '1=1 2=2 6=2'), BIN, 'layer deep is dilated or not square'),
     (PARAM.replace('1=1 6=2', '1=1 11=3 6=6'), BIN, 'layer deep is dilated or not square'),
     (PARAM.replace('1=1 6=2', '1=1 6=3'), BIN, 'layer deep is dilated or not square'),

@@ -10,6 +10,7 @@ padded to 4 bytes, then the bias as float32 without a tag (measured on the publi
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 from lite_detector.core.errors import ModelError
@@ -22,7 +23,9 @@ PARAM_MAGIC = '7767517'
 WEIGHT_TYPES = {0x00000000: '<f4', 0x01306B47: '<f2'}
 """Tag -> how the weights are stored."""
 INT8_TAG = 0x000D4B38
-CONVOLUTIONS = ('Convolution', 'ConvolutionDepthWise')
+LINEAR = 'InnerProduct'
+"""What pnnx makes of a pointwise convolution behind a mean over the whole map."""
+CONVOLUTIONS = ('Convolution', 'ConvolutionDepthWise', LINEAR)
 WITHOUT_WEIGHTS = frozenset((
     'BinaryOp', 'Clip', 'Concat', 'Crop', 'Dropout', 'Eltwise', 'Flatten', 'HardSigmoid',
     'HardSwish', 'Input', 'Interp', 'Mish', 'Noop', 'Padding', 'Permute', 'Pooling', 'ReLU',
@@ -35,8 +38,9 @@ def read_convolutions(param_path: Path, bin_path: Path) -> list[ConvWeights]:
 
     :param param_path: the graph.
     :param bin_path: the weights, fp16 or fp32.
-    :raises ModelError: if a file is none of ncnn's, cut short or too long, or if a layer other
-        than a convolution has weights.
+    :return: linear layers among them: pointwise convolutions of a single cell.
+    :raises ModelError: if a file is none of ncnn's, cut short or too long, or if any other layer
+        has weights.
     """
     layers = _read_layers(param_path)
     weights = _WeightFile(bin_path)
@@ -120,6 +124,8 @@ def _read_layers(path: Path) -> list[_Layer]:
 
 
 def _convolution(layer: _Layer, weights: _WeightFile, path: Path) -> ConvWeights:
+    if layer.kind == LINEAR:
+        return _linear(layer, weights, path)
     out_channels, kernel_size = layer.option(0), layer.option(1)
     groups = layer.option(7, 1) if layer.kind == 'ConvolutionDepthWise' else 1
     square = (layer.option(11, kernel_size) == kernel_size
@@ -132,11 +138,26 @@ def _convolution(layer: _Layer, weights: _WeightFile, path: Path) -> ConvWeights
                          'convolution here is')
     shape = ConvShape(out_channels, count // per_channel * groups, kernel_size,
                       layer.option(3, 1), layer.option(4), groups)
-    weight = weights.weights(count, layer.name)
-    bias = (weights.bias(out_channels, layer.name) if layer.option(5)
-            else np.zeros(out_channels, np.float32))
-    return ConvWeights(layer.name, shape,
-                       weight.reshape(out_channels, -1, kernel_size, kernel_size), bias)
+    return _read_weights(layer, weights, shape, has_bias=bool(layer.option(5)))
+
+
+def _linear(layer: _Layer, weights: _WeightFile, path: Path) -> ConvWeights:
+    out_channels, count = layer.option(0), layer.option(2)
+    if out_channels <= 0 or count % out_channels:
+        raise ModelError(f'{path}: layer {layer.name} has {count} weights for {out_channels} '
+                         'outputs')
+    shape = ConvShape(out_channels, count // out_channels, 1, 1, 0, 1)
+    return _read_weights(layer, weights, shape, has_bias=bool(layer.option(1)))
+
+
+def _read_weights(layer: _Layer, weights: _WeightFile, shape: ConvShape,
+                  has_bias: bool) -> ConvWeights:
+    sides = (shape.out_channels, shape.in_channels // shape.groups, shape.kernel_size,
+             shape.kernel_size)
+    weight = weights.weights(prod(sides), layer.name).reshape(sides)
+    bias = (weights.bias(shape.out_channels, layer.name) if has_bias
+            else np.zeros(shape.out_channels, np.float32))
+    return ConvWeights(layer.name, shape, weight, bias)
 
 
 def _read(path: Path) -> bytes:
