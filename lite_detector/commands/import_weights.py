@@ -17,13 +17,21 @@ import msgspec
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('--model', required=True, help='name or folder of a model with ncnn files')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--model', help='name or folder of a model with ncnn files')
+    source.add_argument('--squeezenet', type=Path, metavar='FILE',
+                        help='.param of a SqueezeNet 1.0 or 1.1, its .bin beside it: weights to '
+                        'put into start.backbone of a training')
     parser.add_argument('--output', required=True, type=Path, metavar='FILE',
                         help='checkpoint to write')
 
 
 def run(args: argparse.Namespace) -> None:
     """Read, check and write."""
+    check_writable(args.output)
+    if args.squeezenet is not None:
+        _import_squeezenet(args.squeezenet, args.output)
+        return
     # here, because `--help` has to work without torch
     from lite_detector.export.import_ncnn import read_convolutions
     from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
@@ -31,7 +39,6 @@ def run(args: argparse.Namespace) -> None:
     from lite_detector.train.models.layers import count_parameters
     from lite_detector.train.models.spec import specs_for
 
-    check_writable(args.output)
     folder = find_model(args.model)
     card = load_card(folder)
     paths = checked_files(folder, card.runtime_files('ncnn'))
@@ -48,6 +55,21 @@ def run(args: argparse.Namespace) -> None:
                                             source))
     print(f'{args.output}: {spec.family} {spec.variant}, {spec.num_classes} classes, '
           f'{count_parameters(model) / 1e6:.2f} M parameters')
+
+
+def _import_squeezenet(param: Path, output: Path) -> None:
+    from lite_detector.export.import_ncnn import read_convolutions
+    from lite_detector.train.checkpoint import save_file
+    from lite_detector.train.models.fused import squeezenet_of
+
+    weights = read_convolutions(param, param.with_suffix('.bin'))
+    try:
+        version, model = squeezenet_of(weights)
+    except ModelError as error:
+        raise ModelError(f'{param}: {error}') from None
+    save_file(output, model.state_dict())
+    print(f'{output}: SqueezeNet {version}; a training takes it with '
+          f'network.backbone=squeezenet_{version}_1.0x start.backbone={output}')
 
 
 def _with_raw_scores(card: ModelCard) -> NetworkCard:

@@ -55,7 +55,7 @@ class Checkpoint:
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise ModelError(f'{self.card.name}: the weights are not those of '
-                             f'{self.spec.family} {self.spec.variant}: {reason}') from None
+                             f'{self.spec.label}: {reason}') from None
         return model
 
 

@@ -41,6 +41,8 @@ class NetworkSpec(Spec, kw_only=True):
     family: Family
     variant: str
     """One of ``lite_detector.train.models.spec.VARIANTS[family]``."""
+    backbone: str | None = None
+    """Another one than the family's own, such as mobilenet_v2_1.0x: see docs/models.md."""
     description: str = ''
     license: str = 'not stated'  # noqa: A003
     source: str = ''
@@ -81,7 +83,7 @@ class StartSpec(Spec):
     checkpoint: str | None = None
     """Fine-tune these weights; classes are matched by name."""
     backbone: str | None = None
-    """ImageNet weights of torchvision's ShuffleNetV2 for the backbone."""
+    """ImageNet weights for the backbone: a state dict of torchvision."""
     freeze: tuple[str, ...] = ()
     """Modules that are not trained, for example backbone."""
     freeze_batch_norm: bool = False
@@ -199,7 +201,8 @@ class TrainConfig(Spec, kw_only=True):
             shape['reg_max'] = decode.reg_max
         if decode.anchors is not None:
             shape['num_anchors'] = len(decode.anchors[0])
-        return ModelSpec(self.network.family, self.network.variant, num_classes, **shape)
+        return ModelSpec(self.network.family, self.network.variant, num_classes,
+                         backbone=self.network.backbone, **shape)
 
     @property
     def zoom(self) -> int:

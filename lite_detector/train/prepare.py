@@ -86,7 +86,7 @@ def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
         say('its batch norm was fused: statistics are measured anew')
     if report.narrowed:
         renew_statistics(model, batches())
-        say(f'a subset of the channels of {checkpoint.spec.family} {checkpoint.spec.variant}: '
+        say(f'a subset of the channels of {checkpoint.spec.label}: '
             'statistics of batch norm are measured anew; it must learn before it finds much')
     return model.train(), not report.narrowed
 

@@ -108,7 +108,7 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     else:
         network = prepare(config, samples, lambda: _some_batches(config, samples), console.say)
     size = network.card.size
-    console.say(f'{network.card.name}: {network.spec.family} {network.spec.variant}, '
+    console.say(f'{network.card.name}: {network.spec.label}, '
                 f'{count_parameters(network.model) / 1e6:.2f} M parameters, '
                 f'{count_macs(network.model, size) / 1e9:.2f} G multiply-accumulates at {size}, '
                 f'on {accelerator.device}'

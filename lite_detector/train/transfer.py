@@ -12,8 +12,8 @@ from typing import NamedTuple
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family
 from lite_detector.train.checkpoint import Checkpoint, load_file
+from lite_detector.train.models.backbones.backbone import load_torchvision
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.shufflenet_v2 import load_torchvision
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.narrow import subset_weights
 import torch
@@ -35,8 +35,8 @@ class TransferReport(NamedTuple):
     :param fresh: classes that start from scratch.
     :param boxes_kept: whether the network still finds boxes as the checkpoint did; else reg_max
         or the number of anchors differs, and the boxes start from scratch.
-    :param narrowed: whether the checkpoint is of a wider variant, and the network has a subset
-        of its channels: it knows little before it has learnt, and its batch norm is off.
+    :param narrowed: whether the checkpoint is of a wider variant or backbone, and the network has
+        a subset of its channels: it knows little before it has learnt, and its batch norm is off.
     """
 
     matched: tuple[str, ...]
@@ -79,15 +79,15 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
     matched = tuple(class_names[index] for index, _ in pairs)
     fresh = tuple(name for name in class_names if name not in matched)
     return model, TransferReport(matched, fresh, _layout(old) == _layout(spec),
-                                 old.variant != spec.variant
+                                 _size(old) != _size(spec)
                                  and not _is_coarser(source_model, model))
 
 
 def init_backbone(model: nn.Module, path: Path) -> None:
     """
-    Start the backbone from ImageNet weights of torchvision's ``shufflenet_v2_*``.
+    Start the backbone from ImageNet weights of torchvision, such as ``shufflenet_v2_x1_0``.
 
-    :param model: a NanoDet or NanoDet-Plus; the backbone of YOLOv5-Lite has other widths.
+    :param model: any but a YOLOv5-Lite, whose backbone has other widths.
     :param path: the state dict as torchvision publishes it.
     :raises ModelError: if the file is absent, damaged, or of another network or width.
     """
@@ -104,18 +104,22 @@ def _fitting(checkpoint: Checkpoint, source: nn.Module, spec: ModelSpec,
              model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of a checkpoint in the shapes of a network, but for the last rows."""
     old = checkpoint.spec
-    if (old.family, old.variant) == (spec.family, spec.variant):
+    if (old.family, *_size(old)) == (spec.family, *_size(spec)):
         return source.state_dict()
     reason = 'the families differ'
     if old.family == spec.family:
-        if _is_coarser(source, model):
+        if old.backbone == spec.backbone and _is_coarser(source, model):
             return _behind_coarse_stem(source, model)
         try:
             return subset_weights(source, model, OUTPUTS[spec.family])
         except ModelError as error:
             reason = str(error)
-    raise ModelError(f'{checkpoint.card.name}: cannot start a {spec.family} {spec.variant} from '
-                     f'the weights of a {old.family} {old.variant}: {reason}')
+    raise ModelError(f'{checkpoint.card.name}: cannot start a {spec.label} from the weights of a '
+                     f'{old.label}: {reason}')
+
+
+def _size(spec: ModelSpec) -> tuple[str, str | None]:
+    return spec.variant, spec.backbone
 
 
 def _is_coarser(source: nn.Module, model: nn.Module) -> bool:

@@ -16,6 +16,7 @@ from lite_detector.core.model_card import checked_files, load_card
 from lite_detector.detector import Detector
 from lite_detector.export import parity
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lite_detector.train.models.backbones.names import WIDTHS
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.torch_backend import TorchBackend
 from networks import network_card, trained_model
@@ -27,6 +28,7 @@ import torch
 
 NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')]
 SMALLEST = ('nanodet', '0.5x')
+BACKBONES = [f'{architecture}_{widths[0]}' for architecture, widths in WIDTHS.items()]
 SIZES = [(64, 96), (160, 96), (96, 352)]
 """The card's, and two that nothing was traced with; the last is off the stride of 64."""
 SHARE = 5e-3
@@ -34,13 +36,14 @@ SHARE = 5e-3
 
 
 def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2,
-                     **training) -> Path:
+                     backbone: str | None = None, **training) -> Path:
     """
     Write a random network that sees nothing, as before training.
 
     Left as large as they are drawn, its scores would all be 1, and NMS would keep any.
     """
-    spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]))
+    spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]),
+                     backbone=backbone)
     state = {name: value * 0.05 if 'outputs.' in name and name.endswith('weight') else value
              for name, value in trained_model(spec).state_dict().items()}
     save_checkpoint(path, Checkpoint(spec, network_card(spec), state, training))
@@ -112,6 +115,21 @@ def test_export_computes_the_same_in_every_runtime_at_every_size(family, variant
             share = parity.largest_difference(got, reference, name) / scale
             assert share < SHARE, (name, height, width)
     check_layers(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_export_of_every_backbone_finds_what_torch_finds(backbone, photographs, tmp_path):
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST, backbone=backbone)
+    folder = tmp_path / 'model'
+    # ends with 2 where ncnn or ONNX Runtime differ, at the size of the card or another one
+    assert run_export(checkpoint, folder, '--images', photographs) == 0
+    layers = Counter(line.split()[0] for line in
+                     (folder / 'model.param').read_text().splitlines()[2:])
+    assert not {'BatchNorm', 'Reshape', 'Permute', 'Sigmoid', 'UnaryOp'} & set(layers)
+    shuffles = 16 if 'shufflenet' in backbone and '_g1_' not in backbone else 0
+    gates = {'mobilenet_v3_small_0.5x': 9, 'mobilenet_v3_large_0.5x': 8}.get(backbone, 0)
+    assert (layers['ShuffleChannel'], layers['HardSigmoid']) == (shuffles, gates)
 
 
 def check_layers(folder: Path) -> None:

@@ -37,8 +37,8 @@ def test_every_shipped_config_says_every_key(path):
                     'validation')}}
     for name, (keys, struct) in sections.items():
         missing = set(struct.__struct_fields__) - set(keys) - {'recipe'}  # filled in
-        # only YOLOv5 has anchors
-        assert missing <= ({'auto_anchor'} if family != 'yolov5_lite' else set()), name
+        # only YOLOv5 has anchors, and no choice of backbones
+        assert missing <= ({'auto_anchor'} if family != 'yolov5_lite' else {'backbone'}), name
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

@@ -118,5 +118,5 @@ class Distillation(nn.Module):
             parts.append(f'scores of {matched} classes and distances')
         strides = ', '.join(str(teacher.strides[other]) for _, other in self._pairs)
         seen = f' at {self.zoom} times the size' if self.zoom > 1 else ''
-        return (f'teacher {teacher.card.name}, {teacher.spec.family} {teacher.spec.variant}'
+        return (f'teacher {teacher.card.name}, {teacher.spec.label}'
                 f'{seen}, strides {strides}: ' + '; '.join(parts))

@@ -17,7 +17,9 @@ Activation = Callable[[], nn.Module]
 
 LEAKY_RELU: Activation = partial(nn.LeakyReLU, 0.1, inplace=True)
 RELU: Activation = partial(nn.ReLU, inplace=True)
+RELU6: Activation = partial(nn.ReLU6, inplace=True)
 SILU: Activation = partial(nn.SiLU, inplace=True)
+HARD_SWISH: Activation = partial(nn.Hardswish, inplace=True)
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride: int = 1,
@@ -58,17 +60,27 @@ def shuffled(left: Tensor, right: Tensor) -> Tensor:
     :param right: the same shape.
     :return: shape (n, 2 * c, h, w).
     """
-    joined = torch.cat((left, right), dim=1)
+    return shuffle(torch.cat((left, right), dim=1), 2)
+
+
+def shuffle(features: Tensor, groups: int) -> Tensor:
+    """
+    Take one channel of each group in turn.
+
+    :param features: shape (n, c, h, w), c a multiple of ``groups``.
+    :param groups: into how many equal parts the channels are cut.
+    :return: the same shape.
+    """
     if not torch.jit.is_tracing():
         # keeps channels_last, and so trains 1.4 times as fast as what follows
-        return functional.channel_shuffle(joined, 2)
+        return functional.channel_shuffle(features, groups)
     if torch.onnx.is_in_onnx_export():
         # one Gather per unit; the form below becomes 40 operations where the size is free
-        channels = int(joined.shape[1])
-        order = torch.arange(channels).view(2, channels // 2).t().flatten()
-        return joined.index_select(1, order)
+        channels = int(features.shape[1])
+        order = torch.arange(channels).view(groups, channels // groups).t().flatten()
+        return features.index_select(1, order)
     # These operations are what pnnx knows as one ShuffleChannel; others that do the same become
     # dozens of layers, or an unknown one.
-    n, channels, height, width = joined.shape
-    paired = joined.view(n, 2, channels // 2, height, width).transpose(1, 2)
-    return paired.reshape(n, channels, height, width)
+    n, channels, height, width = features.shape
+    grouped = features.view(n, groups, channels // groups, height, width).transpose(1, 2)
+    return grouped.reshape(n, channels, height, width)

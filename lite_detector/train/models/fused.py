@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.errors import ModelError
+from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 from lite_detector.train.models.layers import run_order
@@ -31,16 +32,35 @@ def model_of(weights: Sequence[ConvWeights],
     differences = []
     for spec in specs:
         model = build_model(spec)
-        convs = convolutions(model)
-        difference = _first_difference(weights, convs)
+        difference = _fill(model, weights)
         if difference is None:
-            for source, target in zip(weights, convs, strict=True):
-                _copy(source, target)
             return spec, model
         differences.append((*difference, spec))
     _, reason, spec = max(differences, key=lambda difference: difference[0])
     raise ModelError(f'this is no {spec.family} of {spec.num_classes} classes; the nearest is '
                      f'variant {spec.variant}, but {reason}')
+
+
+def squeezenet_of(weights: Sequence[ConvWeights]) -> tuple[str, SqueezeNetClassifier]:
+    """
+    Return the version of SqueezeNet that these convolutions are, and the network with them.
+
+    :param weights: in the order in which the network runs them.
+    :raises ModelError: if they are none; with the first difference to the one that fits longest.
+    """
+    if not weights:
+        raise ModelError('this is no SqueezeNet: there is no convolution')
+    last = weights[-1].shape
+    differences = []
+    for version in FIRES:
+        model = SqueezeNetClassifier(version, num_classes=last.out_channels,
+                                     head_padding=last.padding)
+        difference = _fill(model, weights)
+        if difference is None:
+            return version, model
+        differences.append((*difference, version))
+    _, reason, version = max(differences)
+    raise ModelError(f'this is no SqueezeNet; the nearest is version {version}, but {reason}')
 
 
 def convolutions(model: nn.Module) -> list[ConvAndNorm]:
@@ -52,6 +72,16 @@ def convolutions(model: nn.Module) -> list[ConvAndNorm]:
         else:
             pairs[-1] = (pairs[-1][0], layer)
     return pairs
+
+
+def _fill(model: nn.Module, weights: Sequence[ConvWeights]) -> tuple[int, str] | None:
+    """Fill a network, or return the place of the first difference and what it is."""
+    convs = convolutions(model)
+    difference = _first_difference(weights, convs)
+    if difference is None:
+        for source, target in zip(weights, convs, strict=True):
+            _copy(source, target)
+    return difference
 
 
 def _first_difference(weights: Sequence[ConvWeights],

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 from torch import nn, Tensor
 from torch.nn import functional
@@ -48,7 +48,9 @@ class Pan(nn.Module):
 
 class NanoDet(PyramidNetwork):
     """
-    ShuffleNetV2 with LeakyReLU, PAN, and a head of 3x3 separable convolutions.
+    A backbone, PAN, and a head of 3x3 separable convolutions.
+
+    By itself the backbone is ShuffleNetV2 with LeakyReLU.
 
     :param spec: variant 0.5x, 1.0x or 1.5x.
     """
@@ -59,7 +61,7 @@ class NanoDet(PyramidNetwork):
         super().__init__()
         channels = PAN_CHANNELS[spec.variant]
         self.level_channels = (channels,) * len(self.strides)
-        self.backbone = ShuffleNetV2(CHANNELS[spec.variant], LEAKY_RELU)
+        self.backbone = build_backbone(spec.backbone, f'shufflenet_v2_{spec.variant}', LEAKY_RELU)
         self.pan = Pan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), 3, spec)
 

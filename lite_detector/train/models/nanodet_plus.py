@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lite_detector.train.models.backbones.build import build_backbone
+from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.spec import ModelSpec
 from torch import Tensor
 
@@ -21,7 +22,9 @@ PAN_CHANNELS = {'m-coarse': 96, 'm-0.5x': 64, 'm': 96, 'm-1.5x': 128}
 
 class NanoDetPlus(PyramidNetwork):
     """
-    ShuffleNetV2 with LeakyReLU, Ghost-PAN, and a head of 5x5 separable convolutions.
+    A backbone, Ghost-PAN, and a head of 5x5 separable convolutions.
+
+    By itself the backbone is ShuffleNetV2 with LeakyReLU.
 
     The variant m-coarse is m at half the resolution: its first convolution sees every pixel, but
     takes steps of 4, and the level at twice its coarsest stride is left out.
@@ -35,8 +38,9 @@ class NanoDetPlus(PyramidNetwork):
         coarse = spec.variant == 'm-coarse'
         self.strides = (16, 32, 64) if coarse else (8, 16, 32, 64)
         self.level_channels = (channels,) * len(self.strides)
-        self.backbone = ShuffleNetV2(CHANNELS[WIDTHS[spec.variant]], LEAKY_RELU,
-                                     coarse=coarse)
+        width = WIDTHS[spec.variant]
+        self.backbone = (ShuffleNetV2(CHANNELS[width], LEAKY_RELU, coarse=True) if coarse else
+                         build_backbone(spec.backbone, f'shufflenet_v2_{width}', LEAKY_RELU))
         self.pan = GhostPan(self.backbone.out_channels, channels, extra=not coarse)
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from lite_detector.core.config import Spec
 from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.train.models.backbones.names import split_name
 from msgspec import Meta
 
 VARIANTS: dict[Family, tuple[str, ...]] = {
@@ -17,6 +18,10 @@ VARIANTS: dict[Family, tuple[str, ...]] = {
     'yolov5_lite': ('e', 's'),
 }
 """The sizes of each family, small to large."""
+ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus')
+"""Families whose backbone can be another one."""
+OWN_BACKBONE = ('m-coarse',)
+"""Their variants that are made by their backbone."""
 
 
 class ModelSpec(Spec):
@@ -30,12 +35,25 @@ class ModelSpec(Spec):
     """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
     num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
     """YOLOv5 families: boxes per cell."""
+    backbone: str | None = None
+    """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; None: the family's own."""
 
     def __post_init__(self) -> None:
         variants = VARIANTS[self.family]
         if self.variant not in variants:
             raise ValueError(f'family {self.family} has no variant {self.variant!r}; '
                              f'choose from {", ".join(variants)}')
+        if self.backbone is not None:
+            if self.family not in ANY_BACKBONE or self.variant in OWN_BACKBONE:
+                raise ValueError(f'{self.family} {self.variant} has a backbone of its own; '
+                                 f'backbone: {self.backbone} is for {", ".join(ANY_BACKBONE)}')
+            split_name(self.backbone)
+
+    @property
+    def label(self) -> str:
+        """Return the network in words, but for its classes."""
+        added = '' if self.backbone is None else f' with {self.backbone}'
+        return f'{self.family} {self.variant}{added}'
 
 
 def specs_for(card: NetworkCard) -> list[ModelSpec]:

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-ShuffleNetV2, the backbone of every family here (Ma et al., 2018, arXiv:1807.11164).
+ShuffleNetV2, the first backbone of the families here (Ma et al., 2018, arXiv:1807.11164).
 
 The names of its parts are those of torchvision, whose checkpoints load as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from lite_detector.core.errors import ModelError
-from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, shuffled
+from lite_detector.train.models.backbones.backbone import Backbone
+from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, shuffled
 from torch import nn, Tensor
 
 CHANNELS = {
@@ -23,8 +23,9 @@ CHANNELS = {
 }
 """Width -> channels of the stem and of the stages at strides 8, 16 and 32."""
 REPEATS = (4, 8, 4)
-CLASSIFIER = ('conv5.', 'fc.')
-"""Parts of a classification checkpoint that a detector has no use for."""
+HEADS = {'0.5x': 1024, '1.0x': 1024, '1.5x': 1024, '2.0x': 2048}
+"""Width -> channels of the last convolution of the classifier."""
+NUM_CLASSES = 1000
 
 
 class ShuffleUnit(nn.Module):
@@ -55,7 +56,7 @@ class ShuffleUnit(nn.Module):
         return shuffled(self.branch1(inputs), self.branch2(inputs))
 
 
-class ShuffleNetV2(nn.Module):
+class ShuffleNetV2(Backbone):
     """
     The feature extractor, without the classifier.
 
@@ -65,6 +66,8 @@ class ShuffleNetV2(nn.Module):
     :param coarse: whether the first convolution takes steps of 4 pixels: all behind it works at
         half the resolution, at a quarter of the cost.
     """
+
+    classifier_parts = ('conv5.', 'fc.')
 
     def __init__(self, channels: Sequence[int], activation: Activation,
                  repeats: Sequence[int] = REPEATS, *, coarse: bool = False) -> None:
@@ -79,11 +82,7 @@ class ShuffleNetV2(nn.Module):
             units in zip(channels[:-1], widths, repeats, strict=True))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """
-        Return the maps at strides 8, 16 and 32; twice these if coarse.
-
-        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
-        """
+        """Return the maps at strides 8, 16 and 32; twice these if coarse."""
         features = self.stage2(self.maxpool(self.conv1(images)))
         levels = [features]
         for stage in (self.stage3, self.stage4):
@@ -91,22 +90,22 @@ class ShuffleNetV2(nn.Module):
         return levels
 
 
-def load_torchvision(backbone: ShuffleNetV2, state_dict: Mapping[str, Tensor]) -> None:
+class ShuffleNetV2Classifier(ShuffleNetV2):
     """
-    Start from ImageNet weights in the layout of torchvision's ``shufflenet_v2_*``.
+    The published network; equal to torchvision's on the same weights.
 
-    :param backbone: of the same width.
-    :param state_dict: with or without the classifier, which is passed over.
-    :raises ModelError: if a part is absent, unknown or of another shape.
+    :param width: one of ``CHANNELS``.
     """
-    state = {name: value for name, value in state_dict.items()
-             if not name.startswith(CLASSIFIER)}
-    try:
-        backbone.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1:2] or [str(error)]
-        raise ModelError('not a ShuffleNetV2 of this width in the layout of torchvision: '
-                         f'{reason[0].strip()}') from None
+
+    def __init__(self, width: str, num_classes: int = NUM_CLASSES) -> None:
+        super().__init__(CHANNELS[width], RELU)
+        self.conv5 = nn.Sequential(*conv_bn(self.out_channels[-1], HEADS[width],
+                                            activation=RELU))
+        self.fc = nn.Linear(HEADS[width], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape (n, num_classes)."""
+        return self.fc(self.conv5(super().forward(images)[-1]).mean((2, 3)))
 
 
 def _stage(in_channels: int, out_channels: int, repeats: int,

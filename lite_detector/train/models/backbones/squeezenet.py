@@ -1,0 +1,135 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+SqueezeNet 1.0 and 1.1 (Iandola et al., 2016, arXiv:1602.07360).
+
+The names of its parts are those of torchvision, whose checkpoints load as they are.
+"""
+
+from __future__ import annotations
+
+from lite_detector.train.models.backbones.backbone import LayeredBackbone, scaled
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+POOL = 'pool'
+FIRES = {
+    '1.0': (POOL, 16, 16, 32, POOL, 32, 48, 48, 64, POOL, 64),
+    '1.1': (POOL, 16, 16, POOL, 32, 32, POOL, 48, 48, 64, 64),
+}
+"""Version -> squeeze channels of its fire modules; each expands to eight times as many."""
+STEMS = {'1.0': (96, 7), '1.1': (64, 3)}
+"""Version -> channels and kernel size of the first convolution."""
+EXPAND = 8
+NUM_CLASSES = 1000
+
+
+class Fire(nn.Module):
+    """
+    A pointwise convolution to few channels, and from these a pointwise and a 3x3 one.
+
+    :param squeeze: the few channels.
+    :param expand: channels that come out, half of them from each.
+    """
+
+    def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(in_channels, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand // 2, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand // 2, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, expand, h, w)."""
+        squeezed = functional.relu(self.squeeze(inputs))
+        return torch.cat((functional.relu(self.expand1x1(squeezed)),
+                          functional.relu(self.expand3x3(squeezed))), dim=1)
+
+
+class SqueezeNet(LayeredBackbone):
+    """
+    The feature extractor, and one fire module more at stride 32.
+
+    SqueezeNet ends at stride 16. As in SqueezeDet (Wu et al., 2017, arXiv:1612.01051) what comes
+    behind it is a fire module that no ImageNet weights have. As published, the first convolution
+    has no padding and pooling rounds up, so that the maps of a side of 320 are 39 and 19 cells
+    wide. A detector needs 40 and 20: here all of these pad by half of their kernel and round down.
+
+    :param version: 1.0 or 1.1.
+    :param width: factor on all channels.
+    """
+
+    classifier_parts = ('classifier.',)
+    fresh_parts = ('extra.',)
+
+    def __init__(self, version: str, width: float = 1.0) -> None:
+        layers, widths = _features(version, width, padded=True)
+        pools = [index for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        taps = pools[2] - 1, len(layers) - 1  # before stride 16 begins, and where it ends
+        squeeze = scaled(FIRES[version][-1] * width)
+        super().__init__(layers, taps, (*(widths[tap] for tap in taps), EXPAND * squeeze))
+        self.extra = nn.Sequential(_pool(padded=True),
+                                   Fire(widths[-1], squeeze, EXPAND * squeeze))
+        _initialise(self)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the maps at strides 8, 16 and 32."""
+        levels = super().forward(images)
+        return [*levels, self.extra(levels[-1])]
+
+
+class SqueezeNetClassifier(nn.Module):
+    """
+    The published network; equal to torchvision's on the same weights.
+
+    :param version: 1.0 or 1.1.
+    :param width: factor on all channels.
+    :param head_padding: of the last, pointwise convolution. The authors pad it by 1, so that a
+        border of nothing but its bias goes into the mean; torchvision does not.
+    """
+
+    def __init__(self, version: str, width: float = 1.0, num_classes: int = NUM_CLASSES,
+                 head_padding: int = 0) -> None:
+        super().__init__()
+        layers, widths = _features(version, width, padded=False)
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Dropout(), nn.Conv2d(widths[-1], num_classes, 1, padding=head_padding),
+            nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        _initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, none below zero, shape (n, num_classes)."""
+        return self.classifier(self.features(images))
+
+
+def _features(version: str, width: float, padded: bool) -> tuple[list[nn.Module], list[int]]:
+    """Return the layers up to stride 16, and the channels that each gives."""
+    channels, kernel_size = STEMS[version]
+    channels = scaled(channels * width)
+    stem = nn.Conv2d(3, channels, kernel_size, 2, kernel_size // 2 if padded else 0)
+    layers, widths = [stem, nn.ReLU(inplace=True)], [channels, channels]
+    for squeeze in FIRES[version]:
+        if squeeze is POOL:
+            layers.append(_pool(padded))
+        else:
+            squeeze = scaled(squeeze * width)
+            layers.append(Fire(channels, squeeze, EXPAND * squeeze))
+            channels = EXPAND * squeeze
+        widths.append(channels)
+    return layers, widths
+
+
+def _pool(padded: bool) -> nn.MaxPool2d:
+    if padded:
+        return nn.MaxPool2d(3, 2, padding=1)
+    return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+
+def _initialise(model: nn.Module) -> None:
+    """Draw weights that keep the scale through 20 layers: there is no batch norm to do it."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')
+            nn.init.zeros_(layer.bias)
