@@ -122,6 +122,12 @@ def test_squeezenet_in_a_detector_has_no_cell_too_few(name, size):
         (size[0] // stride, size[1] // stride) for stride in (8, 16, 32)]
 
 
+def test_last_stage_of_shufflenet_v1_may_keep_the_stride_before_it():
+    backbone = build_backbone('shufflenet_v1_g3_0.25x', 'unused')
+    backbone.stage4[0].filter[0].stride = (1, 1)
+    assert tuple(backbone(torch.rand(1, 3, 64, 96))[-1].shape) == (1, 240, 4, 6)
+
+
 @pytest.mark.parametrize('name', TORCHVISION)
 def test_classifier_and_backbone_take_the_weights_of_torchvision(name):
     maker, options = TORCHVISION[name]

@@ -17,6 +17,7 @@ from lite_detector.detector import Detector
 from lite_detector.export import parity
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lite_detector.train.models.backbones.names import WIDTHS
+from lite_detector.train.models.batch_norm import renew_statistics
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.torch_backend import TorchBackend
 from networks import network_card, trained_model
@@ -44,8 +45,13 @@ def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2
     """
     spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]),
                      backbone=backbone)
-    state = {name: value * 0.05 if 'outputs.' in name and name.endswith('weight') else value
-             for name, value in trained_model(spec).state_dict().items()}
+    model, share = trained_model(spec), 0.05
+    if backbone is not None:
+        # sums of dozens of blocks would reach millions, which no trained network does
+        renew_statistics(model, [torch.randn(8, 3, 64, 96)])
+        share = 0.5
+    state = {name: value * share if 'outputs.' in name and name.endswith('weight') else value
+             for name, value in model.state_dict().items()}
     save_checkpoint(path, Checkpoint(spec, network_card(spec), state, training))
     return path
 

@@ -51,7 +51,8 @@ class GroupUnit(nn.Module):
         computed = self.widen(self.filter(narrow))
         if self._stride == 1:
             return functional.relu(inputs + computed)
-        halved = functional.avg_pool2d(inputs, 3, stride=2, padding=1)
+        # by the stride that the filter has now: a last stage may be dilated instead of halved
+        halved = functional.avg_pool2d(inputs, 3, self.filter[0].stride, padding=1)
         return functional.relu(torch.cat((halved, computed), dim=1))
 
 
