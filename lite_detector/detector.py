@@ -126,7 +126,7 @@ class Detector:
             raise ImageError(f'image is {source} pixels, wanted sides of '
                              f'{MIN_SIDE} to {MAX_SIDE}')
         return Letterbox.fit(source, self.input_size, self.card.preprocess,
-                             self.card.decode.strides[-1])
+                             self.card.padded_to)
 
     def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """Return the network input; its memory belongs to the detector and is used again."""
@@ -157,7 +157,7 @@ class Detector:
         """
         blank = ImageSize(self.input_size.height, self.input_size.width)
         letterbox = Letterbox.fit(blank, self.input_size, self.card.preprocess,
-                                  self.card.decode.strides[-1])
+                                  self.card.padded_to)
         outputs = self.backend.infer(blank_blob(letterbox.input_size))
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(f'{self.card.name}: network gives NaN or infinity; try precision '

@@ -16,7 +16,13 @@ from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import load_card
 import numpy as np
 import pytest
-from tiny_models import change_card, write_onnx, write_tiny_nanodet, write_tiny_yolov5
+from tiny_models import (
+    change_card,
+    write_onnx,
+    write_tiny_nanodet,
+    write_tiny_yolof,
+    write_tiny_yolov5,
+)
 
 RUNTIMES = ('ncnn', 'onnx')
 SIZES = ((64, 96), (128, 32))
@@ -58,7 +64,7 @@ def test_infer_equals_the_convolution_worked_out_in_numpy(random_nanodet, runtim
     np.testing.assert_allclose(head8[:, 2, 5], weight @ patch + bias, atol=1e-4)
 
 
-@pytest.mark.parametrize('write', [write_tiny_nanodet, write_tiny_yolov5])
+@pytest.mark.parametrize('write', [write_tiny_nanodet, write_tiny_yolov5, write_tiny_yolof])
 @pytest.mark.parametrize('size', SIZES, ids=str)
 def test_onnx_runtime_equals_ncnn(tmp_path, write, size):
     folder = write(tmp_path / 'model', num_classes=3, seed=1)

@@ -18,7 +18,7 @@ from lite_detector.core.types import ImageSize
 from lite_detector.zoo import has_weights
 from msgspec import structs
 import pytest
-from tiny_models import change_card, write_tiny_yolov5
+from tiny_models import change_card, write_tiny_nanodet, write_tiny_yolof, write_tiny_yolov5
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
@@ -146,6 +146,32 @@ def test_card_with_anchors_that_do_not_fit_its_family_is_refused(tmp_path, key, 
     folder = write_tiny_yolov5(tmp_path / 'tiny')
     change_card(folder, key, value)
     assert_refused(folder, '$', reason)
+
+
+@pytest.mark.parametrize(('key', 'value', 'reason'), [
+    ('decode.anchors', None, 'family yolof needs decode.anchors'),
+    ('decode.grid_offset', None, 'family yolof needs decode.grid_offset'),
+    ('decode.center_clamp', None, 'family yolof needs decode.center_clamp'),
+    ('decode.reg_max', 7, 'family yolof has no decode.reg_max'),
+    ('decode.strides', [16, 32], 'one list of equal length for each stride'),
+    ('decode', {'strides': [16, 32], 'score_activation': 'sigmoid', 'grid_offset': 0,
+                'center_clamp': 32, 'anchors': [[[1, 2]], [[3, 4]]]},
+     'decode.strides: got (16, 32), wanted the one of YOLOF'),
+    ('family', 'yolov5_lite', 'family yolov5_lite has no decode.grid_offset'),
+])
+def test_card_that_does_not_fit_yolof_is_refused(tmp_path, key, value, reason):
+    folder = write_tiny_yolof(tmp_path / 'tiny')
+    change_card(folder, key, value)
+    assert_refused(folder, '$', reason)
+
+
+@pytest.mark.parametrize(('write', 'strides', 'grid'), [
+    (write_tiny_yolof, [16], 32), (write_tiny_yolof, [32], 32),
+    (write_tiny_nanodet, [8, 16], 32), (write_tiny_nanodet, [8, 64], 64)])
+def test_card_never_asks_for_less_than_the_grid_of_the_backbones(tmp_path, write, strides, grid):
+    folder = write(tmp_path / 'tiny')
+    change_card(folder, 'decode.strides', strides)
+    assert load_card(folder).grid == grid
 
 
 @pytest.mark.parametrize(('text', 'reason'), [

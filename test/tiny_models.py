@@ -54,9 +54,24 @@ def write_tiny_yolov5(folder: Path, num_classes: int = 2, seed: int | None = Non
     return _write_folder(folder, 'yolov5_lite', decode, num_classes, layers)
 
 
+def write_tiny_yolof(folder: Path, num_classes: int = 2, seed: int | None = None) -> Path:
+    """Write a model folder of family yolof, two anchors at stride 32, for both runtimes."""
+    decode = {'strides': [32], 'grid_offset': 0.5, 'center_clamp': 32,
+              'anchors': [[list(anchor) for anchor in ANCHORS[-1]]]}
+    boxes = 5 * len(ANCHORS[-1])
+    channels = boxes + len(ANCHORS[-1]) * num_classes
+    layer = _random_layer(32, channels, seed)
+    if seed is None:
+        layer = weight, bias = _quiet_layer(32, channels)
+        # the first anchor of 32 x 32: deltas of 0 put it right on its cell
+        bias[:5] = (0, 0, 0, 0, 100)
+        _light_classes(weight[boxes:boxes + num_classes], bias[boxes:boxes + num_classes])
+    return _write_folder(folder, 'yolof', decode, num_classes, [layer])
+
+
 def tiny_card(family: str, decode: dict[str, Any], num_classes: int) -> dict[str, Any]:
     """Return the card as plain data: BGR in [0, 1], padded with black to a multiple of 32."""
-    outputs = [f'head{stride}' for stride in STRIDES]
+    outputs = [f'head{stride}' for stride in decode.get('strides', STRIDES)]
     return {
         'format': 1,
         'name': f'tiny_{family}',

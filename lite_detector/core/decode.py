@@ -19,6 +19,9 @@ from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import Detections, FloatArray, ImageSize, IntArray
 import numpy as np
 
+LARGEST_GROWTH = math.log(1000 / 16)
+"""YOLOF: logarithm of how many times as wide and high as its anchor a box is at most."""
+
 Decoder = Callable[[Sequence[FloatArray], DecodeSpec, int, ImageSize, float], Detections]
 
 
@@ -109,10 +112,58 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     return _numbers_only(found.select(scores >= score_threshold))
 
 
+def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
+                 input_size: ImageSize, score_threshold: float) -> Detections:
+    """
+    Decode YOLOF (Chen et al., 2021, arXiv:2103.09460).
+
+    xy = anchor xy + clamp(d * anchor size, +-center_clamp), wh = anchor size * exp(min(d,
+    log(1000 / 16))), score = objectness * class score, which nobody trains apart.
+
+    :param outputs: one head of raw logits, (anchors * (5 + num_classes), rows, columns) or the
+        same as rows (cells, channels): x, y, width, height, objectness of the first anchor, of
+        the second and so on, then the classes of the first anchor, of the second and so on.
+    :param spec: strides (one), anchors, grid_offset, center_clamp, score_activation (``none``:
+        the graph applies the sigmoid to objectness and classes).
+    :param num_classes: length of the card's class names.
+    :param input_size: network pixels of this frame, padding included.
+    :param score_threshold: lowest score that survives, in [0, 1].
+    :return: at most one candidate per cell and anchor, boxes in network pixels.
+    :raises ModelError: if the output does not have this shape.
+    """
+    _check_count(outputs, (1,))
+    grid, = grid_sizes(input_size, spec.strides)
+    anchors = np.array(spec.anchors[0], np.float32)
+    head = _channels_first(outputs[0], len(anchors) * (5 + num_classes), grid)
+    boxes, classes = np.split(head, (5 * len(anchors),))
+    boxes, classes = (part.reshape(len(anchors), -1, grid.height * grid.width)
+                      for part in (boxes, classes))
+    raw = spec.score_activation == 'sigmoid'
+    # the product is at most the smaller of its factors
+    bound = np.minimum(boxes[:, 4], classes.max(axis=1))
+    anchor_ids, cells = np.nonzero(bound >= (logit(score_threshold) if raw else score_threshold))
+    if not len(cells):
+        return Detections.empty()
+    class_ids = classes[anchor_ids, :, cells].argmax(axis=1)
+    factors = np.stack((boxes[anchor_ids, 4, cells], classes[anchor_ids, class_ids, cells]))
+    scores = (sigmoid(factors) if raw else factors).prod(axis=0)
+    kept = scores >= score_threshold
+    anchor_ids, cells, class_ids, scores = (each[kept] for each
+                                            in (anchor_ids, cells, class_ids, scores))
+    deltas, sizes = boxes[anchor_ids, :4, cells], anchors[anchor_ids]
+    centers, _, _ = _priors(input_size, spec.strides, spec.grid_offset)
+    centers = centers.T[cells] + np.clip(deltas[:, :2] * sizes, -spec.center_clamp,
+                                         spec.center_clamp)
+    half = 0.5 * sizes * np.exp(np.minimum(deltas[:, 2:], LARGEST_GROWTH))
+    boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
+    return _numbers_only(Detections(boxes, scores, class_ids))
+
+
 DECODERS: dict[str, Decoder] = {
     'nanodet': decode_gfl,
     'nanodet_plus': decode_gfl,
     'yolov5_lite': decode_yolov5,
+    'yolof': decode_yolof,
 }
 
 

@@ -24,7 +24,7 @@ CARD_FILE = 'card.yaml'
 GRID = 32
 """Both sides of every network input are multiples of this."""
 
-Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite']
+Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite', 'yolof']
 Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
 Level = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Positive = Annotated[float, Meta(gt=0, le=1e6)]
@@ -55,6 +55,15 @@ class PreprocessSpec(Spec):
     """Letterbox only: grey level of the border, before normalisation."""
 
 
+FAMILY_KEYS: dict[Family, tuple[str, ...]] = {
+    'nanodet': ('reg_max', 'grid_offset'),
+    'nanodet_plus': ('reg_max', 'grid_offset'),
+    'yolov5_lite': ('anchors',),
+    'yolof': ('anchors', 'grid_offset', 'center_clamp'),
+}
+"""The keys of a ``DecodeSpec`` that a family needs; it has none of the others."""
+
+
 class DecodeSpec(Spec):
     """From raw outputs to boxes; which keys a family needs is checked by the card."""
 
@@ -64,9 +73,11 @@ class DecodeSpec(Spec):
     reg_max: Annotated[int, Meta(ge=1, le=64)] | None = None
     """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
     grid_offset: Annotated[float, Meta(ge=0, le=1)] | None = None
-    """GFL families: the centre of cell i lies at (i + grid_offset) * stride."""
+    """GFL families and YOLOF: the centre of cell i lies at (i + grid_offset) * stride."""
     anchors: tuple[tuple[Anchor, ...], ...] | None = None
-    """YOLOv5 families: width and height in input pixels, one list per stride."""
+    """YOLOv5 families and YOLOF: width and height in input pixels, one list per stride."""
+    center_clamp: Positive | None = None
+    """YOLOF: input pixels that a box lies at most beside its anchor, in x and in y."""
 
 
 class NcnnFiles(Spec):
@@ -126,8 +137,8 @@ class NetworkCard(Spec, kw_only=True):
     class_names: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        needed = ('anchors',) if self.family == 'yolov5_lite' else ('reg_max', 'grid_offset')
-        for key in ('anchors', 'reg_max', 'grid_offset'):
+        needed = FAMILY_KEYS[self.family]
+        for key in ('anchors', 'reg_max', 'grid_offset', 'center_clamp'):
             if (getattr(self.decode, key) is None) == (key in needed):
                 verb = 'needs' if key in needed else 'has no'
                 raise ValueError(f'family {self.family} {verb} decode.{key}')
@@ -135,6 +146,8 @@ class NetworkCard(Spec, kw_only=True):
         if anchors is not None and (len(anchors) != len(self.decode.strides)
                                     or len({len(level) for level in anchors}) != 1):
             raise ValueError('decode.anchors: wanted one list of equal length for each stride')
+        if self.family == 'yolof' and len(self.decode.strides) != 1:
+            raise ValueError(f'decode.strides: got {self.decode.strides}, wanted the one of YOLOF')
         if tuple(sorted(set(self.decode.strides))) != self.decode.strides:
             raise ValueError(f'decode.strides: got {self.decode.strides}, wanted rising values')
         checked_size(self.size, self)
@@ -155,6 +168,11 @@ class NetworkCard(Spec, kw_only=True):
         A neck adds maps that it doubles to finer ones of the backbone, which has three strides.
         """
         return max(GRID, *self.decode.strides[:3])
+
+    @property
+    def padded_to(self) -> int:
+        """Both sides of an input that keeps its ratio are multiples of this, so that cells fit."""
+        return max(GRID, self.decode.strides[-1])
 
 
 def checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:

@@ -39,7 +39,7 @@ def input_scales(dataset: CocoDataset, detector: Detector) -> dict[int, float]:
     scales = {}
     for image in dataset.images:
         fit = Letterbox.fit(image.size, detector.input_size, card.preprocess,
-                            card.decode.strides[-1])
+                            card.padded_to)
         scales[image.image_id] = float(np.sqrt(fit.scale_x * fit.scale_y))
     return scales
 

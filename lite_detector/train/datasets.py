@@ -75,7 +75,7 @@ def box_sizes(samples: CachedDataset, card: NetworkCard) -> Tensor:
     sizes = [np.zeros((0, 2), np.float32)]
     for sample in samples:
         letterbox = Letterbox.fit(size_of(sample.image_bgr), card.size, card.preprocess,
-                                  card.decode.strides[-1])
+                                  card.padded_to)
         boxes = letterbox.to_input(sample.boxes_xyxy[~sample.ignore])
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     return torch.from_numpy(np.concatenate(sizes))
