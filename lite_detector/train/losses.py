@@ -53,6 +53,29 @@ def quality_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor,
     return _average(terms.sum(dim=1), weights, normalizer)
 
 
+def focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, normalizer: Tensor | float,
+               alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """
+    Compute the focal loss: a |y - p|^gamma BCE(p, y), summed over classes.
+
+    a = alpha * y + (1 - alpha) * (1 - y). For y of 0 or 1 it is that of Lin et al. (2017,
+    arXiv:1708.02002); between them it goes over from one to the other.
+
+    :param logits: class scores before the sigmoid, shape (n, classes).
+    :param targets: y in [0, 1], from ``soft_targets``, shape (n, classes).
+    :param weights: of each row, shape (n,).
+    :param normalizer: usually the number of positives in all processes.
+    :param alpha: what an object counts; nothing counts 1 - alpha.
+    :param gamma: how much less the met targets count.
+    """
+    logits = _full(logits)
+    targets = targets.to(logits.dtype)
+    terms = functional.binary_cross_entropy_with_logits(logits, targets, reduction='none')
+    terms = terms * (targets - logits.sigmoid()).abs().pow(gamma)
+    terms = terms * (alpha * targets + (1 - alpha) * (1 - targets))
+    return _average(terms.sum(dim=1), weights, normalizer)
+
+
 def distribution_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor,
                             normalizer: Tensor | float) -> Tensor:
     """
