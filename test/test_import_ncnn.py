@@ -73,6 +73,11 @@ def test_linear_layer_is_a_pointwise_convolution_of_one_cell(read):
     np.testing.assert_array_equal(last.bias, np.float32([1, 2, 3]))
 
 
+def test_read_convolutions_says_how_far_one_looks(read):
+    deep = read(PARAM.replace('1=1 6=2', '1=1 2=4 6=2'))[1]
+    assert str(deep.shape).endswith('groups 2, dilation 4')
+
+
 @pytest.mark.parametrize(('cut', 'layer'), [
     (2, 'first'), (40, 'first'), (62, 'first'), (66, 'deep'), (len(BIN) - 1, 'deep')])
 def test_weights_cut_short_name_the_layer(read, cut, layer):
@@ -91,9 +96,9 @@ def test_weights_cut_short_name_the_layer(read, cut, layer):
     (PARAM.replace('Sigmoid', 'LSTM'), BIN, 'layer end is a LSTM'),
     (PARAM.replace('Sigmoid          end   1 1 c d', 'InnerProduct end 1 1 c d 0=3 1=1 2=7'), BIN,
      'layer end has 7 weights for 3 outputs'),
-    (PARAM.replace('1=1 6=2', '1=1 2=2 6=2'), BIN, 'layer deep is dilated or not square'),
-    (PARAM.replace('1=1 6=2', '1=1 11=3 6=6'), BIN, 'layer deep is dilated or not square'),
-    (PARAM.replace('1=1 6=2', '1=1 6=3'), BIN, 'layer deep is dilated or not square'),
+    (PARAM.replace('1=1 6=2', '1=1 12=2 6=2'), BIN, 'layer deep is not square'),
+    (PARAM.replace('1=1 6=2', '1=1 11=3 6=6'), BIN, 'layer deep is not square'),
+    (PARAM.replace('1=1 6=2', '1=1 6=3'), BIN, 'layer deep is not square'),
     (PARAM.replace('   1 1 c d', ''), BIN, "line 'Sigmoid          end' is not an ncnn layer"),
     (PARAM.replace('0=2 1=1 6=2', '0:2'), BIN, 'is not an ncnn layer'),
 ])

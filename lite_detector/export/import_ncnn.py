@@ -128,16 +128,18 @@ def _convolution(layer: _Layer, weights: _WeightFile, path: Path) -> ConvWeights
         return _linear(layer, weights, path)
     out_channels, kernel_size = layer.option(0), layer.option(1)
     groups = layer.option(7, 1) if layer.kind == 'ConvolutionDepthWise' else 1
+    dilation = layer.option(2, 1)
     square = (layer.option(11, kernel_size) == kernel_size
+              and layer.option(12, dilation) == dilation
               and layer.option(13, layer.option(3, 1)) == layer.option(3, 1)
               and layer.option(14, layer.option(4)) == layer.option(4))
     count = layer.option(6)
     per_channel = out_channels * kernel_size ** 2
-    if not square or layer.option(2, 1) != 1 or per_channel <= 0 or count % per_channel:
-        raise ModelError(f'{path}: layer {layer.name} is dilated or not square, which no '
-                         'convolution here is')
+    if not square or per_channel <= 0 or count % per_channel:
+        raise ModelError(f'{path}: layer {layer.name} is not square, which every convolution '
+                         'here is')
     shape = ConvShape(out_channels, count // per_channel * groups, kernel_size,
-                      layer.option(3, 1), layer.option(4), groups)
+                      layer.option(3, 1), layer.option(4), groups, dilation)
     return _read_weights(layer, weights, shape, has_bias=bool(layer.option(5)))
 
 

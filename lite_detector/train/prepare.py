@@ -94,7 +94,8 @@ def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
 def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset,
                   say: Say) -> NetworkCard:
     anchors = card.decode.anchors
-    if anchors is None or not config.start.auto_anchor:
+    # the other families match by what is nearest, whatever the anchors
+    if card.family != 'yolov5_lite' or not config.start.auto_anchor:
         return card
     sizes = box_sizes(samples, card)
     given = measure_anchors(sizes, torch.tensor(anchors))

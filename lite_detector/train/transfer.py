@@ -23,6 +23,7 @@ OUTPUTS: dict[Family, str] = {
     'nanodet': 'head.outputs.',
     'nanodet_plus': 'head.outputs.',
     'yolov5_lite': 'outputs.',
+    'yolof': 'head.outputs.',
 }
 """What the names of the last convolutions start with: their rows depend on the classes."""
 
@@ -73,7 +74,7 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
              if name in known and same_anchors]
     for name, target in model.state_dict().items():
         if name.startswith(OUTPUTS[spec.family]):
-            _copy_rows(source[name], old, target, spec, pairs)
+            _copy_rows(name, source[name], old, target, spec, pairs)
         else:
             target.copy_(source[name])
     matched = tuple(class_names[index] for index, _ in pairs)
@@ -142,27 +143,29 @@ def _behind_coarse_stem(source: nn.Module, model: nn.Module) -> dict[str, Tensor
 
 def _layout(spec: ModelSpec) -> tuple[int, int, bool]:
     """Return blocks of rows, box rows per block, and whether these come before the classes."""
-    if spec.family == 'yolov5_lite':
+    if spec.family in ('yolov5_lite', 'yolof'):
         return spec.num_anchors, 5, True
     return 1, 4 * (spec.reg_max + 1), False
 
 
 @torch.no_grad()
-def _copy_rows(source: Tensor, old: ModelSpec, target: Tensor, new: ModelSpec,
+def _copy_rows(name: str, source: Tensor, old: ModelSpec, target: Tensor, new: ModelSpec,
                pairs: Sequence[tuple[int, int]]) -> None:
     """Copy the rows of known classes, and those of the boxes if both have the same."""
-    source_classes, source_boxes = _views(source, old)
-    target_classes, target_boxes = _views(target, new)
+    source_classes, source_boxes = _views(name, source, old)
+    target_classes, target_boxes = _views(name, target, new)
     if source_boxes.shape == target_boxes.shape:
         target_boxes.copy_(source_boxes)
-    for index, old_index in pairs:
+    for index, old_index in pairs if target_classes.shape[1] else ():
         target_classes[:, index] = source_classes[:, old_index]
 
 
-def _views(rows: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor]:
+def _views(name: str, rows: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """Return the rows of the classes and of the boxes, each shape (blocks, rows, ...)."""
     blocks, boxes, boxes_first = _layout(spec)
     rows = rows.unflatten(0, (blocks, -1))
+    if spec.family == 'yolof' and '.classes.' in name:
+        boxes = 0  # they have a convolution of their own
     if boxes_first:
         return rows[:, boxes:], rows[:, :boxes]
     return rows[:, :spec.num_classes], rows[:, spec.num_classes:]

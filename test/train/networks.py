@@ -27,6 +27,9 @@ def card_data(spec: ModelSpec) -> dict:
     decode = {'reg_max': REG_MAX, 'grid_offset': 0.5}
     if spec.family == 'yolov5_lite':
         decode = {'anchors': [[list(anchor) for anchor in level] for level in ANCHORS]}
+    if spec.family == 'yolof':
+        decode = {'grid_offset': 0.5, 'center_clamp': 32, 'strides': build_model(spec).strides,
+                  'anchors': [[list(anchor) for anchor in ANCHORS[-1]]]}
     data = tiny_card(spec.family, decode, spec.num_classes)
     data['decode']['strides'] = list(build_model(spec).strides)
     return data
@@ -68,8 +71,8 @@ def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec) -> Path:
         if conv.groups > 1:
             kind, groups = 'ConvolutionDepthWise', f' 7={conv.groups}'
         lines.append(f'{kind} conv{index} 1 1 in{index} out{index} 0={conv.out_channels} '
-                     f'1={conv.kernel_size[0]} 3={conv.stride[0]} 4={conv.padding[0]} 5=1 '
-                     f'6={weight.numel()}{groups}')
+                     f'1={conv.kernel_size[0]} 2={conv.dilation[0]} 3={conv.stride[0]} '
+                     f'4={conv.padding[0]} 5=1 6={weight.numel()}{groups}')
         chunks += [struct.pack('<I', 0), weight.numpy().tobytes(), bias.numpy().tobytes()]
     folder.mkdir()
     (folder / 'card.yaml').write_text(yaml.safe_dump(card_data(spec)))

@@ -27,7 +27,8 @@ import pytest
 from tiny_models import ANCHORS, square_image, write_tiny_nanodet
 import torch
 
-NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')]
+NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
+            ('yolof', '1.0x'), ('yolof', '0.5x-dc5')]
 SMALLEST = ('nanodet', '0.5x')
 BACKBONES = [f'{architecture}_{widths[0]}' for architecture, widths in WIDTHS.items()]
 SIZES = [(64, 96), (160, 96), (96, 352)]
@@ -45,7 +46,7 @@ def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2
     """
     spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]),
                      backbone=backbone)
-    model, share = trained_model(spec), 0.05
+    model, share = trained_model(spec), 0.01 if family == 'yolof' else 0.05
     if backbone is not None:
         # sums of dozens of blocks would reach millions, which no trained network does
         renew_statistics(model, [torch.randn(8, 3, 64, 96)])

@@ -90,6 +90,11 @@ def test_network_costs_what_its_authors_published(family, variant, side, million
     ('nanodet_plus', 'm-1.5x', 2_477_792, 879_196_800),
     ('yolov5_lite', 'e', 787_085, 357_442_400),
     ('yolov5_lite', 's', 1_649_853, 486_231_200),
+    ('yolof', '0.5x', 300_063, 76_118_400),
+    ('yolof', '0.5x-dc5', 300_063, 145_324_800),
+    ('yolof', '1.0x', 1_066_467, 274_568_800),
+    ('yolof', '1.0x-dc5', 1_066_467, 492_203_200),
+    ('yolof', '1.5x-dc5', 2_214_175, 1_012_140_800),
 ])
 def test_network_costs_at_320_what_it_did(family, variant, parameters, macs):
     model = build_model(ModelSpec(family, variant, 80))

@@ -23,11 +23,12 @@ import torchvision
 ALL = [(family, variant) for family, variants in VARIANTS.items() for variant in variants]
 EVERY_NETWORK = pytest.mark.parametrize(('family', 'variant'), ALL)
 ONE_OF_EACH = pytest.mark.parametrize(('family', 'variant'), [
-    ('nanodet', '0.5x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's')])
+    ('nanodet', '0.5x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
+    ('yolof', '0.5x'), ('yolof', '1.0x-dc5')])
 
 
 def values_per_cell(spec: ModelSpec) -> int:
-    if spec.family == 'yolov5_lite':
+    if spec.family in ('yolov5_lite', 'yolof'):
         return spec.num_anchors * (5 + spec.num_classes)
     return spec.num_classes + 4 * (spec.reg_max + 1)
 

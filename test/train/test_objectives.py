@@ -25,7 +25,7 @@ import torch
 
 LN2 = math.log(2)
 SIZE = ImageSize(height=64, width=96)
-SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm', 'yolov5_lite': 'e'}
+SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm', 'yolov5_lite': 'e', 'yolof': '0.5x-dc5'}
 VARIATIONS = {
     'nanodet': ('nanodet', {}),
     'nanodet_dsla': ('nanodet', {'nanodet': {'assigner': 'dsla'}}),
@@ -33,6 +33,8 @@ VARIATIONS = {
     'nanodet_plus_following': ('nanodet_plus', {'nanodet_plus': {'guidance_epochs': 0}}),
     'nanodet_plus_alone': ('nanodet_plus', {'nanodet_plus': {'guidance': False}}),
     'yolov5_lite': ('yolov5_lite', {}),
+    'yolof': ('yolof', {}),
+    'yolof_of_the_authors': ('yolof', {'yolof': {'dedupe': False}}),
 }
 EVERY_FAMILY = pytest.mark.parametrize('variation', SMALLEST)
 EVERY_VARIATION = pytest.mark.parametrize('variation', VARIATIONS)

@@ -64,7 +64,9 @@ def test_a_config_for_each_family_and_variant_that_is_published():
     assert networks == {('nanodet', '0.5x'), ('nanodet', '1.0x'), ('nanodet', '1.5x'),
                         ('nanodet_plus', 'm-coarse'), ('nanodet_plus', 'm-0.5x'),
                         ('nanodet_plus', 'm'), ('nanodet_plus', 'm-1.5x'),
-                        ('yolov5_lite', 'e'), ('yolov5_lite', 's')}
+                        ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
+                        ('yolof', '0.5x'), ('yolof', '0.5x-dc5'), ('yolof', '1.0x'),
+                        ('yolof', '1.0x-dc5'), ('yolof', '1.5x-dc5')}
 
 
 def test_sizes_that_a_network_cannot_take_are_refused():

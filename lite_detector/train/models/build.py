@@ -11,12 +11,14 @@ from lite_detector.train.models.nanodet import NanoDet
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
 from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.models.yolof import Yolof
 from lite_detector.train.models.yolov5_lite import Yolov5Lite
 
 NETWORKS: dict[str, Callable[[ModelSpec], PyramidNetwork]] = {
     'nanodet': NanoDet,
     'nanodet_plus': NanoDetPlus,
     'yolov5_lite': Yolov5Lite,
+    'yolof': Yolof,
 }
 
 

@@ -20,12 +20,14 @@ class ConvShape(NamedTuple):
     stride: int
     padding: int
     groups: int
+    dilation: int = 1
 
     def __str__(self) -> str:
         """Print as in ``3x3 convolution 24 -> 58, stride 2, padding 1, groups 1``."""
+        dilation = f', dilation {self.dilation}' if self.dilation > 1 else ''
         return (f'{self.kernel_size}x{self.kernel_size} convolution {self.in_channels} -> '
                 f'{self.out_channels}, stride {self.stride}, padding {self.padding}, '
-                f'groups {self.groups}')
+                f'groups {self.groups}{dilation}')
 
 
 @dataclass(frozen=True)

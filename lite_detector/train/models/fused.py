@@ -98,7 +98,7 @@ def _first_difference(weights: Sequence[ConvWeights],
 
 def _shape_of(conv: nn.Conv2d) -> ConvShape:
     return ConvShape(conv.out_channels, conv.in_channels, conv.kernel_size[0], conv.stride[0],
-                     conv.padding[0], conv.groups)
+                     conv.padding[0], conv.groups, conv.dilation[0])
 
 
 @torch.no_grad()

@@ -16,9 +16,10 @@ VARIANTS: dict[Family, tuple[str, ...]] = {
     'nanodet': ('0.5x', '1.0x', '1.5x'),
     'nanodet_plus': ('m-coarse', 'm-0.5x', 'm', 'm-1.5x'),
     'yolov5_lite': ('e', 's'),
+    'yolof': ('0.5x', '0.5x-dc5', '1.0x', '1.0x-dc5', '1.5x-dc5'),
 }
 """The sizes of each family, small to large."""
-ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus')
+ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus', 'yolof')
 """Families whose backbone can be another one."""
 OWN_BACKBONE = ('m-coarse',)
 """Their variants that are made by their backbone."""
@@ -34,7 +35,7 @@ class ModelSpec(Spec):
     reg_max: Annotated[int, Meta(ge=1, le=64)] = 7
     """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
     num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
-    """YOLOv5 families: boxes per cell."""
+    """YOLOv5 families and YOLOF: boxes per cell."""
     backbone: str | None = None
     """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; None: the family's own."""
 

@@ -13,6 +13,7 @@ from lite_detector.train.objectives.nanodet import NanoDetObjective
 from lite_detector.train.objectives.nanodet_plus import NanoDetPlusObjective
 from lite_detector.train.objectives.objective import identity, Objective, ReduceMean
 from lite_detector.train.objectives.spec import LossSpec
+from lite_detector.train.objectives.yolof import YolofObjective
 from lite_detector.train.objectives.yolov5_lite import Yolov5Objective
 from torch import nn
 
@@ -20,6 +21,7 @@ OBJECTIVES: dict[Family, Callable[..., Objective]] = {
     'nanodet': NanoDetObjective,
     'nanodet_plus': NanoDetPlusObjective,
     'yolov5_lite': Yolov5Objective,
+    'yolof': YolofObjective,
 }
 
 
@@ -38,6 +40,8 @@ def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
     decode, classes = card.decode, len(card.class_names)
     if card.family == 'yolov5_lite':
         outputs, wanted = model.outputs, len(decode.anchors[0]) * (5 + classes)
+    elif card.family == 'yolof':
+        outputs, wanted = [model.head], len(decode.anchors[0]) * (5 + classes)
     else:
         outputs, wanted = model.head.outputs, classes + 4 * (decode.reg_max + 1)
     got = [(stride, conv.out_channels) for stride, conv

@@ -65,7 +65,29 @@ class Yolov5Loss(Spec):
     """A box learns at the anchors whose sides are all less than this factor away."""
 
 
-FamilyLoss = NanoDetLoss | NanoDetPlusLoss | Yolov5Loss
+class YolofLoss(Spec):
+    """YOLOF (https://github.com/chensnathan/YOLOF)."""
+
+    score_weight: Weight = 1.0
+    """Of the focal loss."""
+    focal_alpha: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    """What an object counts in it; the background counts 1 - focal_alpha."""
+    focal_gamma: Annotated[float, Meta(ge=0, le=10)] = 2.0
+    """How much less the scores count that are nearly right."""
+    box_weight: Weight = 1.0
+    """Of the GIoU loss."""
+    top_k: Count = 4
+    """Anchors that an object picks by their place, and as many by what they predict."""
+    min_iou: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    """An anchor that overlaps its object by less is ignored."""
+    ignore_iou: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    """So is background whose predicted box overlaps an object by more."""
+    dedupe: bool = True
+    """An anchor learns one box, once. False weighs boxes as the authors do: one that was picked
+    twice counts twice, and that of several objects learns all of them."""
+
+
+FamilyLoss = NanoDetLoss | NanoDetPlusLoss | Yolov5Loss | YolofLoss
 
 
 class LossSpec(Spec):
@@ -74,6 +96,7 @@ class LossSpec(Spec):
     nanodet: NanoDetLoss | None = None
     nanodet_plus: NanoDetPlusLoss | None = None
     yolov5_lite: Yolov5Loss | None = None
+    yolof: YolofLoss | None = None
 
     def of(self, family: Family) -> FamilyLoss:
         """
@@ -92,5 +115,6 @@ DEFAULTS: dict[Family, FamilyLoss] = {
     'nanodet': NanoDetLoss(),
     'nanodet_plus': NanoDetPlusLoss(),
     'yolov5_lite': Yolov5Loss(),
+    'yolof': YolofLoss(),
 }
 """As published."""

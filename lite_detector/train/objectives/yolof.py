@@ -1,0 +1,142 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The objective of YOLOF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lite_detector.core.decode import LARGEST_GROWTH
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.types import ImageSize
+from lite_detector.train.assign.assignment import GroundTruth, objects_of
+from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
+from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
+from lite_detector.train.losses import focal_loss, giou_loss, soft_targets
+from lite_detector.train.models.yolof import joint_logits
+from lite_detector.train.objectives.objective import believed_count, Objective, ReduceMean
+from lite_detector.train.objectives.spec import YolofLoss
+import torch
+from torch import nn, Tensor
+
+
+class Anchors(NamedTuple):
+    """
+    The anchors of all cells in the order of ``core.decode``: anchor, row, column.
+
+    :param centers: x, y in network pixels, float32, shape (p, 2).
+    :param sizes: width and height in network pixels, float32, shape (p, 2).
+    """
+
+    centers: Tensor
+    sizes: Tensor
+
+    @property
+    def boxes_xyxy(self) -> Tensor:
+        """Corners in network pixels, shape (p, 4)."""
+        return boxes_from_cxcywh(torch.cat((self.centers, self.sizes), dim=1))
+
+    def moved(self, deltas: Tensor, center_clamp: float) -> Tensor:
+        """
+        Return the boxes that are predicted, as ``decode_yolof`` does.
+
+        :param deltas: raw x, y, width, height of each anchor, shape (..., p, 4).
+        :param center_clamp: of the card.
+        :return: xyxy corners, shape (..., p, 4).
+        """
+        shifts = (deltas[..., :2] * self.sizes).clamp(-center_clamp, center_clamp)
+        growth = deltas[..., 2:].clamp(max=LARGEST_GROWTH).exp()
+        return boxes_from_cxcywh(torch.cat((self.centers + shifts, self.sizes * growth), dim=-1))
+
+
+class YolofObjective(Objective):
+    """
+    Uniform matching; focal and GIoU losses.
+
+    Scores are those of class and objectness together, and only these are trained: nobody says
+    what the objectness alone has to be. An object that is believed by a half teaches half the
+    score, and its box counts half.
+
+    :param spec: weights of the losses and constants of the matching.
+    """
+
+    def __init__(self, model: nn.Module, card: NetworkCard, spec: YolofLoss,
+                 reduce_mean: ReduceMean) -> None:
+        super().__init__(model, card, reduce_mean)
+        self.spec = spec
+        self._anchors: dict[tuple[ImageSize, torch.device], Anchors] = {}
+
+    def losses(self, predictions: Sequence[Tensor], truths: Sequence[GroundTruth],
+               input_size: ImageSize) -> dict[str, Tensor]:
+        """Return the weighted losses ``score`` and ``box``."""
+        boxes, logits = self._flat(predictions[0])
+        anchors = self._grid(input_size, boxes.device)
+        matches = self._match(boxes.detach(), anchors, truths)
+        spec, places = self.spec, len(anchors.centers)
+        found = torch.cat([index * places + match.places for index, match in enumerate(matches)])
+        targets, weights = _box_targets(matches, truths)
+        here = Anchors(*(each[found % places] for each in anchors))
+        predicted = here.moved(boxes.flatten(0, 1)[found, :4], self.card.decode.center_clamp)
+        labels, scores, not_ignored = _score_targets(matches, truths)
+        normalizer = self._normalizer(scores[labels >= 0], len(boxes))
+        logits = logits.flatten(0, 1)
+        return {
+            'score': spec.score_weight * focal_loss(
+                logits, soft_targets(labels, scores, logits.shape[1]), not_ignored, normalizer,
+                spec.focal_alpha, spec.focal_gamma),
+            'box': spec.box_weight * giou_loss(predicted, targets, weights, normalizer)}
+
+    def _flat(self, head: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values of boxes and the logits of scores: (n, p, 5), (n, p, classes)."""
+        count = len(self.card.decode.anchors[0])
+        boxes, classes = (part.unflatten(1, (count, -1)).flatten(3).transpose(2, 3).flatten(1, 2)
+                          for part in head.float().tensor_split((5 * count,), dim=1))
+        return boxes, joint_logits(classes, boxes[..., 4:])
+
+    @torch.no_grad()
+    def _match(self, boxes: Tensor, anchors: Anchors,
+               truths: Sequence[GroundTruth]) -> list[UniformMatch]:
+        spec = self.spec
+        predicted = anchors.moved(boxes[..., :4], self.card.decode.center_clamp)
+        return [assign_uniform(anchors.boxes_xyxy, boxes_xyxy, truth, spec.top_k, spec.ignore_iou,
+                               spec.min_iou, spec.dedupe)
+                for boxes_xyxy, truth in zip(predicted, truths, strict=True)]
+
+    def _grid(self, input_size: ImageSize, device: torch.device) -> Anchors:
+        """Return the anchors of an input size; made once."""
+        key = (input_size, device)
+        if key not in self._anchors:
+            decode = self.card.decode
+            centers = grid_priors(input_size, decode.strides, decode.grid_offset, device).centers
+            sizes = torch.tensor(decode.anchors[0], device=device)
+            self._anchors[key] = Anchors(centers.repeat(len(sizes), 1),
+                                         sizes.repeat_interleave(len(centers), dim=0))
+        return self._anchors[key]
+
+    def _normalizer(self, scores: Tensor, images: int) -> Tensor:
+        """Return the mean over processes of the positives, or of the images if there are none."""
+        local = torch.stack((scores.new_tensor(len(scores)), scores.sum(),
+                             scores.new_tensor(images)))
+        count, score_sum, images_mean = self.reduce_mean(local).unbind()
+        return torch.where(count > 0, believed_count(count, score_sum, images_mean), images_mean)
+
+
+def _box_targets(matches: Sequence[UniformMatch],
+                 truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor]:
+    """Return the boxes that are learnt and how far they are believed: (k, 4) and (k,)."""
+    pairs = [(truth, match.objects) for match, truth in zip(matches, truths, strict=True)]
+    return (torch.cat([truth.boxes_xyxy[rows] for truth, rows in pairs]),
+            torch.cat([truth.scores[rows] for truth, rows in pairs]))
+
+
+def _score_targets(matches: Sequence[UniformMatch],
+                   truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return class ids, scores to learn, and 0 where a place is ignored; each (n * p,)."""
+    assignments = [match.assignment for match in matches]
+    labels = torch.cat([each.labels for each in assignments])
+    weights = torch.cat([each.weights for each in assignments])
+    scores = torch.zeros_like(weights)
+    scores[labels >= 0] = objects_of(assignments, truths)[1]
+    return labels, scores, weights
