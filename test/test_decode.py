@@ -5,6 +5,7 @@ import math
 from typing import get_args
 
 from lite_detector.core.decode import (
+    decode_damo_yolo,
     decode_gfl,
     decode_yolov5,
     DECODERS,
@@ -210,6 +211,63 @@ def test_gfl_with_values_that_are_no_numbers_gives_only_finite_boxes(bad, channe
     assert np.isfinite(found.boxes_xyxy).all()
     assert np.isfinite(found.scores).all()
     assert [36, 4, 68, 20] in found.boxes_xyxy.tolist()
+
+
+CELLS = 8 * 12 + 4 * 6 + 2 * 3
+
+
+def decoded(num_classes: int) -> list[np.ndarray]:
+    """Return scores of 0 and boxes (i, i, i + 1, i + 2) at cell i, as public files give them."""
+    boxes = np.arange(CELLS, dtype=np.float32)[:, None] + np.array([0, 0, 1, 2], np.float32)
+    return [np.zeros((CELLS, num_classes), np.float32), boxes]
+
+
+@pytest.mark.parametrize('num_classes', [1, 3])
+def test_damo_yolo_with_decoded_boxes_hands_them_on(num_classes):
+    outputs = decoded(num_classes)
+    found = decode_damo_yolo(outputs, gfl_spec(0.0), num_classes, INPUT_SIZE, 0.1)
+    assert found.boxes_xyxy.shape == (0, 4)
+    assert_types(found)
+    outputs[0][7, num_classes - 1], outputs[0][7, 0] = 0.75, max(0.75 * (num_classes == 1), 0.5)
+    found = decode_damo_yolo(outputs, gfl_spec(0.0), num_classes, INPUT_SIZE, 0.75)
+    assert_types(found)
+    assert (found.boxes_xyxy.tolist(), found.scores.tolist()) == ([[7, 7, 8, 9]], [0.75])
+    assert found.class_ids.tolist() == [num_classes - 1]
+
+
+def test_damo_yolo_with_decoded_boxes_and_raw_scores_applies_the_sigmoid():
+    outputs = decoded(1)
+    outputs[0] += np.where(np.arange(CELLS) == 3, LN3, -LN9).astype(np.float32)[:, None]
+    spec = gfl_spec(0.0, 'sigmoid')
+    found = decode_damo_yolo(outputs, spec, 1, INPUT_SIZE, 0.5)
+    np.testing.assert_allclose(found.scores, [0.75], rtol=1e-6)
+    assert len(decode_damo_yolo(outputs, spec, 1, INPUT_SIZE, 0.05)) == CELLS
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf])
+def test_damo_yolo_drops_decoded_boxes_that_are_no_numbers(bad):
+    outputs = decoded(1)
+    outputs[0][:2], outputs[1][1, 2] = 0.9, bad
+    found = decode_damo_yolo(outputs, gfl_spec(0.0), 1, INPUT_SIZE, 0.5)
+    assert found.boxes_xyxy.tolist() == [[0, 0, 1, 2]]
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda scores, boxes: [boxes, scores], r'\(126, 4\), wanted \(126, 3\)'),
+    (lambda scores, boxes: [scores, boxes[:9]], r'\(9, 4\), wanted \(126, 4\)'),
+    (lambda scores, boxes: [scores, boxes, boxes, boxes], 'gives 4 outputs'),
+], ids=['swapped', 'of another size', 'too many'])
+def test_damo_yolo_with_other_decoded_outputs_is_refused(change, words):
+    with pytest.raises(ModelError, match=words):
+        decode_damo_yolo(change(*decoded(3)), gfl_spec(0.0), 3, INPUT_SIZE, 0.5)
+
+
+@pytest.mark.parametrize('layout', GFL_LAYOUTS)
+def test_damo_yolo_with_raw_heads_is_decoded_as_gfl(layout):
+    outputs = GFL_LAYOUTS[layout](random_heads(2 + 4 * BINS), 2)
+    spec = gfl_spec(0.0, 'sigmoid')
+    assert_same(decode_damo_yolo(outputs, spec, 2, INPUT_SIZE, 0.6),
+                decode_gfl(outputs, spec, 2, INPUT_SIZE, 0.6))
 
 
 def test_yolov5_with_nothing_over_the_threshold_is_empty():

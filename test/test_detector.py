@@ -13,6 +13,8 @@ import pytest
 from tiny_models import (
     change_card,
     square_image,
+    write_decoded_damo_yolo,
+    write_tiny_damo_yolo,
     write_tiny_nanodet,
     write_tiny_yolof,
     write_tiny_yolov5,
@@ -21,7 +23,7 @@ from tiny_models import (
 FULL_SCORE = 1 / (1 + math.exp(-10))
 WHITE, BLUE, GREEN, RED = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)
 FAMILIES = {'nanodet': write_tiny_nanodet, 'yolov5_lite': write_tiny_yolov5,
-            'yolof': write_tiny_yolof}
+            'yolof': write_tiny_yolof, 'damo_yolo': write_tiny_damo_yolo}
 
 
 def load(folder: Path, **options: object) -> Detector:
@@ -61,6 +63,23 @@ def test_detect_finds_the_square_in_camera_pixels(tmp_path, write, runtime, size
     # the enlarged square has soft edges, and a third of the portrait's cell is padding
     clear = found.select(found.scores > 0.99)
     np.testing.assert_allclose(clear.boxes_xyxy, [(left, top, left + side, top + side)], atol=0.01)
+
+
+# the picture is stretched: twice as wide and half as high as the input, the boxes likewise
+@pytest.mark.parametrize('num_classes', [1, 3])
+def test_detect_with_a_public_damo_yolo_file_needs_its_card_alone(tmp_path, num_classes):
+    detector = load(write_decoded_damo_yolo(tmp_path / 'public', num_classes), runtime='onnx')
+    image = np.zeros((32, 192, 3), np.uint8)
+    assert len(detector.detect(image)) == 0
+    image[16:32, 64:128] = RED if num_classes > 1 else WHITE
+    assert_one(detector.detect(image), (64, 16, 128, 32))
+
+
+def test_detect_with_a_public_file_of_other_classes_names_the_shapes(tmp_path):
+    folder = write_decoded_damo_yolo(tmp_path / 'public')
+    change_card(folder, 'class_names', ['one'])
+    with pytest.raises(ModelError, match=r'\(126, 2\), wanted \(126, 1\): class_names'):
+        load(folder, runtime='onnx')
 
 
 def test_detect_cuts_boxes_at_the_border_of_the_picture(tiny_nanodet):

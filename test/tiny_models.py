@@ -69,6 +69,64 @@ def write_tiny_yolof(folder: Path, num_classes: int = 2, seed: int | None = None
     return _write_folder(folder, 'yolof', decode, num_classes, [layer])
 
 
+def write_tiny_damo_yolo(folder: Path, num_classes: int = 2, seed: int | None = None) -> Path:
+    """Write a model folder of family damo_yolo, whose cells have their place at a corner."""
+    channels = num_classes + 4 * (REG_MAX + 1)
+    layers = [_random_layer(stride, channels, seed) for stride in STRIDES]
+    if seed is None:
+        layers = [_quiet_layer(stride, channels) for stride in STRIDES]
+        weight, bias = layers[-1]
+        _light_classes(weight[:num_classes], bias[:num_classes])
+        # no way to the left and the top, a whole stride to the right and the bottom
+        bias[num_classes:].reshape(4, REG_MAX + 1)[[0, 1, 2, 3], [0, 0, 1, 1]] = 50
+    return _write_folder(folder, 'damo_yolo', {'reg_max': REG_MAX, 'grid_offset': 0.0},
+                         num_classes, layers)
+
+
+def write_decoded_damo_yolo(folder: Path, num_classes: int = 2) -> Path:
+    """
+    Write what the authors of DAMO-YOLO export: ONNX of a fixed size that gives scores and boxes.
+
+    The second output has a number for a name, as theirs.
+    """
+    folder.mkdir(parents=True)
+    card = tiny_card('damo_yolo', {'reg_max': REG_MAX, 'grid_offset': 0.0}, num_classes)
+    card['decode']['score_activation'] = 'none'
+    card['preprocess'].update(resize='stretch', color='rgb')
+    card['runtimes'] = {'onnx': {'file': 'model.onnx', 'input': 'images',
+                                 'outputs': ['output', '952']}}
+    (folder / 'card.yaml').write_text(yaml.safe_dump(card, sort_keys=False))
+    height, width = card['input_size'].values()
+    nodes, weights, boxes, parts = [], [], [], []
+    for stride in STRIDES:
+        weight, bias = _quiet_layer(stride, num_classes)
+        if stride == STRIDES[-1]:
+            _light_classes(weight, bias)
+        y, x = (np.mgrid[:height // stride, :width // stride] * stride).reshape(2, -1)
+        boxes.append(np.stack((x, y, x + stride, y + stride), axis=1))
+        weights += [numpy_helper.from_array(weight, f'weight{stride}'),
+                    numpy_helper.from_array(bias, f'bias{stride}')]
+        nodes += [helper.make_node('Conv', ['images', f'weight{stride}', f'bias{stride}'],
+                                   [f'head{stride}'], strides=[stride, stride]),
+                  helper.make_node('Reshape', [f'head{stride}', 'rows'], [f'rows{stride}'])]
+        parts.append(f'rows{stride}')
+    boxes = np.concatenate(boxes).astype(np.float32)[None]
+    weights += [numpy_helper.from_array(np.array([1, num_classes, -1]), 'rows'),
+                numpy_helper.from_array(boxes, 'boxes')]
+    nodes += [helper.make_node('Concat', parts, ['logits'], axis=2),
+              helper.make_node('Transpose', ['logits'], ['cells'], perm=[0, 2, 1]),
+              helper.make_node('Sigmoid', ['cells'], ['output']),
+              helper.make_node('Identity', ['boxes'], ['952'])]
+    outputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape
+               in (('output', [1, boxes.shape[1], num_classes]), ('952', list(boxes.shape)))]
+    images = helper.make_tensor_value_info('images', onnx.TensorProto.FLOAT,
+                                           [1, 3, height, width])
+    graph = helper.make_graph(nodes, 'decoded', [images], outputs, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)],
+                                ir_version=8), folder / 'model.onnx')
+    return folder
+
+
 def tiny_card(family: str, decode: dict[str, Any], num_classes: int) -> dict[str, Any]:
     """Return the card as plain data: BGR in [0, 1], padded with black to a multiple of 32."""
     outputs = [f'head{stride}' for stride in decode.get('strides', STRIDES)]

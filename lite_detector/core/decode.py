@@ -63,6 +63,34 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     return _numbers_only(Detections(boxes, scores, class_ids))
 
 
+def decode_damo_yolo(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
+                     input_size: ImageSize, score_threshold: float) -> Detections:
+    """
+    Decode DAMO-YOLO: raw heads as ``decode_gfl``, and the files that its authors export.
+
+    :param outputs: as for ``decode_gfl``; or scores (cells, num_classes), on which
+        ``score_activation`` is still to be applied, and boxes (cells, 4), which are done: corners
+        in network pixels.
+    :param spec: strides, reg_max, grid_offset, score_activation.
+    :param num_classes: length of the card's class names.
+    :param input_size: network pixels of this frame, padding included.
+    :param score_threshold: lowest score that survives, in [0, 1].
+    :return: at most one candidate per cell, boxes in network pixels.
+    :raises ModelError: if the outputs do not have these shapes.
+    """
+    if len(outputs) != 2:
+        return decode_gfl(outputs, spec, num_classes, input_size, score_threshold)
+    cells = sum(grid.height * grid.width for grid in grid_sizes(input_size, spec.strides))
+    for output, columns in zip(outputs, (num_classes, 4), strict=True):
+        if output.shape != (cells, columns):
+            raise _shape_error(output, f'({cells}, {columns})')
+    raw = spec.score_activation == 'sigmoid'
+    best = outputs[0].max(axis=1)
+    found = np.flatnonzero(best >= (logit(score_threshold) if raw else score_threshold))
+    scores = sigmoid(best[found]) if raw else best[found]
+    return _numbers_only(Detections(outputs[1][found], scores, outputs[0][found].argmax(axis=1)))
+
+
 def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
                   input_size: ImageSize, score_threshold: float) -> Detections:
     """
@@ -164,6 +192,7 @@ DECODERS: dict[str, Decoder] = {
     'nanodet_plus': decode_gfl,
     'yolov5_lite': decode_yolov5,
     'yolof': decode_yolof,
+    'damo_yolo': decode_damo_yolo,
 }
 
 

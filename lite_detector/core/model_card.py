@@ -24,7 +24,7 @@ CARD_FILE = 'card.yaml'
 GRID = 32
 """Both sides of every network input are multiples of this."""
 
-Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite', 'yolof']
+Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite', 'yolof', 'damo_yolo']
 Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
 Level = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Positive = Annotated[float, Meta(gt=0, le=1e6)]

@@ -13,6 +13,7 @@ import warnings
 from lite_detector.core.model_card import NcnnFiles
 from lite_detector.core.types import ImageSize
 from lite_detector.export.pnnx_tool import convert
+from lite_detector.train.models.rep_conv import fold
 import torch
 from torch import nn
 
@@ -26,7 +27,7 @@ def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
     size: 26 times slower). A network of convolutions that ends in raw heads is right at any
     other size all the same; the parity check looks at one.
 
-    :param model: on the CPU; put into evaluation mode.
+    :param model: on the CPU; left as it is, what is written is folded.
     :param folder: where the files go.
     :param input_size: network input to trace it with.
     :param outputs: a name per output.
@@ -38,7 +39,7 @@ def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
     data = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # that sizes become constants is what is wanted
-        traced = torch.jit.trace(model.eval(), torch.zeros(1, 3, *input_size), check_trace=False)
+        traced = torch.jit.trace(fold(model), torch.zeros(1, 3, *input_size), check_trace=False)
         torch.jit.save(traced, data)
     convert(data.getvalue(), folder, input_size, files)
     return files

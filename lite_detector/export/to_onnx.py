@@ -13,6 +13,7 @@ import warnings
 from lite_detector.core.model_card import OnnxFiles
 from lite_detector.core.types import ImageSize
 from lite_detector.export.half_weights import in_half, sums_many
+from lite_detector.train.models.rep_conv import fold
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -29,7 +30,7 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
 
     Weights are stored in half precision, as :func:`store_half_onnx` says.
 
-    :param model: on the CPU; put into evaluation mode.
+    :param model: on the CPU; left as it is, what is written is folded.
     :param folder: where the file goes.
     :param input_size: network input to trace it with.
     :param outputs: a name per output.
@@ -45,7 +46,7 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
         # The exporter that is recommended instead needs onnxscript and more; this one is enough
         # for networks of convolutions.
         warnings.simplefilter('ignore')
-        torch.onnx.export(model.eval(), (torch.zeros(1, 3, *input_size),), data, dynamo=False,
+        torch.onnx.export(fold(model), (torch.zeros(1, 3, *input_size),), data, dynamo=False,
                           opset_version=OPSET, input_names=[files.input],
                           output_names=list(outputs), dynamic_axes=axes)
     graph = onnx.load_from_string(data.getvalue())

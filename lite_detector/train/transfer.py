@@ -24,6 +24,7 @@ OUTPUTS: dict[Family, str] = {
     'nanodet_plus': 'head.outputs.',
     'yolov5_lite': 'outputs.',
     'yolof': 'head.outputs.',
+    'damo_yolo': 'head.outputs.',
 }
 """What the names of the last convolutions start with: their rows depend on the classes."""
 
@@ -88,7 +89,7 @@ def init_backbone(model: nn.Module, path: Path) -> None:
     """
     Start the backbone from ImageNet weights of torchvision, such as ``shufflenet_v2_x1_0``.
 
-    :param model: any but a YOLOv5-Lite, whose backbone has other widths.
+    :param model: any but a YOLOv5-Lite or DAMO-YOLO, whose backbones are others.
     :param path: the state dict as torchvision publishes it.
     :raises ModelError: if the file is absent, damaged, or of another network or width.
     """

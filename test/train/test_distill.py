@@ -204,6 +204,7 @@ PAIRS = {
     'one_stride_less': (('nanodet_plus', 'm'), ('nanodet', '0.5x'), {}),
     'one_level': (('yolof', '0.5x-dc5'), ('nanodet', '0.5x'), {}),
     'from_one_level': (('nanodet', '0.5x'), ('yolof', '0.5x'), {}),
+    'of_searched_backbones': (('damo_yolo', 'ns'), ('damo_yolo', 'nm'), {'heads': {}}),
     'from_gfl_to_anchors': (('yolov5_lite', 'e'), ('nanodet_plus', 'm'), {}),
     'larger_images': (('nanodet', '0.5x'), ('nanodet', '0.5x'),
                       {'input_size': {'height': 96, 'width': 160}}),

@@ -24,7 +24,8 @@ ALL = [(family, variant) for family, variants in VARIANTS.items() for variant in
 EVERY_NETWORK = pytest.mark.parametrize(('family', 'variant'), ALL)
 ONE_OF_EACH = pytest.mark.parametrize(('family', 'variant'), [
     ('nanodet', '0.5x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
-    ('yolof', '0.5x'), ('yolof', '1.0x-dc5')])
+    ('yolof', '0.5x'), ('yolof', '1.0x-dc5'),
+    ('damo_yolo', 'ns'), ('damo_yolo', 't')])
 
 
 def values_per_cell(spec: ModelSpec) -> int:
@@ -90,7 +91,7 @@ def test_every_parameter_learns(family, variant):
     assert not still
 
 
-@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus'])
+@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus', 'damo_yolo'])
 def test_fresh_gfl_head_scores_the_prior_everywhere(family):
     model = build_model(ModelSpec(family, VARIANTS[family][0], 4)).eval()
     with torch.no_grad():

@@ -25,7 +25,8 @@ import torch
 
 LN2 = math.log(2)
 SIZE = ImageSize(height=64, width=96)
-SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm', 'yolov5_lite': 'e', 'yolof': '0.5x-dc5'}
+SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm', 'yolov5_lite': 'e', 'yolof': '0.5x-dc5',
+            'damo_yolo': 'ns'}
 VARIATIONS = {
     'nanodet': ('nanodet', {}),
     'nanodet_dsla': ('nanodet', {'nanodet': {'assigner': 'dsla'}}),
@@ -35,6 +36,7 @@ VARIATIONS = {
     'yolov5_lite': ('yolov5_lite', {}),
     'yolof': ('yolof', {}),
     'yolof_of_the_authors': ('yolof', {'yolof': {'dedupe': False}}),
+    'damo_yolo': ('damo_yolo', {}),
 }
 EVERY_FAMILY = pytest.mark.parametrize('variation', SMALLEST)
 EVERY_VARIATION = pytest.mark.parametrize('variation', VARIATIONS)
@@ -158,7 +160,8 @@ def perfect_heads(objective: Objective, truth: GroundTruth) -> list[torch.Tensor
             for part, grid in zip(rows.split(priors.level_counts), grids, strict=True)]
 
 
-@pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus_alone'])
+@pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus_alone',
+                                       'damo_yolo'])
 def test_gfl_losses_of_a_perfect_box_are_the_background_and_the_spread_of_the_bins(variation):
     objective = objective_of(variation)
     truth = truth_of((24, 16, 56, 48), labels=[1])
@@ -190,7 +193,7 @@ def test_nanodet_score_learns_the_overlap_of_its_own_box():
 
 
 @pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus',
-                                       'nanodet_plus_alone'])
+                                       'nanodet_plus_alone', 'damo_yolo'])
 def test_gfl_score_of_a_soft_object_is_overlap_times_score(variation):
     objective = objective_of(variation)
     heads = perfect_heads(objective, truth_of((24, 16, 56, 48)))

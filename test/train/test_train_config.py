@@ -9,6 +9,7 @@ from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import dump_config, first_difference, load_config
 from lite_detector.train.distill.spec import DistillSpec
+from lite_detector.train.models.spec import VARIANTS
 import pytest
 import yaml
 
@@ -66,7 +67,8 @@ def test_a_config_for_each_family_and_variant_that_is_published():
                         ('nanodet_plus', 'm'), ('nanodet_plus', 'm-1.5x'),
                         ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
                         ('yolof', '0.5x'), ('yolof', '0.5x-dc5'), ('yolof', '1.0x'),
-                        ('yolof', '1.0x-dc5'), ('yolof', '1.5x-dc5')}
+                        ('yolof', '1.0x-dc5'), ('yolof', '1.5x-dc5'),
+                        *(('damo_yolo', variant) for variant in VARIANTS['damo_yolo'])}
 
 
 def test_sizes_that_a_network_cannot_take_are_refused():

@@ -19,7 +19,8 @@ import pytest
 import torch
 import torchvision
 
-SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm-0.5x', 'yolov5_lite': 'e', 'yolof': '0.5x'}
+SMALLEST = {'nanodet': '0.5x', 'nanodet_plus': 'm-0.5x', 'yolov5_lite': 'e', 'yolof': '0.5x',
+            'damo_yolo': 'ns'}
 EVERY_FAMILY = pytest.mark.parametrize('family', SMALLEST)
 OLD_NAMES = ('object0', 'object1', 'object2')
 

@@ -52,7 +52,7 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
         overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
         costs = cost_matrix(logits[places], overlaps, truth.labels, truth.scores, iou_factor)
         costs = torch.where(inside, costs, torch.inf)
-        wanted = _cheapest(costs, torch.where(inside, overlaps, 0), top_k) & inside
+        wanted = cheapest(costs, torch.where(inside, overlaps, 0), top_k) & inside
         best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
         gt_indices[places] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
         ious[places] = overlaps.gather(1, best)[:, 0]
@@ -77,19 +77,30 @@ def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor
     :return: shape (n, m).
     """
     logits = logits.float()
+    probabilities, absent = logits.sigmoid(), functional.softplus(logits)
     # The sum over the classes differs from that for an empty target in one class only, which
     # spares an array of shape (n, m, classes).
-    empty = functional.softplus(logits) * logits.sigmoid().square()
-    own, targets = logits[:, labels], overlaps * scores
-    soft = (functional.softplus(own) - targets * own) * (targets - own.sigmoid()).square()
+    empty = absent * probabilities.square()
+    targets = overlaps * scores
+    own = absent[:, labels] - targets * logits[:, labels]
+    soft = own * (targets - probabilities[:, labels]).square()
     class_cost = empty.sum(dim=1, keepdim=True) - empty[:, labels] + soft
     return class_cost - iou_factor * (targets + IOU_FLOOR).log()
 
 
-def _cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:
-    """Return which places each object takes, bool, shape (n, m)."""
-    best = overlaps.topk(min(top_k, len(overlaps)), dim=0).values
+def cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:
+    """
+    Return which places each object takes, bool, shape (n, m).
+
+    :param costs: shape (n, m); of equal ones the first is the cheapest.
+    :param overlaps: with the objects, 0 where one may not take a place, shape (n, m).
+    :param top_k: an object takes as many as its best overlaps add up to, and at least 1.
+    """
+    top_k = min(top_k, len(overlaps))
+    best = overlaps.topk(top_k, dim=0).values
     # the slack keeps ten overlaps of 0.1 from adding up to less than one
-    takes = (best.double().sum(dim=0) + 1e-6).long().clamp(min=1)
-    ranks = costs.argsort(dim=0, stable=True).argsort(dim=0)
-    return ranks < takes
+    takes = (best.double().sum(dim=0) + 1e-6).long().clamp(1, top_k)
+    # topk says nothing about ties, and a stable sort takes ten times as long
+    limits = costs.topk(top_k, dim=0, largest=False).values.gather(0, takes[None] - 1)
+    below, equal = costs < limits, costs == limits
+    return below | equal & (equal.cumsum(dim=0) <= takes - below.sum(dim=0))

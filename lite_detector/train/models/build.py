@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lite_detector.train.models.damo_yolo import DamoYolo
 from lite_detector.train.models.nanodet import NanoDet
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
 from lite_detector.train.models.pyramid_network import PyramidNetwork
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[[ModelSpec], PyramidNetwork]] = {
     'nanodet_plus': NanoDetPlus,
     'yolov5_lite': Yolov5Lite,
     'yolof': Yolof,
+    'damo_yolo': DamoYolo,
 }
 
 

@@ -17,6 +17,7 @@ VARIANTS: dict[Family, tuple[str, ...]] = {
     'nanodet_plus': ('m-coarse', 'm-0.5x', 'm', 'm-1.5x'),
     'yolov5_lite': ('e', 's'),
     'yolof': ('0.5x', '0.5x-dc5', '1.0x', '1.0x-dc5', '1.5x-dc5'),
+    'damo_yolo': ('ns', 'nm', 'nl', 't', 's', 'm'),
 }
 """The sizes of each family, small to large."""
 ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus', 'yolof')

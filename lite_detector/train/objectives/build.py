@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.train.objectives.damo_yolo import DamoYoloObjective
 from lite_detector.train.objectives.nanodet import NanoDetObjective
 from lite_detector.train.objectives.nanodet_plus import NanoDetPlusObjective
 from lite_detector.train.objectives.objective import identity, Objective, ReduceMean
@@ -22,6 +23,7 @@ OBJECTIVES: dict[Family, Callable[..., Objective]] = {
     'nanodet_plus': NanoDetPlusObjective,
     'yolov5_lite': Yolov5Objective,
     'yolof': YolofObjective,
+    'damo_yolo': DamoYoloObjective,
 }
 
 

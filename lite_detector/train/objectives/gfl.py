@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the objectives of NanoDet and NanoDet-Plus share: generalized focal loss per cell."""
+"""What the objectives of NanoDet, NanoDet-Plus and DAMO-YOLO share: losses per cell."""
 
 from __future__ import annotations
 
@@ -126,15 +126,24 @@ class GflObjective(Objective):
     @torch.no_grad()
     def assign_by_prediction(self, heads: GflHeads, truths: Sequence[GroundTruth],
                              priors: Priors) -> GflTargets:
-        """Let these predictions decide which cell learns which object (DSLA)."""
+        """Let these predictions decide which cell learns which object."""
         distances = expected_distances(heads.bins) * priors.strides[:, None]
         boxes = boxes_from_distances(priors.centers, distances)
-        spec = self.spec
-        assignments = [assign_dsla(priors.centers, logits, boxes_xyxy, truth, spec.dsla_top_k,
-                                   spec.dsla_iou_factor)
+        assignments = [self.assign(priors, logits, boxes_xyxy, truth)
                        for logits, boxes_xyxy, truth
                        in zip(heads.logits, boxes, truths, strict=True)]
         return targets_of(assignments, truths)
+
+    def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
+               truth: GroundTruth) -> Assignment:
+        """
+        Let the predictions for one image decide, by DSLA.
+
+        :param logits: shape (priors, classes).
+        :param boxes_xyxy: in network pixels, shape (priors, 4).
+        """
+        return assign_dsla(priors.centers, logits, boxes_xyxy, truth, self.spec.dsla_top_k,
+                           self.spec.dsla_iou_factor)
 
     def terms(self, heads: GflHeads, targets: GflTargets, priors: Priors,
               qualities: Tensor | None = None) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ Count = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class GflLoss(Spec):
-    """What NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
+    """Generalized focal loss, as NanoDet, NanoDet-Plus and DAMO-YOLO have it."""
 
     score_weight: Weight = 1.0
     """Of the quality focal loss."""
@@ -27,11 +27,16 @@ class GflLoss(Spec):
     """Of the GIoU loss."""
     distribution_weight: Weight = 0.25
     """Of the distribution focal loss."""
+
+
+class DslaLoss(GflLoss):
+    """What NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
+
     dsla_top_k: Count = 13
     dsla_iou_factor: Weight = 3.0
 
 
-class NanoDetLoss(GflLoss):
+class NanoDetLoss(DslaLoss):
     """NanoDet-m."""
 
     assigner: Literal['atss', 'dsla'] = 'atss'
@@ -41,13 +46,22 @@ class NanoDetLoss(GflLoss):
     """ATSS: a cell stands for a square of this many strides."""
 
 
-class NanoDetPlusLoss(GflLoss):
+class NanoDetPlusLoss(DslaLoss):
     """NanoDet-Plus."""
 
     guidance: bool = True
     """Whether a larger head, which is dropped afterwards, assigns the objects."""
     guidance_epochs: Annotated[int, Meta(ge=0)] = 10
     """As long the guide trains the backbone too; then it only follows."""
+
+
+class DamoYoloLoss(GflLoss):
+    """DAMO-YOLO (https://github.com/tinyvision/DAMO-YOLO)."""
+
+    ota_top_k: Count = 10
+    ota_iou_factor: Weight = 3.0
+    center_radius: Annotated[float, Meta(gt=0, le=100)] = 2.5
+    """In strides: an object is best learnt so near to its middle."""
 
 
 class Yolov5Loss(Spec):
@@ -87,7 +101,7 @@ class YolofLoss(Spec):
     twice counts twice, and that of several objects learns all of them."""
 
 
-FamilyLoss = NanoDetLoss | NanoDetPlusLoss | Yolov5Loss | YolofLoss
+FamilyLoss = NanoDetLoss | NanoDetPlusLoss | Yolov5Loss | YolofLoss | DamoYoloLoss
 
 
 class LossSpec(Spec):
@@ -97,6 +111,7 @@ class LossSpec(Spec):
     nanodet_plus: NanoDetPlusLoss | None = None
     yolov5_lite: Yolov5Loss | None = None
     yolof: YolofLoss | None = None
+    damo_yolo: DamoYoloLoss | None = None
 
     def of(self, family: Family) -> FamilyLoss:
         """
@@ -116,5 +131,6 @@ DEFAULTS: dict[Family, FamilyLoss] = {
     'nanodet_plus': NanoDetPlusLoss(),
     'yolov5_lite': Yolov5Loss(),
     'yolof': YolofLoss(),
+    'damo_yolo': DamoYoloLoss(),
 }
 """As published."""

@@ -1,0 +1,240 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+TinyNAS, the backbones of DAMO-YOLO, whose structures were found by search.
+
+MAE-NAS (arXiv:2111.13336) found how wide and deep each stage is; DAMO-YOLO (Xu et al., 2022,
+arXiv:2211.15444) builds it of three kinds of blocks. Written from the published structures
+(https://github.com/tinyvision/DAMO-YOLO, Apache-2.0); none of its code is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, SILU
+from lite_detector.train.models.rep_conv import RepConv
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+
+class Stage(NamedTuple):
+    """
+    Some blocks of one size, the first of which may halve the map.
+
+    :param channels: that come out.
+    :param inner: channels inside of each block.
+    :param blocks: how many.
+    :param stride: 1 or 2.
+    """
+
+    channels: int
+    inner: int
+    blocks: int
+    stride: int = 2
+
+
+class Structure(NamedTuple):
+    """
+    What the search found.
+
+    :param style: a key of ``STYLES``.
+    :param stem: channels at stride 2.
+    :param stages: down to stride 32.
+    """
+
+    style: str
+    stem: int
+    stages: tuple[Stage, ...]
+
+
+STRUCTURES = {
+    # inner: 3.5, 4, 4.5, 5 and 5.5 times the channels, rounded to multiples of 8
+    'ns': Structure('mobile', 16, (Stage(24, 88, 1), Stage(40, 160, 2), Stage(64, 288, 2),
+                                   Stage(80, 400, 2, 1), Stage(160, 880, 2))),
+    'nm': Structure('mobile', 16, (Stage(40, 144, 2), Stage(64, 256, 2), Stage(112, 504, 2),
+                                   Stage(128, 640, 2, 1), Stage(256, 1408, 1))),
+    'nl': Structure('mobile', 24, (Stage(48, 168, 1), Stage(80, 320, 2), Stage(160, 720, 2),
+                                   Stage(160, 800, 3, 1), Stage(320, 1760, 2))),
+    't': Structure('residual', 24, (Stage(64, 24, 2), Stage(96, 64, 2), Stage(192, 96, 2),
+                                    Stage(192, 152, 2, 1), Stage(384, 192, 1))),
+    's': Structure('residual', 32, (Stage(128, 24, 1), Stage(128, 88, 5), Stage(256, 128, 3),
+                                    Stage(256, 120, 2, 1), Stage(512, 144, 1))),
+    # in this style a convolution apart halves the map, so there is a block less than was searched
+    'm': Structure('csp', 32, (Stage(128, 64, 1), Stage(128, 64, 3), Stage(256, 256, 7),
+                               Stage(512, 256, 2))),
+}
+"""Variant -> structure; L, which needs a GPU, is left out."""
+
+
+class InvertedBlock(nn.Module):
+    """
+    MobileNetV3's block without squeeze and excite: wide inside, a depthwise 5x5 (1905.02244).
+
+    :param stride: at 1 and with as many channels out as in, the input is added.
+    """
+
+    def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *conv_bn(in_channels, inner, activation=SILU),
+            *depthwise(inner, 5, stride=stride, activation=SILU),
+            *conv_bn(inner, out_channels))
+        self._adds = stride == 1 and in_channels == out_channels
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, out_channels, h / stride, w / stride)."""
+        outputs = self.layers(inputs)
+        return inputs + outputs if self._adds else outputs
+
+
+class ResidualBlock(nn.Module):
+    """
+    A convolution to ``inner`` channels, a RepConv, and the input beside both at stride 1.
+
+    :param kernel_size: of the first: 1, or 3 in the CSP style.
+    """
+
+    def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int,
+                 kernel_size: int, activation: Activation) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *conv_bn(in_channels, inner, kernel_size, activation=activation),
+            RepConv(inner, out_channels, stride=stride))
+        self.shortcut = nn.Sequential()
+        if stride == 1 and in_channels != out_channels:
+            self.shortcut = nn.Sequential(*conv_bn(in_channels, out_channels))
+        self.activation = activation()
+        self._adds = stride == 1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, out_channels, h / stride, w / stride)."""
+        outputs = self.layers(inputs)
+        return self.activation(outputs + self.shortcut(inputs) if self._adds else outputs)
+
+
+class SpatialPyramidPooling(nn.Module):
+    """The maximum over 5, 9 and 13 pixels beside the map itself (YOLOv3-SPP, 1406.4729)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.squeeze = nn.Sequential(*conv_bn(channels, half, activation=SILU))
+        self.fuse = nn.Sequential(*conv_bn(4 * half, channels, activation=SILU))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the same shape."""
+        squeezed = self.squeeze(inputs)
+        pooled = [functional.max_pool2d(squeezed, side, 1, side // 2) for side in (5, 9, 13)]
+        return self.fuse(torch.cat((squeezed, *pooled), dim=1))
+
+
+class CspStage(nn.Module):
+    """
+    A halving convolution, after which one half of the channels passes the blocks by.
+
+    Cross stage partial network (Wang et al., 2019, arXiv:1911.11929). The blocks have SiLU and
+    all around them ReLU, as published.
+    """
+
+    def __init__(self, in_channels: int, stage: Stage, pooling: bool) -> None:
+        super().__init__()
+        width, half = stage.channels, stage.channels // 2
+        self.down = nn.Sequential(*conv_bn(in_channels, width, 3, stride=2, activation=RELU))
+        if pooling:
+            self.down.append(SpatialPyramidPooling(width))
+        self.passed = nn.Sequential(*conv_bn(width, half, activation=RELU))
+        self.worked = nn.Sequential(
+            *conv_bn(width, half, activation=RELU),
+            *(ResidualBlock(half, stage.inner, half, 1, 3, SILU) for _ in range(stage.blocks)))
+        self.fuse = nn.Sequential(*conv_bn(width, width, activation=RELU))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return shape (n, channels, h / 2, w / 2)."""
+        halved = self.down(inputs)
+        return self.fuse(torch.cat((self.worked(halved), self.passed(halved)), dim=1))
+
+
+def _mobile_stage(in_channels: int, stage: Stage, pooling: bool) -> nn.Module:
+    widths = [in_channels] + [stage.channels] * (stage.blocks - 1)
+    return _with_pooling(stage.channels, pooling, [
+        InvertedBlock(width, stage.inner, stage.channels, 1 if index else stage.stride)
+        for index, width in enumerate(widths)])
+
+
+def _residual_stage(in_channels: int, stage: Stage, pooling: bool) -> nn.Module:
+    widths = [in_channels] + [stage.channels] * (stage.blocks - 1)
+    return _with_pooling(stage.channels, pooling, [
+        ResidualBlock(width, stage.inner, stage.channels, 1 if index else stage.stride, 1, RELU)
+        for index, width in enumerate(widths)])
+
+
+def _with_pooling(channels: int, pooling: bool, blocks: list[nn.Module]) -> nn.Sequential:
+    first, *others = blocks
+    return nn.Sequential(first, *([SpatialPyramidPooling(channels)] if pooling else []), *others)
+
+
+class Style(NamedTuple):
+    """
+    How a structure becomes layers.
+
+    :param stage: from channels, a stage, and whether it pools, to layers.
+    :param stem_kernel: 6 stands for a Focus layer (2x2 pixels into channels) and a 3x3
+        convolution, which together are just this, and slow in ncnn.
+    :param activation: of the stem.
+    """
+
+    stage: Callable[[int, Stage, bool], nn.Module]
+    stem_kernel: int
+    activation: Activation
+
+
+STYLES = {
+    'mobile': Style(_mobile_stage, 3, SILU),
+    'residual': Style(_residual_stage, 6, RELU),
+    'csp': Style(CspStage, 6, SILU),
+}
+
+
+class TinyNas(nn.Module):
+    """
+    A stem, and stages down to stride 32, the last of which sees wide by pooling.
+
+    :param structure: one of ``STRUCTURES``.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        super().__init__()
+        style = STYLES[structure.style]
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, structure.stem, style.stem_kernel, 2, (style.stem_kernel - 1) // 2,
+                      bias=False),
+            nn.BatchNorm2d(structure.stem), style.activation())
+        stages, width, strides = nn.ModuleList(), structure.stem, [2]
+        for stage in structure.stages:
+            last = stage is structure.stages[-1]
+            stages.append(style.stage(width, stage, last))
+            strides.append(strides[-1] * stage.stride)
+            width = stage.channels
+        self.stages = stages
+        # what is finest in meaning at a stride is the last stage of it
+        self._taps = [index for index, (stride, after) in
+                      enumerate(zip(strides[1:], [*strides[2:], 64], strict=True))
+                      if stride >= 8 and after > stride]
+        self.out_channels = tuple(structure.stages[index].channels for index in self._taps)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """
+        Return the maps at strides 8, 16 and 32.
+
+        :param images: pixels, shape (n, 3, h, w), sides on the grid of 32.
+        """
+        features, levels = self.stem(images), []
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if index in self._taps:
+                levels.append(features)
+        return levels
