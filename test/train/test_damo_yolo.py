@@ -14,7 +14,7 @@ from lite_detector.train.models.rep_conv import fold, RepConv
 from lite_detector.train.models.rep_gfpn import FusionStage, light_block, RepGfpn
 from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.models.tinynas import STRUCTURES, TinyNas
-from lite_detector.train.run_folder import BEST_FILE, LAST_FILE
+from lite_detector.train.run_folder import LAST_FILE
 from networks import trained_model
 import pytest
 from shapes import train_arguments, write_shapes
@@ -170,8 +170,6 @@ def test_same_seed_trains_to_the_same_bits_and_stays_unfolded(tmp_path):
         assert main(train_arguments(tmp_path / name, labels, '--no-export', phases=[{'epochs': 1}],
                                     config='damo_yolo_ns_416', network__variant='ns',
                                     validation__every_epochs=1)) == 0
-        states.append(load_checkpoint(tmp_path / name / LAST_FILE).state_dict
-                      if (tmp_path / name / LAST_FILE).exists()
-                      else load_checkpoint(tmp_path / name / BEST_FILE).state_dict)
+        states.append(load_checkpoint(tmp_path / name / LAST_FILE).state_dict)
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert states[0].keys() == build_model(ModelSpec('damo_yolo', 'ns', 2)).state_dict().keys()

@@ -32,8 +32,7 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
     arXiv:2107.08430). An object may have the places in its box, and those nearer to its middle
     than ``center_radius`` strides; a place that is not both costs far more than one that is. So
     an object that lies between all places, or is smaller than a cell, has one too, unless it has
-    no area. The rest is as in :func:`~lite_detector.train.assign.dsla.assign_dsla`: class and box cost as much as they
-    deserve where both targets are the overlap.
+    no area. Costs, and how many places an object takes, are those of ``assign_dsla``.
 
     The public code lets an object take, where its own are few, the places of any other object,
     however far; here it does not.
