@@ -29,7 +29,7 @@ import torch
 
 NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
             ('yolof', '1.0x'), ('yolof', '0.5x-dc5'),
-            ('damo_yolo', 'ns'), ('damo_yolo', 't'), ('damo_yolo', 'm')]
+            ('damo_yolo', 'ns'), ('damo_yolo', 't')]
 SMALLEST = ('nanodet', '0.5x')
 BACKBONES = [f'{architecture}_{widths[0]}' for architecture, widths in WIDTHS.items()]
 SIZES = [(64, 96), (160, 96), (96, 352)]

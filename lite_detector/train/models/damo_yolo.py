@@ -16,7 +16,11 @@ from lite_detector.train.models.tinynas import STRUCTURES, TinyNas
 import torch
 from torch import nn, Tensor
 
-NORM_EPS, NORM_MOMENTUM = 1e-3, 0.03
+NORM_EPS = 1e-3
+"""
+Of batch norm, as published. Its momentum is not: 0.03 is too slow for runs of some hundred steps,
+and in long ones the average over the weights (EMA) averages the statistics too.
+"""
 
 
 class ZeroHead(nn.Module):
@@ -75,7 +79,7 @@ class DamoYolo(PyramidNetwork):
         self.head = ZeroHead(self.level_channels, 1 if is_nano else 3, spec)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.eps, module.momentum = NORM_EPS, NORM_MOMENTUM
+                module.eps = NORM_EPS
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return the maps of the neck, one per stride, from those of the backbone."""
