@@ -168,7 +168,7 @@ def test_card_that_does_not_fit_yolof_is_refused(tmp_path, key, value, reason):
 @pytest.mark.parametrize(('write', 'strides', 'grid'), [
     (write_tiny_yolof, [16], 32), (write_tiny_yolof, [32], 32),
     (write_tiny_nanodet, [8, 16], 32), (write_tiny_nanodet, [8, 16, 32, 64], 64)])
-def test_letterbox_never_pads_to_less_than_the_grid_of_the_backbones(tmp_path, write, strides, grid):
+def test_letterbox_pads_to_no_less_than_the_grid_of_backbones(tmp_path, write, strides, grid):
     folder = write(tmp_path / 'tiny')
     change_card(folder, 'decode.strides', strides)
     assert load_card(folder).padded_to == grid

@@ -9,7 +9,7 @@ from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import dump_config, first_difference, load_config
 from lite_detector.train.distill.spec import DistillSpec
-from lite_detector.train.models.spec import VARIANTS
+from lite_detector.train.models.spec import ANY_BACKBONE, VARIANTS
 import pytest
 import yaml
 
@@ -38,8 +38,10 @@ def test_every_shipped_config_says_every_key(path):
                     'validation')}}
     for name, (keys, struct) in sections.items():
         missing = set(struct.__struct_fields__) - set(keys) - {'recipe'}  # filled in
-        # only YOLOv5 has anchors, and no choice of backbones
-        assert missing <= ({'auto_anchor'} if family != 'yolov5_lite' else {'backbone'}), name
+        # only YOLOv5 seeks anchors; some have no choice of backbones
+        optional = ({'auto_anchor'} if family != 'yolov5_lite' else set()) | (
+            {'backbone'} if family not in ANY_BACKBONE else set())
+        assert missing <= optional, name
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
