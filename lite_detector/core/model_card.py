@@ -60,6 +60,7 @@ FAMILY_KEYS: dict[Family, tuple[str, ...]] = {
     'nanodet_plus': ('reg_max', 'grid_offset'),
     'yolov5_lite': ('anchors',),
     'yolof': ('anchors', 'grid_offset', 'center_clamp'),
+    'damo_yolo': ('reg_max', 'grid_offset'),
 }
 """The keys of a ``DecodeSpec`` that a family needs; it has none of the others."""
 
