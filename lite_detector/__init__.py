@@ -7,7 +7,7 @@ Light object detection for robots.
 ::
 
     import cv2, lite_detector
-    detector = lite_detector.load_model('nanodet_plus_m_320')
+    detector = lite_detector.load_model('coco_320')
     detections = detector.detect(cv2.imread('photo.jpg'))
 """
 

@@ -22,7 +22,7 @@ from lite_detector.core.model_card import (
     RuntimeFiles,
 )
 
-DEFAULT_MODEL = 'nanodet_plus_m_320'
+DEFAULT_MODEL = 'coco_320'
 """What the node runs where nobody names a model; tests hold the documents to it."""
 SEARCH_VARIABLE = 'LITE_DETECTOR_MODELS'
 Progress = Callable[[str, int, int], None]

@@ -8,7 +8,6 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh demo
-scripts/fetch.sh "$(.bench/venv/bin/python -c 'from lite_detector.zoo import DEFAULT_MODEL; print(DEFAULT_MODEL)')"
 # shellcheck source-path=SCRIPTDIR source=env.sh
 source scripts/env.sh
 exec ros2 launch lite_detector demo.launch.py "output_dir:=$PWD/demo_output" "$@"

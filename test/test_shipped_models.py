@@ -37,7 +37,9 @@ def require_origin(card: ModelCard) -> None:
                if section.get(key) in (None, '', {})]
     assert not missing
     assert 'train' in card.training['data']
-    for each in card.training['data'].values():
+    sources = [each for told in card.training['data'].values()
+               for each in (told if isinstance(told, list) else [told])]
+    for each in sources:
         assert each['images'] > 0 and each['boxes'] > 0
         assert not Path(each['annotations']).is_absolute()
 
