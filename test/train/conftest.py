@@ -34,7 +34,7 @@ def same_threads_each_time():
 
 @pytest.fixture(autouse=True)
 def same_numbers_each_time():
-    """Undo what a training does to its process: numbers near 0 are 0, and msgspec's `> 0` allows 0."""
+    """Undo what a training does: numbers near 0 become 0, and msgspec takes 0 for more."""
     yield
     torch.set_flush_denormal(False)
 
