@@ -3,13 +3,21 @@
 
 """How a node process ends: an interrupt is no fault, wherever it strikes; a fault stays one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import signal
 
 from lite_detector.ros.runner import run_node
 import pytest
 from rclpy.node import Node
 from ros_graph import DOMAIN_ID
+
+
+@pytest.fixture(autouse=True)
+def own_interrupt() -> Iterator[None]:
+    """Let SIGINT be what Python makes of it: a shell ignores it in what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
