@@ -48,12 +48,13 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope='session')
 def fetched_models(shared_data, tmp_path_factory) -> dict[str, Path]:
-    """Return name -> folder of the models of the package, with their public weights."""
-    from lite_detector.zoo import fetch_model
+    """Return name -> folder of the models whose weights are elsewhere, with these."""
+    from lite_detector.zoo import fetch_model, has_weights
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('fetched')))
         patch.delenv('LITE_DETECTOR_MODELS', raising=False)
-        return {name: fetch_model(name, shared_data / 'weights') for name in MODELS}
+        return {name: fetch_model(name, shared_data / 'weights') for name in MODELS
+                if not has_weights(ROOT / 'models' / name)}
 
 
 @pytest.fixture
