@@ -32,6 +32,8 @@ def card_data(spec: ModelSpec) -> dict:
                   'anchors': [[list(anchor) for anchor in ANCHORS[-1]]]}
     data = tiny_card(spec.family, decode, spec.num_classes)
     data['decode']['strides'] = list(build_model(spec).strides)
+    if max(data['decode']['strides'][:3]) > 32:
+        data['input_size']['width'] = 128
     return data
 
 

@@ -45,7 +45,7 @@ def test_network_written_for_ncnn_comes_back_with_the_same_function(family, vari
     assert main(['import_weights', '--model', str(folder), '--output', str(path)]) == 0
     assert f'{family} {variant}, 1 classes' in capsys.readouterr().out
     detector = detector_from_checkpoint(path)
-    blob = torch.rand(3, 64, 96).numpy()
+    blob = torch.rand(3, *detector.input_size).numpy()
     for got, wanted in zip(detector.backend.infer(blob), TorchBackend(model).infer(blob),
                            strict=True):
         np.testing.assert_allclose(got / np.abs(wanted).max(), wanted / np.abs(wanted).max(),
