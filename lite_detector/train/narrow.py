@@ -109,7 +109,10 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
 
 def _steps(wide: nn.Module, narrow: nn.Module) -> Iterator[tuple[fx.Node, fx.Node]]:
     """Give the operations of both networks in the order in which they run, in pairs."""
-    wide_nodes, nodes = ([*fx.Tracer().trace(model).nodes] for model in (wide, narrow))
+    try:
+        wide_nodes, nodes = ([*fx.Tracer().trace(model).nodes] for model in (wide, narrow))
+    except fx.proxy.TraceError:
+        raise ModelError('the channels of this network cannot be followed') from None
     for wide_node, node in zip(wide_nodes, nodes, strict=False):
         said, wanted = (f'{each.target} of {", ".join(map(str, each.all_input_nodes))}'
                         if each.all_input_nodes else str(each.target)

@@ -107,9 +107,10 @@ def test_objective_of_two_processes_equals_that_of_one(variation, second):
         answers = iter(means)
         objective.reduce_mean = lambda _, answers=answers: next(answers)
         parts.append(gradients_of(objective, *half))
+    # sums in another order differ by a share of the largest, in deep networks also elsewhere
+    largest = max(1, *(whole.abs().max().item() for whole in wanted))
     for left, right, whole in zip(*parts, wanted, strict=True):
-        torch.testing.assert_close((left + right) / 2, whole, rtol=1e-3,
-                                   atol=1e-5 * max(1, whole.abs().max().item()))
+        torch.testing.assert_close((left + right) / 2, whole, rtol=1e-3, atol=1e-5 * largest)
 
 
 def gradients_of(objective: Objective, images: torch.Tensor,
