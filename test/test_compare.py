@@ -117,7 +117,10 @@ def test_compare_measures_each_model_on_what_it_knows(options, tmp_path, capsys)
               and (row['resize'], row['precision']) == ('letterbox_rect', 'fp32')]
     assert found['ap'] == {both: 100, one: 100}
     assert found['ratio'] == 1
+    # 32 x 32 pixels are the limit, and COCO counts them on both sides of it
+    assert found['ap_by_size'][one] == [100, 100, None]
     text = table.read_text()
+    assert text.count('**100.0** (100.0 / 100.0 / -)') > 0
     assert f'## {both}' in text
     assert 'know fewer of these classes: narrow.' in text
     assert 'to wide at 96, letterbox_rect, fp32' in text

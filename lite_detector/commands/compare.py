@@ -188,8 +188,8 @@ def _measure_aps(results: Results, detectors: Detectors, labelled: Sequence[Labe
         for images, group in tasks:
             for detector in group.values():
                 detector.selection = AP_SELECTION
-            for setting, ap in measure_ap(group, images, bar.update).items():
-                results[setting].ap[images.title] = ap
+            for setting, metrics in measure_ap(group, images, bar.update).items():
+                results[setting].add(images.title, metrics)
             _write_json(args.json, results)
 
 

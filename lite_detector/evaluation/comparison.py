@@ -23,7 +23,7 @@ from lite_detector.core.types import Detections, ImageSize
 from lite_detector.data.coco import CocoDataset, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.detector import Detector, with_resize
-from lite_detector.evaluation.coco_metrics import measure
+from lite_detector.evaluation.coco_metrics import CocoMetrics, measure
 
 FULL_PRECISION = 'fp32'
 
@@ -68,12 +68,21 @@ class Measured:
     :param cpu_ms: time on a processor for it, which other processes disturb less.
     :param ratio: of CPU times, to the reference; median of the rounds.
     :param ap: title of the images -> AP in percent, as far as it is measured.
+    :param ap_by_size: title of the images -> AP of small, medium and large objects in percent;
+        None where there is none of that size.
     """
 
     ms: float | None = None
     cpu_ms: float | None = None
     ratio: float | None = None
     ap: dict[str, float] = field(default_factory=dict)
+    ap_by_size: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def add(self, title: str, metrics: CocoMetrics) -> None:
+        """Note what was measured on some images; nothing where nothing of them is labelled."""
+        if metrics.ap is not None:
+            self.ap[title] = metrics.ap
+            self.ap_by_size[title] = (metrics.ap_small, metrics.ap_medium, metrics.ap_large)
 
 
 Results = dict[Setting, Measured]
@@ -139,7 +148,7 @@ def labelled_images(name: str, dataset: CocoDataset, folder: Path,
 
 
 def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
-               progress: Callable[[int], object]) -> dict[Setting, float]:
+               progress: Callable[[int], object]) -> dict[Setting, CocoMetrics]:
     """
     Measure AP of settings that share their class names, every image read once.
 
@@ -147,7 +156,6 @@ def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
 
     :param detectors: of one model; their score threshold ought to be low.
     :param progress: told the number of detections made since the last call.
-    :return: AP in percent; without the settings for which nothing is labelled.
     :raises LiteDetectorError: as :func:`lite_detector.evaluation.coco_metrics.evaluate`.
     """
     paths = find_images(images.dataset, images.folder)
@@ -160,9 +168,8 @@ def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
             for setting, task in tasks.items():
                 found[setting][image.image_id] = task.result()
             progress(len(detectors))
-    aps = {setting: measure(images.dataset, found[setting], detector.card.class_names).ap
-           for setting, detector in detectors.items()}
-    return {setting: ap for setting, ap in aps.items() if ap is not None}
+    return {setting: measure(images.dataset, found[setting], detector.card.class_names)
+            for setting, detector in detectors.items()}
 
 
 def pareto_front(results: Results, title: str) -> list[Setting]:

@@ -46,7 +46,8 @@ def markdown(results: Results, images: Sequence[LabelledImages], reference: Sett
                          + ', '.join(each.left_out) + '.')
     titles = [each.title for each in images]
     lines += ['\n## All that was measured\n',
-              f'AP in percent, **bold** on the front; ratio of the CPU times to {reference}.\n',
+              'AP in percent (of small / medium / large objects), **bold** on the front; ratio of '
+              f'the CPU times to {reference}.\n',
               *_head(*titles)]
     order = sorted(results, key=lambda setting: (setting.model, setting.precision
                                                  != FULL_PRECISION, setting[1:]))
@@ -100,7 +101,12 @@ def _row(setting: Setting, results: Results, titles: Sequence[str],
         if title not in found.ap:
             return '-'
         text = f'{found.ap[title]:.1f}'
-        return f'**{text}**' if setting in fronts.get(title, ()) else text
+        if setting in fronts.get(title, ()):
+            text = f'**{text}**'
+        if fronts and title in found.ap_by_size:
+            sizes = ('-' if ap is None else f'{ap:.1f}' for ap in found.ap_by_size[title])
+            text += f' ({" / ".join(sizes)})'
+        return text
 
     cells = [*map(str, setting), '-' if found.ms is None else f'{found.ms:.1f}',
              '-' if found.ratio is None else f'{found.ratio:.2f}', *map(ap, titles)]
