@@ -31,6 +31,22 @@ class Backbone(nn.Module, ABC):
         """
 
 
+class StagedBackbone(Backbone):
+    """A backbone of a stem and a stage for each map; a subclass makes its parts."""
+
+    conv1: nn.Module
+    maxpool: nn.Module
+    stage2: nn.Module
+    stage3: nn.Module
+    stage4: nn.Module
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the maps at strides 8, 16 and 32; twice these behind a coarse stem."""
+        fine = self.stage2(self.maxpool(self.conv1(images)))
+        middle = self.stage3(fine)
+        return [fine, middle, self.stage4(middle)]
+
+
 class LayeredBackbone(Backbone):
     """
     A backbone whose layers run one after another, as torchvision has them: ``features.0`` ...

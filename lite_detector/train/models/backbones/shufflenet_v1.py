@@ -9,7 +9,7 @@ torchvision has no such network; the names of the parts are our own.
 
 from __future__ import annotations
 
-from lite_detector.train.models.backbones.backbone import Backbone
+from lite_detector.train.models.backbones.backbone import StagedBackbone
 from lite_detector.train.models.blocks import conv_bn, depthwise, RELU, shuffle
 import torch
 from torch import nn, Tensor
@@ -56,7 +56,7 @@ class GroupUnit(nn.Module):
         return functional.relu(torch.cat((halved, computed), dim=1))
 
 
-class ShuffleNetV1(Backbone):
+class ShuffleNetV1(StagedBackbone):
     """
     The feature extractor.
 
@@ -76,14 +76,6 @@ class ShuffleNetV1(Backbone):
         self.stage2 = _stage(stem, base, REPEATS[0], groups, first_groups=1)
         self.stage3 = _stage(base, 2 * base, REPEATS[1], groups, first_groups=groups)
         self.stage4 = _stage(2 * base, 4 * base, REPEATS[2], groups, first_groups=groups)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32."""
-        features = self.stage2(self.maxpool(self.conv1(images)))
-        levels = [features]
-        for stage in (self.stage3, self.stage4):
-            levels.append(stage(levels[-1]))
-        return levels
 
 
 class ShuffleNetV1Classifier(ShuffleNetV1):

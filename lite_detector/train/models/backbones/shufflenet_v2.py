@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lite_detector.train.models.backbones.backbone import Backbone
+from lite_detector.train.models.backbones.backbone import StagedBackbone
 from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, shuffled
 from torch import nn, Tensor
 
@@ -56,7 +56,7 @@ class ShuffleUnit(nn.Module):
         return shuffled(self.branch1(inputs), self.branch2(inputs))
 
 
-class ShuffleNetV2(Backbone):
+class ShuffleNetV2(StagedBackbone):
     """
     The feature extractor, without the classifier.
 
@@ -80,14 +80,6 @@ class ShuffleNetV2(Backbone):
         self.stage2, self.stage3, self.stage4 = (
             _stage(in_channels, out_channels, units, activation) for in_channels, out_channels,
             units in zip(channels[:-1], widths, repeats, strict=True))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32; twice these if coarse."""
-        features = self.stage2(self.maxpool(self.conv1(images)))
-        levels = [features]
-        for stage in (self.stage3, self.stage4):
-            levels.append(stage(levels[-1]))
-        return levels
 
 
 class ShuffleNetV2Classifier(ShuffleNetV2):
