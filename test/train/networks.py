@@ -7,10 +7,12 @@ from pathlib import Path
 import struct
 
 from lite_detector.core.config import from_mapping
-from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.model_card import NetworkCard, PreprocessSpec
+from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.fused import convolutions
 from lite_detector.train.models.spec import ModelSpec
+import msgspec
 from tiny_models import ANCHORS, REG_MAX, tiny_card
 import torch
 from torch import nn
@@ -57,6 +59,15 @@ def trained_model(spec: ModelSpec) -> nn.Module:
             elif isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
     return model.eval()
+
+
+def trained_checkpoint(spec: ModelSpec, class_names: tuple[str, ...] | None = None,
+                       preprocess: PreprocessSpec | None = None) -> Checkpoint:
+    """Return a checkpoint of such a network; what is None is as the tiny cards have it."""
+    card = network_card(spec)
+    card = msgspec.structs.replace(card, class_names=class_names or card.class_names,
+                                   preprocess=preprocess or card.preprocess)
+    return Checkpoint(spec, card, trained_model(spec).state_dict())
 
 
 @torch.no_grad()

@@ -6,14 +6,13 @@
 from collections.abc import Callable
 
 from lite_detector.core.errors import ModelError
-from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.narrow import spread, strongest, subset_weights
 from lite_detector.train.transfer import OUTPUTS, transfer_weights
-from networks import network_card, trained_model
+from networks import trained_checkpoint, trained_model
 import pytest
 import torch
 from torch import nn, Tensor
@@ -191,12 +190,8 @@ def test_networks_that_do_not_fit_say_where(wide, narrow, words):
         subset_weights(wide, narrow, NO_OUTPUTS)
 
 
-def checkpoint_of(spec: ModelSpec) -> Checkpoint:
-    return Checkpoint(spec, network_card(spec), trained_model(spec).state_dict())
-
-
 def test_transfer_to_fewer_channels_says_so_and_keeps_the_known_classes():
-    checkpoint = checkpoint_of(ModelSpec('nanodet_plus', 'm', 3))
+    checkpoint = trained_checkpoint(ModelSpec('nanodet_plus', 'm', 3))
     names = ('drone', 'object2')
     model, report = transfer_weights(checkpoint, ModelSpec('nanodet_plus', 'm-0.5x', 2), names)
     assert report == (('object2',), ('drone',), True, True)
@@ -215,7 +210,7 @@ def test_transfer_to_fewer_channels_says_so_and_keeps_the_known_classes():
     ('damo_yolo', 'nm', 'ns', 'the channels of this network cannot be followed'),
 ])
 def test_transfer_that_cannot_be_names_both_and_where(family, old, new, words):
-    checkpoint = checkpoint_of(ModelSpec(family, old, 1))
+    checkpoint = trained_checkpoint(ModelSpec(family, old, 1))
     with pytest.raises(ModelError, match=f'a {family} {new} from the weights of a {family} {old}: '
                                          f'.*{words}') as caught:
         transfer_weights(checkpoint, ModelSpec(family, new, 1), ('object0',))

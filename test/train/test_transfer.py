@@ -13,7 +13,7 @@ from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.torch_backend import TorchBackend
 from lite_detector.train.transfer import init_backbone, transfer_weights
 import msgspec
-from networks import network_card, trained_model
+from networks import network_card, trained_checkpoint, trained_model
 import numpy as np
 import pytest
 import torch
@@ -26,8 +26,7 @@ OLD_NAMES = ('object0', 'object1', 'object2')
 
 
 def checkpoint_of(family: str) -> Checkpoint:
-    spec = ModelSpec(family, SMALLEST[family], 3, num_anchors=2)
-    return Checkpoint(spec, network_card(spec), trained_model(spec).state_dict())
+    return trained_checkpoint(ModelSpec(family, SMALLEST[family], 3, num_anchors=2))
 
 
 def spec_for(checkpoint: Checkpoint, names: tuple[str, ...], **changes) -> ModelSpec:
