@@ -23,13 +23,18 @@ from lite_detector.core.model_card import (
 )
 from lite_detector.core.nms import nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
-from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, size_of
+from lite_detector.core.types import (
+    Detections,
+    FloatArray,
+    ImageArray,
+    ImageSize,
+    MAX_SIDE,
+    MIN_SIDE,
+    size_of,
+)
 import msgspec
 from msgspec import Meta
 import numpy as np
-
-MIN_SIDE = 8
-MAX_SIDE = 16384
 
 
 class Selection(Spec):

@@ -15,8 +15,8 @@ from typing import Any
 from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.types import ImageSize
-from lite_detector.detector import Detector, MAX_SIDE, MIN_SIDE, Selection
+from lite_detector.core.types import ImageSize, MAX_SIDE, MIN_SIDE
+from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
 
 CHECKPOINT_SUFFIX = '.pt'

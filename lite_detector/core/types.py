@@ -15,6 +15,9 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 ImageArray = npt.NDArray[np.uint8]
 
+MIN_SIDE, MAX_SIDE = 8, 16384
+"""Pixels; images with a side outside are refused."""
+
 
 class ImageSize(NamedTuple):
     """Height and width in pixels; never a bare pair, so that the order cannot be mixed up."""
