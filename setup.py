@@ -64,7 +64,7 @@ setup(
         *shared_files(),
     ],
     install_requires=['setuptools'],
-    extras_require={name: requirements(name) for name in ('serve', 'train', 'test')},
+    extras_require={name: requirements(name) for name in ('serve', 'train', 'bags', 'test')},
     zip_safe=True,
     # Every command is the same function: it looks at the name that it was called by.
     entry_points={'console_scripts': [f'{name} = {PACKAGE}.cli:script' for name in COMMANDS]},

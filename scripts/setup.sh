@@ -164,7 +164,7 @@ main() {
     fi
     ! needs_opencv || names+=(opencv)
     [[ " $* " != *' test '* ]] || names+=(test)
-    [[ " $* " != *' train '* ]] || names+=(train)
+    [[ " $* " != *' train '* ]] || names+=(train bags)
     install_requirements --deps "${names[@]}"
     [[ " $* " != *' demo '* ]] || install_requirements --no-deps demo
     build_package

@@ -1,0 +1,164 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What is left of a recording whose file was cut off, as by a battery that ran empty.
+
+A whole MCAP file ends with a footer, and readers want it. :class:`CutMcap` shows the file up to
+its last whole record, with a footer behind. In a cut SQLite file the first rows are still in their
+place; :class:`CutSqlite` reads them in the order in which they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing
+import io
+from pathlib import Path
+import sqlite3
+import struct
+from typing import BinaryIO, NamedTuple
+
+from lite_detector.core.errors import DataError
+
+MAGIC = b'\x89MCAP0\r\n'
+FOOTER = struct.pack('<BQQQI', 2, 20, 0, 0, 0) + MAGIC
+"""Record 2 of 20 bytes: no summary, no checksum."""
+RECORD_HEAD = struct.Struct('<BQ')
+DATA_END = 15
+"""The record before the summary, which starts behind it."""
+
+
+class CutMcap:
+    """
+    An MCAP file without its end, as a path that can be opened.
+
+    :param path: the file.
+    :raises DataError: if not even its beginning is there.
+    """
+
+    suffix = '.mcap'
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open('rb') as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise DataError(f'{path}: does not begin as an MCAP file')
+            self._end = _end_of_records(file, path.stat().st_size)
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return str(self._path)
+
+    def exists(self) -> bool:
+        """Return whether it is there."""
+        return True
+
+    def is_dir(self) -> bool:
+        """Return whether it is a folder."""
+        return False
+
+    def open(self, mode: str) -> BinaryIO:
+        """
+        Open the mended file.
+
+        :param mode: ``rb``; there is no other.
+        """
+        return _WithFooter(self._path.open(mode), self._end)
+
+
+class _WithFooter(io.RawIOBase):
+    """The first bytes of a file, and a footer behind them."""
+
+    def __init__(self, file: BinaryIO, end: int) -> None:
+        self._file, self._end, self._position = file, end, 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position,
+                 io.SEEK_END: self._end + len(FOOTER)}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        total = self._end + len(FOOTER)
+        stop = total if size < 0 else min(total, self._position + size)
+        self._file.seek(self._position)
+        data = self._file.read(max(0, min(stop, self._end) - self._position))
+        behind = self._position + len(data) - self._end
+        if behind >= 0:
+            data += FOOTER[behind:max(behind, stop - self._end)]
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _end_of_records(file: BinaryIO, size: int) -> int:
+    """Return the end of the last record that is whole; ``file`` stands before the first."""
+    end = len(MAGIC)
+    while len(head := file.read(RECORD_HEAD.size)) == RECORD_HEAD.size:
+        kind, length = RECORD_HEAD.unpack(head)
+        if kind in (0, DATA_END) or end + RECORD_HEAD.size + length > size:
+            break
+        end += RECORD_HEAD.size + length
+        file.seek(end)
+    return end
+
+
+class Topic(NamedTuple):
+    """What rosbags calls a connection, as far as it is needed."""
+
+    topic_id: int
+    topic: str
+    msgtype: str
+
+
+class CutSqlite:
+    """
+    The rows of a damaged rosbag2 database up to the damage.
+
+    :param path: the file.
+    :raises DataError: if not even the names of its topics can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with closing(self._connect()) as database:
+                rows = database.execute('SELECT id, name, type FROM topics').fetchall()
+                first = database.execute('SELECT timestamp FROM messages ORDER BY id LIMIT 1')
+                self.start_time: int = (first.fetchone() or (2 ** 63 - 1,))[0]
+        except sqlite3.Error as error:
+            raise DataError(f'{path}: {error}') from None
+        self.connections = [Topic(*row) for row in rows]
+
+    def messages(self, connections: Collection[Topic], start: int | None = None,
+                 stop: int | None = None) -> Iterator[tuple[Topic, int, bytes]]:
+        """
+        Read messages in the order in which they were written.
+
+        :param connections: the topics wanted.
+        :param start: first time of recording, nanoseconds.
+        :param stop: end of it.
+        :raises sqlite3.Error: where the damage begins.
+        """
+        topics = {each.topic_id: each for each in connections}
+        with closing(self._connect()) as database:
+            for topic_id, time_ns, data in database.execute(
+                    'SELECT topic_id, timestamp, data FROM messages ORDER BY id'):
+                if topic_id in topics and (start or 0) <= time_ns < (stop or 2 ** 63):
+                    yield topics[topic_id], time_ns, data
+
+    def close(self) -> None:
+        """Do nothing: each reading opens the file for itself."""
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(f'{self._path.absolute().as_uri()}?immutable=1', uri=True)
+        # or SQLite refuses a file that is shorter than its head says
+        database.execute('PRAGMA writable_schema = ON')
+        return database

@@ -1,0 +1,302 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Recordings of ROS 2 (rosbag2: SQLite and MCAP), read without ROS; the only file that knows rosbags.
+
+A robot that loses power leaves a recording without its end. It is read as far as it goes, and
+:attr:`Bag.damage` says where that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+import math
+from pathlib import Path
+import re
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from lite_detector.core.encodings import compressed_to_bgr, image_to_bgr
+from lite_detector.core.errors import ConfigError, DataError, ImageError
+from lite_detector.core.types import ImageArray
+from lite_detector.data.bag_salvage import CutMcap, CutSqlite
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+# suffix -> what reads such a file without its end
+SALVAGE: dict[str, Callable[[Any, Path], Any]] = {
+    '.mcap': lambda rosbag2, path: _open_whole(rosbag2, CutMcap(path)),
+    '.db3': lambda rosbag2, path: CutSqlite(path),
+}
+METADATA = 'metadata.yaml'
+FOREVER_NS = 2 ** 63 - 1
+# vision_msgs 4, that of Humble and later; a recording need not carry its definitions.
+VISION_TYPES = {
+    'Point2D': 'float64 x\nfloat64 y',
+    'Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
+    'BoundingBox2D': 'vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y',
+    'ObjectHypothesis': 'string class_id\nfloat64 score',
+    'ObjectHypothesisWithPose': 'vision_msgs/ObjectHypothesis hypothesis\n'
+                                'geometry_msgs/PoseWithCovariance pose',
+    'Detection2D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
+                   'vision_msgs/BoundingBox2D bbox\nstring id',
+    'Detection2DArray': 'std_msgs/Header header\nvision_msgs/Detection2D[] detections',
+}
+
+
+@dataclass(frozen=True, eq=False)
+class BagFrame:
+    """
+    An image message of a recording.
+
+    :param time_ns: when it was recorded, nanoseconds.
+    :param stamp_ns: ``header.stamp``, nanoseconds; 0: its driver does not stamp, or it is damaged.
+    :param frame_id: ``header.frame_id``.
+    :param message: None: damaged.
+    """
+
+    time_ns: int
+    stamp_ns: int
+    frame_id: str
+    message: Any
+
+    def image_bgr(self) -> ImageArray:
+        """
+        Decode the image.
+
+        :return: uint8, shape (height, width, 3); perhaps read-only.
+        :raises ImageError: if it cannot be decoded.
+        """
+        if self.message is None:
+            raise ImageError('the message is damaged')
+        if hasattr(self.message, 'format'):
+            return compressed_to_bgr(self.message)
+        return image_to_bgr(self.message)
+
+    def file_bytes(self) -> tuple[str, bytes] | None:
+        """Return suffix and content of a JPEG or PNG as it was recorded; None for other images."""
+        if not hasattr(self.message, 'format'):
+            return None
+        data = self.message.data.tobytes()
+        for suffix, magic in (('.jpg', b'\xff\xd8\xff'), ('.png', b'\x89PNG')):
+            if data.startswith(magic):
+                return suffix, data
+        return None
+
+
+class RecordedBox(NamedTuple):
+    """
+    A recorded detection.
+
+    :param class_id: that of its best hypothesis.
+    :param score: of that hypothesis, as it was recorded.
+    :param box_xyxy: left, top, right, bottom in pixels of the image.
+    """
+
+    class_id: str
+    score: float
+    box_xyxy: tuple[float, float, float, float]
+
+
+class Bag:
+    """
+    A recording, to be used in a ``with`` statement.
+
+    :param path: folder of a recording, or one of its files (.mcap, .db3).
+    :raises ConfigError: if rosbags is not installed.
+    :raises DataError: on entry, if nothing in it can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._rosbag2, self._store = _rosbags()
+        self.path = path
+        self.problems: list[str] = []
+        self._readers: list[Any] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Bag:
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._stack.close()
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Topic -> type of its messages."""
+        return {each.topic: each.msgtype for reader in self._readers
+                for each in reader.connections}
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with it, as far as reading came across it; empty: nothing."""
+        return '; '.join(self.problems)
+
+    @property
+    def start_ns(self) -> int:
+        """When its first message was recorded, nanoseconds."""
+        return min(reader.start_time for reader in self._readers)
+
+    def find_topic(self, wanted: str | None, types: Collection[str], option: str) -> str:
+        """
+        Return a topic of one of these types.
+
+        :param wanted: its name; None: the only one there is.
+        :param option: that gives the name, for the message.
+        :raises DataError: naming what there is.
+        """
+        fitting = sorted(name for name, kind in self.topics.items() if kind in types)
+        if wanted is None and len(fitting) == 1:
+            return fitting[0]
+        if wanted is not None and f'/{wanted.lstrip("/")}' in fitting:
+            return f'/{wanted.lstrip("/")}'
+        kinds = ' or '.join(sorted(types))
+        there = ', '.join(f'{name} ({kind})' for name, kind in sorted(self.topics.items()))
+        if wanted is None and fitting:
+            raise DataError(f'{self.path}: {kinds} on {", ".join(fitting)}; choose one with '
+                            f'{option}')
+        what = f'no {kinds}' if wanted is None else f'{option} {wanted}: no {kinds} there'
+        raise DataError(f'{self.path}: {what}; topics: {there or "none"}')
+
+    def frames(self, topic: str, start_s: float = 0.0, end_s: float = math.inf,
+               every: int = 1) -> Iterator[BagFrame]:
+        """
+        Read the images of a topic in the order of their recording.
+
+        :param topic: of type Image or CompressedImage.
+        :param start_s: seconds after the first message of the recording.
+        :param end_s: the same, exclusive.
+        :param every: one of so many.
+        """
+        kind = self.topics[topic]
+        for index, (time_ns, data) in enumerate(self._messages(topic, start_s, end_s)):
+            if index % every == 0:
+                msg = self._decode(data, kind)
+                stamp_ns, frame_id = (0, '') if msg is None else (
+                    _stamp_ns(msg), msg.header.frame_id)
+                yield BagFrame(time_ns, stamp_ns, frame_id, msg)
+
+    def detections(self, topic: str) -> Iterator[tuple[int, list[RecordedBox]]]:
+        """
+        Read recorded detections.
+
+        :param topic: of type Detection2DArray.
+        :return: ``header.stamp`` in nanoseconds, and the boxes that have a hypothesis.
+        """
+        for _, data in self._messages(topic, 0.0, math.inf):
+            msg = self._decode(data, DETECTIONS)
+            if msg is None:
+                self._note(f'{topic}: messages that are damaged')
+                continue
+            yield _stamp_ns(msg), [_box(each) for each in msg.detections if each.results]
+
+    def _open(self) -> None:
+        if not self.path.exists():
+            raise DataError(f'{self.path}: no such file or folder')
+        files = _storage_files(self.path)
+        if self.path.is_dir() and not (self.path / METADATA).is_file():
+            self._note(f'{self.path}: no {METADATA}, so it was not closed in order')
+        elif self._add(self.path, _open_whole):
+            return
+        for file in files:
+            if file == self.path or not self._add(file, _open_whole):
+                self._add(file, SALVAGE[file.suffix])
+        if not self._readers:
+            reason = self.problems[-1] if files else f'{self.path}: no rosbag2 recording'
+            raise DataError(f'{reason}; nothing can be read')
+
+    def _add(self, path: Path, open_reader: Callable[[Any, Path], Any]) -> bool:
+        try:
+            reader = open_reader(self._rosbag2, path)
+        except Exception as error:  # rosbags promises no type of error for a damaged file
+            self._note(_reason(path, error))
+            return False
+        self._stack.callback(reader.close)
+        self._readers.append(reader)
+        return True
+
+    def _messages(self, topic: str, start_s: float,
+                  end_s: float) -> Iterator[tuple[int, bytes]]:
+        if self.start_ns == FOREVER_NS:  # there is no message
+            return
+        start = self.start_ns + int(start_s * 1e9)
+        stop = FOREVER_NS if end_s == math.inf else self.start_ns + int(end_s * 1e9)
+        for reader in self._readers:
+            wanted = [each for each in reader.connections if each.topic == topic]
+            if not wanted:
+                continue
+            count = 0
+            try:
+                for _, time_ns, data in reader.messages(wanted, start, stop):
+                    count += 1
+                    yield time_ns, data
+            except Exception as error:  # as in _add
+                where = getattr(reader, 'path', self.path)
+                self._note(f'{_reason(where, error)}; read {count} messages of {topic} before it')
+
+    def _decode(self, data: bytes, kind: str) -> Any:
+        try:
+            return self._store.deserialize_cdr(data, kind)
+        except Exception:  # whatever the bytes are
+            return None
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _rosbags() -> tuple[Any, Any]:
+    """Return the module that reads, and the types of messages that are read here."""
+    try:
+        from rosbags import rosbag2
+        from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+    except ImportError as error:
+        raise ConfigError(f'recordings are read by rosbags ({error}); get it by '
+                          '`python3 -m pip install rosbags`') from None
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    types: dict[str, Any] = {}
+    for name, text in VISION_TYPES.items():
+        types.update(get_types_from_msg(text, f'vision_msgs/msg/{name}'))
+    store.register(types)
+    return rosbag2, store
+
+
+def _open_whole(rosbag2: Any, path: Path) -> Any:
+    reader = rosbag2.Reader(path)
+    reader.open()
+    return reader
+
+
+def _storage_files(path: Path) -> list[Path]:
+    """Return the files of a recording in the order in which they were written."""
+    if path.is_file():
+        return [path] if path.suffix in SALVAGE else []
+
+    def written(file: Path) -> list[str | int]:
+        return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', file.name)]
+    return sorted((file for file in path.iterdir() if file.suffix in SALVAGE), key=written)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    return reason if str(path) in reason else f'{path}: {reason}'
+
+
+def _stamp_ns(msg: Any) -> int:
+    return msg.header.stamp.sec * 10 ** 9 + msg.header.stamp.nanosec
+
+
+def _box(detection: Any) -> RecordedBox:
+    best = max((each.hypothesis for each in detection.results), key=lambda each: each.score)
+    center, half_x, half_y = (detection.bbox.center.position, detection.bbox.size_x / 2,
+                              detection.bbox.size_y / 2)
+    return RecordedBox(best.class_id, best.score, (
+        center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y))
