@@ -12,6 +12,7 @@ COMMANDS = (
     'benchmark',
     'compare',
     'label',
+    'dataset_from_bag',
     'fetch_model',
     'train',
     'check_data',

@@ -25,6 +25,7 @@ COMMANDS = {
     'benchmark': 'measure the speed of a model on this board',
     'compare': 'draw AP against time of several models and input sizes on this board',
     'label': 'let a model label images, to train on what it believes',
+    'dataset_from_bag': 'make a dataset of a recording: images, and labels if there are any',
     'fetch_model': 'download public weights into the user cache',
     'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',
@@ -93,7 +94,7 @@ def script() -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    commands = '\n'.join(f'  {name:14} {about}' for name, about in COMMANDS.items())
+    commands = '\n'.join(f'  {name:16} {about}' for name, about in COMMANDS.items())
     usage = Parser(prog='lite_detector', description=f'commands:\n{commands}\n\nROS nodes: '
                    + ', '.join(NODES), formatter_class=argparse.RawDescriptionHelpFormatter)
     usage.add_argument('command', choices=[*COMMANDS, *NODES], metavar='command')

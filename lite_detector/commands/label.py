@@ -22,7 +22,6 @@ from lite_detector.commands.options import (
 from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.model_card import load_card, resolve_file
 from lite_detector.data.formats import read_annotations
-from lite_detector.detector import Detector
 from lite_detector.labelling.label_file import LabelInfo, LabelledImage, read_labels, write_labels
 from lite_detector.labelling.labeller import (
     images_of_dataset,
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     selection = msgspec.structs.replace(selection_from(args), classes=tuple(args.classes))
     detector = detector_from(args, selection)
     labeller = Labeller(detector, labelled, args.flip)
-    info = _info(args, detector, labeller)
+    info = label_info(args, labeller)
     images = known_images(labeller, wanted, read_labels(args.output, info))
     known = len(images)
     try:
@@ -110,7 +109,9 @@ def _write(path: Path, info: LabelInfo, wanted: Wanted, images: dict[str, Labell
     write_labels(path, info, ((name, images[name]) for name in wanted if name in images))
 
 
-def _info(args: argparse.Namespace, detector: Detector, labeller: Labeller) -> LabelInfo:
+def label_info(args: argparse.Namespace, labeller: Labeller) -> LabelInfo:
+    """Return who labels, and how: the model options, ``flip`` and ``score_threshold``."""
+    detector = labeller.detector
     checkpoint, card, selection = is_checkpoint(args.model), detector.card, detector.selection
     named = {*labeller.classes, *labeller.labelled}
     class_names = dict.fromkeys(

@@ -23,9 +23,9 @@ CHECKPOINT_SUFFIX = '.pt'
 RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add what chooses a model and how it runs."""
-    parser.add_argument('--model', required=True,
+    parser.add_argument('--model', required=required,
                         help='name or folder of a model, or a checkpoint (.pt)')
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')

@@ -127,7 +127,7 @@ class CutSqlite:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         try:
             with closing(self._connect()) as database:
                 rows = database.execute('SELECT id, name, type FROM topics').fetchall()
@@ -158,7 +158,7 @@ class CutSqlite:
         """Do nothing: each reading opens the file for itself."""
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(f'{self._path.absolute().as_uri()}?immutable=1', uri=True)
+        database = sqlite3.connect(f'{self.path.absolute().as_uri()}?immutable=1', uri=True)
         # or SQLite refuses a file that is shorter than its head says
         database.execute('PRAGMA writable_schema = ON')
         return database

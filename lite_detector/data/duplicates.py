@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 import cv2
-from lite_detector.core.types import ImageArray
+from lite_detector.core.types import ImageArray, IntArray
 import numpy as np
 
 GRID = 16
@@ -23,16 +23,39 @@ MIN_EDGES = 16
 MAX_IMAGES = 1 << 18
 """OpenCV's matcher takes no more."""
 
+BITS_SET = np.array([value.bit_count() for value in range(256)])
+
 Pairs = list[tuple[int, int]]
 
 
-class ImagePrints:
+def look_of(image_bgr: ImageArray) -> ImageArray:
     """
-    What is remembered of the images of a split to know them again.
+    Return a difference hash of an image.
 
-    Appearance is a difference hash: which of two neighbouring cells of the shrunk grey image is
-    the brighter one (dHash of N. Krawetz, 2013).
+    It says which of two neighbouring cells of the shrunk grey image is the brighter one (dHash of
+    N. Krawetz, 2013).
+
+    :param image_bgr: uint8, shape (height, width, 3).
+    :return: bits in bytes, uint8, shape (GRID * GRID / 8,).
     """
+    grey = cv2.cvtColor(cv2.resize(image_bgr, (GRID + 1, GRID), interpolation=cv2.INTER_AREA),
+                        cv2.COLOR_BGR2GRAY)
+    return np.packbits(grey[:, 1:] > grey[:, :-1])
+
+
+def look_distances(look: ImageArray, others: ImageArray) -> IntArray:
+    """
+    Count the bits in which a look differs from others.
+
+    :param look: of :func:`look_of`, shape (k,).
+    :param others: shape (n, k).
+    :return: int64, shape (n,).
+    """
+    return BITS_SET[others ^ look].sum(axis=1)
+
+
+class ImagePrints:
+    """What is remembered of the images of a split to know them again."""
 
     def __init__(self) -> None:
         self.paths: list[Path] = []
@@ -51,9 +74,7 @@ class ImagePrints:
         """
         self.paths.append(path)
         self._digests.append(hashlib.blake2b(data, digest_size=16).digest())
-        grey = cv2.cvtColor(cv2.resize(image_bgr, (GRID + 1, GRID), interpolation=cv2.INTER_AREA),
-                            cv2.COLOR_BGR2GRAY)
-        self._looks.append(np.packbits(grey[:, 1:] > grey[:, :-1]))
+        self._looks.append(look_of(image_bgr))
 
     def same(self, others: ImagePrints | None = None) -> Pairs:
         """

@@ -44,6 +44,15 @@ class LabelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Both, in the order of the model, then those that it does not know."""
 
 
+class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Where images came from whose labels were recorded with them."""
+
+    recording: str
+    topic: str
+    labels_topic: str
+    class_names: tuple[str, ...]
+
+
 class Label(NamedTuple):
     """
     A box of an image.
@@ -100,7 +109,8 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
             for image in coco.images}
 
 
-def write_labels(path: Path, info: LabelInfo, images: Iterable[tuple[str, LabelledImage]]) -> None:
+def write_labels(path: Path, info: LabelInfo | RecordingInfo,
+                 images: Iterable[tuple[str, LabelledImage]]) -> None:
     """
     Write labels, whole or not at all.
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import os
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Labeller:
             raise DataError(f'{detector.card.name} has nothing to add: all of its classes are '
                             f'labelled already ({", ".join(wanted[:3])}...)')
         self.labelled = tuple(labelled)
-        self._detector = detector
+        self.detector = detector
         self._flip = flip
         self._score_threshold = threshold = detector.selection.score_threshold
         # what one look believes half, two together may believe enough
@@ -93,33 +93,43 @@ class Labeller:
         image_bgr = read_image(path) if labels is None else read_sized_image(path, labels.size)
         size = size_of(image_bgr)
         if self._flip:
-            found = detect_both_ways(self._detector, image_bgr)
+            found = detect_both_ways(self.detector, image_bgr)
             found = found.select(found.scores >= self._score_threshold)
         else:
-            found = self._detector.detect(image_bgr)
-        return LabelledImage(size, (*self._of_people(labels, size), *self._of_model(found)))
+            found = self.detector.detect(image_bgr)
+        return LabelledImage(size, (*labels_of_people(labels, self.labelled, size),
+                                    *self._of_model(found)))
 
     def renew(self, image: LabelledImage, labels: ImageLabels | None) -> LabelledImage:
         """Return what the model said of an image with what people say of it now."""
         of_model = (label for label in image.labels if label.class_name not in self.labelled)
-        return LabelledImage(image.size, (*self._of_people(labels, image.size), *of_model))
-
-    def _of_people(self, labels: ImageLabels | None, size: ImageSize) -> Iterable[Label]:
-        if labels is None:
-            return
-        for box, class_id, ignore, score in zip(
-                labels.boxes_in(size).tolist(), labels.class_ids, labels.ignore,
-                labels.scores.tolist(), strict=True):
-            yield Label(self.labelled[class_id], _bbox(box), score if score < 1 else None,
-                        bool(ignore))
+        return LabelledImage(image.size, (*labels_of_people(labels, self.labelled, image.size),
+                                          *of_model))
 
     def _of_model(self, found: Detections) -> Iterable[Label]:
-        names = self._detector.card.class_names
+        names = self.detector.card.class_names
         sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
         found = found.select(np.flatnonzero((sides >= MIN_SIDE).all(axis=1)))
         for box, class_id, score in zip(found.boxes_xyxy.tolist(), found.class_ids,
                                         found.scores.tolist(), strict=True):
             yield Label(names[class_id], _bbox(box), score)
+
+
+def labels_of_people(labels: ImageLabels | None, class_names: Sequence[str],
+                     size: ImageSize) -> Iterator[Label]:
+    """
+    Return the boxes that an image had before.
+
+    :param labels: None: it had none.
+    :param class_names: what their class ids mean.
+    :param size: of the image.
+    """
+    if labels is None:
+        return
+    for box, class_id, ignore, score in zip(
+            labels.boxes_in(size).tolist(), labels.class_ids, labels.ignore,
+            labels.scores.tolist(), strict=True):
+        yield Label(class_names[class_id], _bbox(box), score if score < 1 else None, bool(ignore))
 
 
 def known_images(labeller: Labeller, wanted: Wanted,
