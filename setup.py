@@ -13,6 +13,7 @@ COMMANDS = (
     'compare',
     'label',
     'dataset_from_bag',
+    'replay',
     'fetch_model',
     'train',
     'check_data',

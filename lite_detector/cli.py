@@ -4,7 +4,8 @@
 """
 The command line: one table of commands, each imported only when it is called.
 
-Exit status 0; 2 with one line ``error: ...`` for wrong usage or bad input; 130 for Ctrl-C.
+Exit status 0; 1 where ``replay`` finds a difference; 2 with one line ``error: ...`` for wrong
+usage or bad input; 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ COMMANDS = {
     'compare': 'draw AP against time of several models and input sizes on this board',
     'label': 'let a model label images, to train on what it believes',
     'dataset_from_bag': 'make a dataset of a recording: images, and labels if there are any',
+    'replay': 'hold every frame of a recording against a stored baseline',
     'fetch_model': 'download public weights into the user cache',
     'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv and argv[0] in NODES:
             return _run_node(argv[0], argv[1:])
         args = _parse(argv)
-        args.run(args)
+        return args.run(args) or 0
     except LiteDetectorError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
@@ -85,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f'{error.filename}: ' if error.filename else ''
         print(f'error: {where}{error.strerror or error}', file=sys.stderr)
         return 2
-    return 0
 
 
 def script() -> int:
