@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import cv2
 from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.core.types import size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
+from lite_detector.ros.capture import Capture, View
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
@@ -25,6 +27,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -58,6 +61,7 @@ class DetectorNode(LifecycleNode):
         self._cameras: list[Camera] = []
         self._slots: FrameSlots | None = None
         self._worker: threading.Thread | None = None
+        self._capture: Capture | None = None
         self._state = 'unconfigured'
         self._enabled = True
         self._problem = ''
@@ -90,6 +94,10 @@ class DetectorNode(LifecycleNode):
         self._cameras = [Camera(self, name, settings, self._on_image)
                          for name in settings.cameras or ('',)]
         self._diagnostics.watch(self._cameras)
+        if settings.capture_folder:
+            self._capture = Capture(
+                Path(settings.capture_folder).expanduser(), settings.capture_max_files,
+                settings.capture_max_mb, self.get_logger().warning)
         self._info_publishers = [self.create_publisher(VisionInfo, 'vision_info', LATCHED)]
         if LabelInfo is not None:
             self._info_publishers.append(self.create_publisher(LabelInfo, 'label_info', LATCHED))
@@ -132,6 +140,8 @@ class DetectorNode(LifecycleNode):
     def destroy_node(self) -> None:
         """End the worker before what it publishes on, without waiting for a slow network."""
         self.stop(EXIT_TIMEOUT_S)
+        if self._capture:
+            self._capture.close(EXIT_TIMEOUT_S)
         super().destroy_node()
 
     def stop(self, timeout_s: float | None = None) -> None:
@@ -156,6 +166,9 @@ class DetectorNode(LifecycleNode):
         for publisher in self._info_publishers:
             self.destroy_publisher(publisher)
         self._cameras, self._info_publishers = [], []
+        if self._capture:
+            self._capture.close()
+            self._capture = None
         self._serving = None
 
     def _status(self) -> NodeStatus:
@@ -193,7 +206,12 @@ class DetectorNode(LifecycleNode):
         """Convert, detect and publish one frame; the whole work of the worker thread."""
         detector, class_ids, _ = self._serving
         image_bgr = camera.read(msg)
-        camera.publish(msg, image_bgr, detector.detect(image_bgr), class_ids, detector)
+        detections = detector.detect(image_bgr)
+        camera.publish(msg, image_bgr, detections, class_ids, detector)
+        if self._capture:
+            self._capture.look(camera.label, image_bgr, View(
+                Time.from_msg(msg.header.stamp).nanoseconds, detections, size_of(image_bgr),
+                detector.card.class_names, detector.selection.score_threshold))
 
     def _drop(self, camera: Camera, reason: str) -> None:
         if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame

@@ -39,6 +39,7 @@ class Parameter:
     maximum: float | None
     multiple_of: int | None
     choices: tuple[str, ...]
+    may_be_empty: bool
 
     def range_text(self) -> str:
         """Return what values are allowed, as people read it."""
@@ -47,8 +48,9 @@ class Parameter:
         if self.minimum is not None:
             steps = f', multiple of {self.multiple_of}' if self.multiple_of else ''
             return f'{self.minimum} .. {self.maximum}{steps}'
-        return {tuple: 'list of strings', bool: 'true or false'}.get(type(self.default),
-                                                                     'not empty')
+        if isinstance(self.default, str):
+            return 'any text' if self.may_be_empty else 'not empty'
+        return {tuple: 'list of strings', bool: 'true or false'}[type(self.default)]
 
     def ros_default(self) -> Any:
         """Return the default as ROS can carry it: an empty list has no type there."""
@@ -101,7 +103,7 @@ def parameter_table(kind: type[Spec]) -> dict[str, Parameter]:
             field.name, hints[field.name], field.default,
             meta.extra_json_schema['description'], bool(meta.extra),
             getattr(info, 'ge', None), getattr(info, 'le', None),
-            getattr(info, 'multiple_of', None), choices)
+            getattr(info, 'multiple_of', None), choices, not getattr(info, 'min_length', None))
     return table
 
 

@@ -55,6 +55,14 @@ class Settings(Spec):
     max_rate_hz: Annotated[float, live_parameter(
         'At most this many images per second and camera, always the newest; 0: no limit.',
         ge=0, le=1000)] = 0.0
+    capture_folder: Annotated[str, Meta(
+        description='Folder that frames worth a label go to, see docs/bags.md; empty: '
+        'none are kept.')] = ''
+    capture_max_files: Annotated[int, Meta(
+        description='At most this many frames stay there, the most interesting.',
+        ge=1, le=1000000)] = 1000
+    capture_max_mb: Annotated[int, Meta(
+        description='At most this many MB of frames stay there.', ge=1, le=1000000)] = 500
     autostart: Annotated[bool, Meta(
         description='Configure and activate at start; false: wait for a lifecycle manager.'
     )] = True

@@ -1,0 +1,252 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Keeps the frames that are worth a label, on a thread of its own; no ROS in here.
+
+A model learns most from what it is unsure of. Two signs of that cost next to nothing to see: a
+score just above the threshold (margin), and an object that is gone in the next frame although it
+did not leave the view (flicker).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+import os
+from pathlib import Path
+import queue
+import re
+import threading
+import time
+from typing import NamedTuple
+
+import cv2
+from lite_detector.core.types import Detections, ImageArray, ImageSize
+import numpy as np
+
+MARGIN = 0.1
+"""Scores less than this above the threshold are unsure."""
+BORDER = 0.05
+"""Share of the image at each side in which an object may be about to leave."""
+MAX_PAUSE_S = 0.5
+"""Between frames further apart an object may well have gone."""
+PERIOD_S = 1.0
+"""Between two frames of a camera that are kept: neighbours look alike."""
+RETRY_S = 30.0
+"""After a failure to write."""
+QUEUE_SIZE = 2
+JPEG_QUALITY = 95
+NICENESS = 10
+NAME = re.compile(r'(\d+)_(\d{9})_.+_(?:margin|flicker)_(\d{3})\.jpg')
+
+
+class Interest(NamedTuple):
+    """
+    How much a frame is worth.
+
+    :param value: in [0, 1]; margin up to 0.5, flicker above.
+    :param reason: margin or flicker.
+    """
+
+    value: float
+    reason: str
+
+
+class View(NamedTuple):
+    """
+    What a detector saw in a frame of a camera.
+
+    :param stamp_ns: of the image.
+    :param detections: in pixels of the image.
+    :param size: of the image.
+    :param class_names: what the class ids mean; other names, another model.
+    :param score_threshold: lowest score that the detector gave.
+    """
+
+    stamp_ns: int
+    detections: Detections
+    size: ImageSize
+    class_names: tuple[str, ...]
+    score_threshold: float
+
+
+class _Job(NamedTuple):
+    name: str
+    stamp_ns: int
+    percent: int
+    image_bgr: ImageArray
+
+
+class _Kept(NamedTuple):
+    percent: int
+    stamp_ns: int
+    size: int
+
+
+def interest_of(now: View, before: View | None) -> Interest | None:
+    """
+    Tell what a frame is worth.
+
+    :param before: the view of the last frame of the same camera; None: there was none.
+    :return: None: nothing to learn from it.
+    """
+    lost = 0.0 if before is None else _best_lost(now, before)
+    if lost:
+        return Interest(0.5 + lost / 2, 'flicker')
+    above = now.detections.scores - now.score_threshold
+    unsure = above[above < MARGIN]
+    if len(unsure):
+        return Interest(0.5 * (1 - float(unsure.min()) / MARGIN), 'margin')
+    return None
+
+
+def _best_lost(now: View, before: View) -> float:
+    """Return the best score of an object that is gone without having left; 0: there is none."""
+    if (not 0 < now.stamp_ns - before.stamp_ns <= MAX_PAUSE_S * 1e9
+            or now.class_names != before.class_names or now.size != before.size):
+        return 0.0
+    # an object that was unsure itself goes and comes: that is a margin
+    old = before.detections.select(
+        before.detections.scores >= max(before.score_threshold, now.score_threshold) + MARGIN)
+    height, width = now.size
+    inside = np.array((width, height, width, height)) * (BORDER, BORDER, 1 - BORDER, 1 - BORDER)
+    stays = ((old.boxes_xyxy[:, :2] > inside[:2]) & (old.boxes_xyxy[:, 2:] < inside[2:])).all(1)
+    old = old.select(stays)
+    new = now.detections
+    reach = (old.boxes_xyxy[:, 2:] - old.boxes_xyxy[:, :2]).max(axis=1, initial=0)
+    way = _centers(old)[:, None] - _centers(new)[None]
+    follows = ((np.hypot(way[..., 0], way[..., 1]) < reach[:, None])
+               & (old.class_ids[:, None] == new.class_ids[None]))
+    return float(old.scores[~follows.any(axis=1)].max(initial=0))
+
+
+def _centers(detections: Detections) -> np.ndarray:
+    return (detections.boxes_xyxy[:, :2] + detections.boxes_xyxy[:, 2:]) / 2
+
+
+class Capture:
+    """
+    A folder that fills with frames worth a label, up to a bound; then the better ones stay.
+
+    What is called by the node's thread returns at once and never fails: a frame that the disk is
+    too slow for is passed over.
+
+    :param folder: made when the first frame is kept. Pictures of earlier flights in it count.
+    :param max_files: that are kept at most.
+    :param max_mb: the same, in MB of 10^6 bytes.
+    :param warn: told once in one line when writing fails, and again after it worked meanwhile.
+    """
+
+    def __init__(self, folder: Path, max_files: int, max_mb: int,
+                 warn: Callable[[str], object]) -> None:
+        self._folder, self._max_files, self._max_bytes = folder, max_files, max_mb * 10 ** 6
+        self._warn = warn
+        self._views: dict[str, View] = {}
+        self._taken_ns: dict[str, int] = {}
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
+        self._kept: dict[str, _Kept] | None = None
+        self._retry_s = 0.0
+        self._failed = False
+        self._thread = threading.Thread(target=self._work, daemon=True, name='capture')
+        self._thread.start()
+
+    def look(self, camera: str, image_bgr: ImageArray, view: View) -> None:
+        """
+        Look at a frame, and keep it if it is worth it and there is time.
+
+        :param camera: its name.
+        :param image_bgr: uint8, shape (height, width, 3); it must not change any more.
+        :param view: what was seen in it.
+        """
+        before, self._views[camera] = self._views.get(camera), view
+        interest = interest_of(view, before)
+        waited_ns = view.stamp_ns - self._taken_ns.get(camera, 0)
+        if interest is None or 0 <= waited_ns < PERIOD_S * 1e9:  # negative: the clock was set
+            return
+        percent = round(100 * interest.value)
+        place = re.sub(r'[^0-9A-Za-z]+', '-', camera).strip('-') or 'camera'
+        stamp = '{}_{:09d}'.format(*divmod(view.stamp_ns, 10 ** 9))
+        name = f'{stamp}_{place}_{interest.reason}_{percent:03d}.jpg'
+        try:
+            self._jobs.put_nowait(_Job(name, view.stamp_ns, percent, image_bgr))
+            self._taken_ns[camera] = view.stamp_ns
+        except queue.Full:
+            pass
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """
+        Write what is waiting and end.
+
+        :param timeout_s: how long to wait for the disk; None: until it is done.
+        """
+        try:
+            self._jobs.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        with suppress(OSError):  # Linux knows priorities of threads: what detects goes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while (job := self._jobs.get()) is not None:
+            if time.monotonic() >= self._retry_s:
+                self._try_to_keep(job)
+            self._jobs.task_done()
+
+    def _try_to_keep(self, job: _Job) -> None:
+        try:
+            self._keep(job)
+            self._failed = False
+        except (OSError, cv2.error) as error:
+            self._retry_s = time.monotonic() + RETRY_S
+            if not self._failed:
+                reason = getattr(error, 'strerror', None) or str(error).strip()
+                self._warn(f'capture_folder {self._folder}: {reason}; no frames are kept until '
+                           f'it can be written, tried again every {RETRY_S:.0f} s')
+            self._failed = True
+
+    def _keep(self, job: _Job) -> None:
+        if self._kept is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._kept = _kept_in(self._folder)
+        options = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+        data = cv2.imencode('.jpg', job.image_bgr, options)[1].tobytes()
+        goes = self._in_the_way(job, len(data))
+        if goes is None:
+            return
+        scratch = self._folder / f'.{job.name}.tmp'
+        try:
+            scratch.write_bytes(data)
+            for name in goes:
+                (self._folder / name).unlink(missing_ok=True)
+                del self._kept[name]
+            scratch.replace(self._folder / job.name)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+        self._kept[job.name] = _Kept(job.percent, job.stamp_ns, len(data))
+
+    def _in_the_way(self, job: _Job, size: int) -> list[str] | None:
+        """Return what has to go for a frame; None: it is worth less than what is there."""
+        goes: list[str] = []
+        files, total = len(self._kept) + 1, sum(kept.size for kept in self._kept.values()) + size
+        for name, kept in sorted(self._kept.items(), key=lambda item: item[1]):
+            if files <= self._max_files and total <= self._max_bytes:
+                break
+            if kept.percent > job.percent:
+                return None
+            goes.append(name)
+            files, total = files - 1, total - kept.size
+        return goes if total <= self._max_bytes else None
+
+
+def _kept_in(folder: Path) -> dict[str, _Kept]:
+    """Return the frames that were kept here before; other files are somebody's."""
+    kept = {}
+    for path in folder.iterdir():
+        match = NAME.fullmatch(path.name)
+        if match:
+            seconds, nanoseconds, percent = map(int, match.groups())
+            kept[path.name] = _Kept(percent, seconds * 10 ** 9 + nanoseconds, path.stat().st_size)
+    return kept

@@ -1,0 +1,39 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A node that keeps frames worth a label, and goes on where it cannot."""
+
+from pathlib import Path
+
+import cv2
+from ros_graph import running_graph
+from tiny_models import square_image, write_tiny_nanodet
+
+# a channel of 122 scores sigmoid(20 * 122 / 255 - 10) = 0.394
+UNSURE = square_image(128, 192, top=64, left=128, color=(122, 0, 0), side=64)
+SURE = square_image(128, 192, top=64, left=128, color=(255, 0, 0), side=64)
+
+
+def test_node_keeps_the_frame_that_it_is_unsure_of(tmp_path):
+    model, folder = write_tiny_nanodet(tmp_path / 'model'), tmp_path / 'kept'
+    with running_graph(model=str(model), capture_folder=str(folder)) as graph:
+        assert len(graph.ask(SURE).detections) == 1
+        answer = graph.ask(UNSURE)
+        assert len(answer.detections) == 1
+        path, = graph.spin_until(lambda: list(folder.glob('*.jpg')))
+    seconds, _, *_, reason, percent = path.stem.split('_')
+    assert int(seconds) == answer.header.stamp.sec
+    # 0.044 above the threshold, of 0.1: 0.56 of a half
+    assert (reason, int(percent)) == ('margin', 28)
+    assert cv2.imread(str(path)).shape == UNSURE.shape
+
+
+def test_node_whose_captures_cannot_be_written_detects_on(tmp_path):
+    model = write_tiny_nanodet(tmp_path / 'model')
+    (tmp_path / 'file').write_text('no folder')
+    with running_graph(model=str(model), capture_folder=str(tmp_path / 'file' / 'kept'),
+                       capture_max_files=1, capture_max_mb=1) as graph:
+        for _ in range(3):
+            assert len(graph.ask(UNSURE).detections) == 1
+        assert int(graph.values(graph.diagnosis('camera /image'))['dropped as unusable']) == 0
+    assert Path(tmp_path / 'file').read_text() == 'no folder'

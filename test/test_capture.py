@@ -1,0 +1,219 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which frames are worth a label, and a folder that keeps the best of them."""
+
+import os
+from pathlib import Path
+import threading
+import time
+from types import SimpleNamespace
+
+import cv2
+from lite_detector.core.types import Detections, ImageSize
+from lite_detector.ros import capture as module
+from lite_detector.ros.capture import Capture, interest_of, View
+import numpy as np
+import pytest
+
+SIZE = ImageSize(100, 200)
+MIDDLE, BESIDE, CORNER = (80, 40, 100, 60), (95, 40, 115, 60), (2, 40, 22, 60)
+IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def view(*found: tuple[float, tuple[float, ...]], stamp_ms: int = 0, class_id: int = 0,
+         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35) -> View:
+    """Return a view of (score, left-top-right-bottom)."""
+    detections = Detections(np.array([box for _, box in found], np.float32).reshape(-1, 4),
+                            np.array([score for score, _ in found], np.float32),
+                            np.full(len(found), class_id, np.int64))
+    return View(stamp_ms * 1_000_000, detections, SIZE, names, threshold)
+
+
+def test_frame_without_detections_is_worth_nothing():
+    assert interest_of(view(), None) is None
+    assert interest_of(view(stamp_ms=33), view()) is None
+
+
+def test_frame_with_sure_detections_is_worth_nothing():
+    assert interest_of(view((0.9, MIDDLE)), None) is None
+
+
+@pytest.mark.parametrize(('scores', 'value'), [
+    ((0.35,), 0.5), ((0.4,), 0.25), ((0.9, 0.4), 0.25), ((0.44, 0.4), 0.25)])
+def test_score_near_the_threshold_is_worth_a_look(scores, value):
+    interest = interest_of(view(*((score, MIDDLE) for score in scores)), None)
+    assert interest.reason == 'margin'
+    assert interest.value == pytest.approx(value, abs=1e-3)
+
+
+def test_object_that_is_gone_without_leaving_is_flicker():
+    interest = interest_of(view(stamp_ms=33), view((0.8, MIDDLE)))
+    assert (interest.reason, interest.value) == ('flicker', pytest.approx(0.9))
+
+
+@pytest.mark.parametrize(('now', 'before'), [
+    # moved by less than its size
+    (view((0.8, BESIDE), stamp_ms=33), view((0.8, MIDDLE))),
+    # at the border: it left
+    (view(stamp_ms=33), view((0.8, CORNER))),
+    # never sure of it
+    (view(stamp_ms=33), view((0.44, MIDDLE))),
+    # long ago, or the clock was set back
+    (view(stamp_ms=600), view((0.8, MIDDLE))),
+    (view(stamp_ms=33), view((0.8, MIDDLE), stamp_ms=50)),
+    # another model
+    (view(stamp_ms=33), view((0.8, MIDDLE), names=('dog', 'cup'))),
+    # the threshold went up
+    (view(stamp_ms=33, threshold=0.8), view((0.8, MIDDLE))),
+])
+def test_object_that_may_have_gone_is_no_flicker(now, before):
+    assert interest_of(now, before) is None
+
+
+def test_object_of_another_class_does_not_stand_in():
+    now = view((0.9, MIDDLE), stamp_ms=33, class_id=1)
+    assert interest_of(now, view((0.8, MIDDLE))).reason == 'flicker'
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def open_capture(tmp_path, warnings):
+    """Return a function that opens a capture into tmp_path/kept; all are closed at the end."""
+    opened = []
+
+    def make(max_files: int = 100, max_mb: int = 100, folder: Path = tmp_path / 'kept') -> Capture:
+        opened.append(Capture(folder, max_files, max_mb, warnings.append))
+        return opened[-1]
+    yield make
+    for capture in opened:
+        capture.close(5)
+
+
+def look(capture: Capture, second: int, score: float, camera: str = 'front') -> None:
+    """Show a frame of a score, and wait until the disk has had its turn."""
+    capture.look(camera, IMAGE, view((score, MIDDLE), stamp_ms=1000 * second))
+    capture._jobs.join()
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_capture_writes_what_is_worth_it(open_capture, tmp_path):
+    capture = open_capture()
+    look(capture, 1, 0.4)
+    look(capture, 2, 0.9)
+    look(capture, 3, 0.35, '/camera/image raw')
+    capture.close()
+    assert kept(tmp_path / 'kept') == ['1_000000000_front_margin_025.jpg',
+                                       '3_000000000_camera-image-raw_margin_050.jpg']
+    read = cv2.imread(str(tmp_path / 'kept' / '1_000000000_front_margin_025.jpg'))
+    assert read.shape == IMAGE.shape
+
+
+def test_capture_keeps_one_frame_a_second_of_each_camera(open_capture, tmp_path):
+    capture = open_capture()
+    for stamp_ms, camera in ((5000, 'front'), (5500, 'front'), (5500, 'rear'), (6000, 'front'),
+                             (100, 'front')):  # the clock was set back
+        capture.look(camera, IMAGE, view((0.4, MIDDLE), stamp_ms=stamp_ms))
+        capture._jobs.join()
+    capture.close()
+    assert [name[:18].rstrip('_m') for name in kept(tmp_path / 'kept')] == [
+        '0_100000000_front', '5_000000000_front', '5_500000000_rear', '6_000000000_front']
+
+
+def test_capture_that_is_full_keeps_the_most_interesting_and_the_newest(open_capture, tmp_path):
+    capture = open_capture(max_files=2)
+    for second, score in ((1, 0.40), (2, 0.35), (3, 0.44), (4, 0.40), (5, 0.40)):
+        look(capture, second, score)
+    capture.close()
+    # 3 is worth less than what is there; 4 and 5 as much as 1, and newer
+    assert kept(tmp_path / 'kept') == ['2_000000000_front_margin_050.jpg',
+                                       '5_000000000_front_margin_025.jpg']
+
+
+def test_capture_is_bounded_in_bytes_too(open_capture, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
+    capture = open_capture(max_mb=1)
+    for second in range(1, 6):
+        capture.look('front', image, view((0.4, MIDDLE), stamp_ms=1000 * second))
+        capture._jobs.join()
+    capture.close()
+    sizes = [path.stat().st_size for path in (tmp_path / 'kept').iterdir()]
+    assert sizes and sum(sizes) <= 10 ** 6
+    assert kept(tmp_path / 'kept')[-1].startswith('5_')
+
+
+def test_capture_counts_earlier_flights_and_leaves_other_files_alone(open_capture, tmp_path):
+    folder = tmp_path / 'kept'
+    folder.mkdir()
+    for name in ('1_000000000_front_margin_010.jpg', '2_000000000_front_flicker_090.jpg',
+                 'notes.txt', 'holiday.jpg'):
+        (folder / name).write_bytes(b'x')
+    capture = open_capture(max_files=2)
+    look(capture, 9, 0.4)
+    capture.close()
+    assert kept(folder) == ['2_000000000_front_flicker_090.jpg',
+                            '9_000000000_front_margin_025.jpg', 'holiday.jpg', 'notes.txt']
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimpleNamespace:
+    """Return a clock of the capture that stands still."""
+    now = SimpleNamespace(s=100.0)
+    monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: now.s))
+    return now
+
+
+def test_capture_on_a_full_disk_warns_once_and_goes_on_later(open_capture, tmp_path, warnings,
+                                                             monkeypatch, clock):
+    write_bytes, full = Path.write_bytes, [True]
+
+    def write(path: Path, data: bytes) -> int:
+        if full[0]:
+            write_bytes(path, data[:10])
+            raise OSError(28, os.strerror(28), str(path))
+        return write_bytes(path, data)
+    monkeypatch.setattr(Path, 'write_bytes', write)
+    capture = open_capture()
+    for second in (1, 2):
+        look(capture, second, 0.4)
+    clock.s += module.RETRY_S + 1
+    look(capture, 3, 0.4)
+    full[0] = False
+    look(capture, 4, 0.4)  # it waits for the next try
+    clock.s += module.RETRY_S + 1
+    look(capture, 5, 0.4)
+    capture.close()
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f'capture_folder {tmp_path}/kept: No space left on device; ')
+    assert kept(tmp_path / 'kept') == ['5_000000000_front_margin_025.jpg'], 'and nothing half'
+
+
+def test_capture_into_what_is_no_folder_warns_once(open_capture, tmp_path, warnings):
+    (tmp_path / 'file').write_text('notes')
+    capture = open_capture(folder=tmp_path / 'file' / 'kept')
+    look(capture, 1, 0.4)
+    capture.close()
+    assert len(warnings) == 1 and 'Not a directory' in warnings[0]
+
+
+def test_capture_never_waits_for_a_slow_disk(open_capture, tmp_path, monkeypatch):
+    go_on = threading.Event()
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, 'write_bytes',
+                        lambda path, data: go_on.wait(20) and write_bytes(path, data))
+    capture = open_capture()
+    begin = time.monotonic()
+    for second in range(1, 50):
+        capture.look('front', IMAGE, view((0.4, MIDDLE), stamp_ms=1000 * second))
+    assert time.monotonic() - begin < 2
+    go_on.set()
+    capture.close()
+    # one in work, two that wait
+    assert 2 <= len(kept(tmp_path / 'kept')) <= 3
