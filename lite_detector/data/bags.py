@@ -137,7 +137,7 @@ class Bag:
 
     @property
     def damage(self) -> str:
-        """What is wrong with it, as far as reading came across it; empty: nothing."""
+        """Problems that reading came across, in one line; empty: none."""
         return '; '.join(self.problems)
 
     @property
