@@ -58,7 +58,7 @@ class ImageMessage(Protocol):
 class CompressedMessage(Protocol):
     """The fields of ``sensor_msgs/msg/CompressedImage``."""
 
-    format: str
+    format: str  # noqa: A003
     data: Sequence[int]
 
 

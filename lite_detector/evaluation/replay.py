@@ -57,7 +57,7 @@ class ReplayedFrame(Spec):
 class Replay(Spec):
     """A recording as a model saw it; also the form of a stored baseline."""
 
-    format: Literal[1]
+    format: Literal[1]  # noqa: A003
     recording: str
     """Name of the recording; another name is no difference."""
     topic: str
