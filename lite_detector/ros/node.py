@@ -167,7 +167,7 @@ class DetectorNode(LifecycleNode):
             self.destroy_publisher(publisher)
         self._cameras, self._info_publishers = [], []
         if self._capture:
-            self._capture.close()
+            self._capture.close(EXIT_TIMEOUT_S)
             self._capture = None
         self._serving = None
 
