@@ -38,6 +38,9 @@ from lite_detector.labelling.labeller import Labeller, labels_of_people
 import msgspec
 from tqdm import tqdm
 
+IMAGES = 'images'
+"""Where `train` looks beside the labels."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder of a recording, or its .mcap or .db3 file')
     parser.add_argument('--topic', help='of the images, raw or compressed (the only one)')
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
-                        help='new folder: train/, val/, instances_train.json, instances_val.json')
+                        help='new folder: images/, instances_train.json, instances_val.json')
     parser.add_argument('--start', type=float, default=0.0, metavar='S',
                         help='seconds after the beginning of the recording (0)')
     parser.add_argument('--end', type=float, default=math.inf, metavar='S',
@@ -101,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
                             f'{_in_brackets(found.problem)}{_in_brackets(bag.damage)}')
         splits = {found.numbers[index]: split for index, split in chosen.items()}
         with _appearing(args.output) as folder:
-            written = write_images(_frames(bag, topic, args), splits, folder, recorded)
+            written = write_images(_frames(bag, topic, args), splits, folder / IMAGES, recorded)
             done = [_label(args, folder, topic, split, written.get(split, []), recorded, labeller)
                     for split in (TRAIN, VAL)]
         print(_summary(args, done, left_out, bool(recorded or labeller)))
@@ -152,7 +155,7 @@ def _label(args: argparse.Namespace, folder: Path, topic: str, split: str,
     labelled: dict[str, LabelledImage] = {}
     for name, size, labels in tqdm(images, unit='image', leave=False, disable=None):
         if labeller:
-            labelled[name] = labeller.label(folder / split / name, labels)
+            labelled[name] = labeller.label(folder / IMAGES / name, labels)
         elif recorded:
             labelled[name] = LabelledImage(
                 size, tuple(labels_of_people(labels, recorded.class_names, size)))
@@ -173,8 +176,7 @@ def _summary(args: argparse.Namespace, splits: Sequence[Split], left_out: Counte
     lines += [f'  {count:12} left out: {reason}' for reason, count in left_out.items() if count]
     if not is_labelled:
         lines.append(f'no labels yet; a model gives some: lite_detector label --images '
-                     f'{args.output / TRAIN} --model M --output '
-                     f'{args.output / "instances_train.json"}')
+                     f'{args.output / IMAGES / TRAIN} --model M --output labels.json')
     return '\n'.join(lines)
 
 

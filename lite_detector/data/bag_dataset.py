@@ -55,7 +55,13 @@ class RecordedLabels(NamedTuple):
 
 
 class WrittenImage(NamedTuple):
-    """An image on disk; ``labels`` are those that were recorded, None: none were asked for."""
+    """
+    An image on disk.
+
+    :param name: relative to the folder of images.
+    :param size: in pixels.
+    :param labels: those that were recorded; None: none were asked for.
+    """
 
     name: str
     size: ImageSize
@@ -111,6 +117,7 @@ def write_images(frames: Iterable[BagFrame], splits: Mapping[int, str], folder: 
 
     :param frames: the same as for :func:`survey`.
     :param splits: number of the frame -> name of the folder below ``folder`` that it goes to.
+    :param folder: of images; made here.
     :return: the same names -> images, called by their stamps.
     :raises OSError: if one cannot be written.
     """
@@ -120,18 +127,20 @@ def write_images(frames: Iterable[BagFrame], splits: Mapping[int, str], folder: 
         if number not in splits:
             continue
         target = folder / splits[number]
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         image_bgr = frame.image_bgr()
         size = ImageSize(*image_bgr.shape[:2])
         suffix, data = frame.file_bytes() or ('.jpg', cv2.imencode(
             '.jpg', image_bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes())
         stem = '{}_{:09d}'.format(*divmod(frame.stamp_ns or frame.time_ns, 10 ** 9))
         taken[stem] += 1
-        name = f'{stem}{f"_{taken[stem]}" if taken[stem] > 1 else ""}{suffix}'
-        (target / name).write_bytes(data)
+        twin = f'_{taken[stem]}' if taken[stem] > 1 else ''
+        path = target / f'{stem}{twin}{suffix}'
+        path.write_bytes(data)
         recorded = None if labels is None else recorded_labels(
-            target / name, size, labels.boxes[frame.stamp_ns], labels.class_names)
-        written.setdefault(splits[number], []).append(WrittenImage(name, size, recorded))
+            path, size, labels.boxes[frame.stamp_ns], labels.class_names)
+        written.setdefault(splits[number], []).append(
+            WrittenImage(f'{splits[number]}/{path.name}', size, recorded))
     return written
 
 
