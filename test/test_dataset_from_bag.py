@@ -169,8 +169,7 @@ def test_dataset_of_part_of_the_time(extract, tmp_path):
     assert written(output, 'train') == ['1700000002_000000000.jpg', '1700000005_000000000.jpg']
 
 
-def test_dataset_of_a_recording_that_was_cut_off_says_what_could_be_read(extract, tmp_path,
-                                                                        capsys):
+def test_dataset_of_a_cut_recording_says_what_could_be_read(extract, tmp_path, capsys):
     messages = [raw_image(np.random.default_rng(index).integers(0, 256, (96, 128, 3), np.uint8),
                           index) for index in range(40)]
     bag = write_bag(tmp_path / 'bag', messages, 'sqlite3')

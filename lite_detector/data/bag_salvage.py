@@ -58,7 +58,7 @@ class CutMcap:
         """Return whether it is a folder."""
         return False
 
-    def open(self, mode: str) -> BinaryIO:
+    def open(self, mode: str) -> BinaryIO:  # noqa: A003
         """
         Open the mended file.
 
