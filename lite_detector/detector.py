@@ -21,8 +21,9 @@ from lite_detector.core.model_card import (
     PreprocessSpec,
     SizeSpec,
 )
-from lite_detector.core.nms import nms
+from lite_detector.core.nms import MAX_CANDIDATES, nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
+from lite_detector.core.tiling import checked_view, Mask, merge_views, View, windows_of
 from lite_detector.core.types import (
     Detections,
     FloatArray,
@@ -61,22 +62,26 @@ class Detector:
     :param backend: the loaded network.
     :param selection: which boxes are wanted.
     :param input_size: network input if it is not the card's; both sides on the card's grid.
-    :raises ConfigError: if a wanted class is not one of the card's.
+    :param view: where in an image it looks.
+    :raises ConfigError: if a wanted class is not one of the card's, or the view is impossible.
+    :raises ImageError: if the mask of the view cannot be read.
     """
 
     def __init__(self, card: NetworkCard, backend: Backend, selection: Selection = Selection(),
-                 input_size: ImageSize | None = None) -> None:
+                 input_size: ImageSize | None = None, view: View = View()) -> None:
         self.card = card
         self.backend = backend
         self.input_size = _checked_size(input_size or card.size, card)
         self.selection = selection
+        self.view = checked_view(view)
+        self._mask = Mask(Path(view.mask)) if view.mask else None
         self._blobs = BlobCache(card.preprocess)
 
     @classmethod
     def from_folder(cls, folder: Path, *, runtime: str = 'ncnn', num_threads: int = 1,
                     precision: str = 'auto', input_size: ImageSize | None = None,
-                    resize: str | None = None,
-                    selection: Selection = Selection()) -> Detector:
+                    resize: str | None = None, selection: Selection = Selection(),
+                    view: View = View()) -> Detector:
         """
         Load a model folder and run it once, so that a wrong card fails here and not in flight.
 
@@ -87,11 +92,12 @@ class Detector:
         :param input_size: network input if it is not the card's.
         :param resize: way to fit images if it is not the card's, to measure what it does.
         :param selection: which boxes are wanted.
+        :param view: where in an image it looks.
         :raises LiteDetectorError: with one line that says what is wrong.
         """
         card = load_card(folder)
         backend = open_backend(card, folder, runtime, num_threads, precision)
-        detector = cls(with_resize(card, resize), backend, selection, input_size)
+        detector = cls(with_resize(card, resize), backend, selection, input_size, view)
         detector.warm_up()
         return detector
 
@@ -106,43 +112,60 @@ class Detector:
         # one assignment, so that a reader in another thread never sees half of a change
         self._selection = (selection, _class_ids(selection.classes, self.card))
 
-    def detect(self, image_bgr: ImageArray) -> Detections:
+    def configured(self, selection: Selection, view: View) -> Detector:
+        """
+        Return a detector that shares the loaded network and is set otherwise.
+
+        :raises LiteDetectorError: as the constructor.
+        """
+        return Detector(self.card, self.backend, selection, self.input_size, view)
+
+    def detect(self, image_bgr: ImageArray, turn: int = 0) -> Detections:
         """
         Find objects in an image.
 
         :param image_bgr: uint8, shape (height, width, 3), sides of 8 .. 16384 pixels.
+        :param turn: number of the image in its video; tiles ``in_turn`` go by it.
         :return: best score first, boxes in pixels of this image and cut at its border.
-        :raises ImageError: if it is no such image.
+        :raises ImageError: if it is no such image, or too small for the view.
         :raises ModelError: if the runtime fails.
         """
+        if self.view == View():
+            return self._look(image_bgr, self.selection.max_detections)
+        size = _checked_image(image_bgr)
+        windows = windows_of(size, self.view, turn)
+        found = []
+        for window in windows:
+            seen = self._look(window.cut(image_bgr), MAX_CANDIDATES // len(windows))
+            found.append(seen.with_boxes(
+                seen.boxes_xyxy + np.array((window.left, window.top) * 2, np.float32)))
+        merged = merge_views(found, windows)
+        if self._mask:
+            merged = self._mask.apply(merged, size)
+        return merged.select(np.arange(min(len(merged), self.selection.max_detections)))
+
+    def _look(self, image_bgr: ImageArray, max_detections: int) -> Detections:
         letterbox = self.fit(image_bgr)
         outputs = self.backend.infer(self.make_blob(image_bgr, letterbox))
-        return self.finish(outputs, letterbox)
+        return self.finish(outputs, letterbox, max_detections)
 
     def fit(self, image_bgr: ImageArray) -> Letterbox:
         """Return how this image lies in the network input; raise ImageError if it is none."""
-        if not isinstance(image_bgr, np.ndarray):  # cv2.imread answers None to a missing file
-            raise ImageError(f'image is {type(image_bgr).__name__}, wanted a numpy array')
-        if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
-            raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}, '
-                             'wanted uint8 of shape (height, width, 3)')
-        source = size_of(image_bgr)
-        if not MIN_SIDE <= min(source) <= max(source) <= MAX_SIDE:
-            raise ImageError(f'image is {source} pixels, wanted sides of '
-                             f'{MIN_SIDE} to {MAX_SIDE}')
-        return Letterbox.fit(source, self.input_size, self.card.preprocess,
+        return Letterbox.fit(_checked_image(image_bgr), self.input_size, self.card.preprocess,
                              self.card.padded_to)
 
     def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """Return the network input; its memory belongs to the detector and is used again."""
         return self._blobs.make(image_bgr, letterbox)
 
-    def finish(self, outputs: Sequence[FloatArray], letterbox: Letterbox) -> Detections:
+    def finish(self, outputs: Sequence[FloatArray], letterbox: Letterbox,
+               max_detections: int | None = None) -> Detections:
         """
         Turn network outputs into detections.
 
         :param outputs: as the backend returned them.
         :param letterbox: how the image lay in the input.
+        :param max_detections: at most this many instead of what the selection says.
         """
         selection, class_ids = self._selection
         card = self.card
@@ -150,7 +173,8 @@ class Detector:
                                            letterbox.input_size, selection.score_threshold)
         if class_ids is not None:
             candidates = candidates.select(np.isin(candidates.class_ids, class_ids))
-        found = nms(candidates, selection.nms_iou_threshold, selection.max_detections)
+        found = nms(candidates, selection.nms_iou_threshold,
+                    max_detections or selection.max_detections)
         boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)
         return found.with_boxes(boxes)
 
@@ -181,6 +205,19 @@ def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
     preprocess = from_mapping({**msgspec.structs.asdict(card.preprocess), 'resize': resize},
                               PreprocessSpec, 'resize')
     return msgspec.structs.replace(card, preprocess=preprocess)
+
+
+def _checked_image(image_bgr: ImageArray) -> ImageSize:
+    if not isinstance(image_bgr, np.ndarray):  # cv2.imread answers None to a missing file
+        raise ImageError(f'image is {type(image_bgr).__name__}, wanted a numpy array')
+    if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
+        raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}, '
+                         'wanted uint8 of shape (height, width, 3)')
+    source = size_of(image_bgr)
+    if not MIN_SIDE <= min(source) <= max(source) <= MAX_SIDE:
+        raise ImageError(f'image is {source} pixels, wanted sides of '
+                         f'{MIN_SIDE} to {MAX_SIDE}')
+    return source
 
 
 def _checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:
