@@ -71,6 +71,8 @@ def test_cli_with_wrong_usage_ends_with_one_line(capsys, arguments, words):
     (['--score-threshold', 'nan'], ['options: $.score_threshold']),
     (['--nms-iou-threshold', '-0.1'], ['options: $.nms_iou_threshold', '>= 0']),
     (['--max-detections', '0'], ['options: $.max_detections', '>= 1']),
+    (['--tiles', '2'], ["tiles: got '2'", 'COLUMNSxROWS from 1x1 to 8x8']),
+    (['--tile-overlap', '0.6'], ['tiles: $.overlap', '<= 0.5']),
     (['--threads', '0'], ['num_threads: got 0']),
     (['--size', '100'], ['input size 100x100', 'multiple of 32']),
     (['--size', '0'], ['input size 0x0', '>= 32']),
@@ -127,6 +129,17 @@ def test_detect_with_options_uses_them(detect, tmp_path):
     record, = json.loads((tmp_path / 'a.json').read_text())
     assert [item['box_xyxy'] for item in record['detections']] == [
         [0.0, 0.0, 24.0, 16.0], [24.0, 0.0, 48.0, 16.0], [48.0, 0.0, 72.0, 16.0]]
+
+
+def test_detect_with_tiles_finds_what_is_too_small_for_the_whole(detect, tmp_path):
+    path = tmp_path / 'small.png'
+    cv2.imwrite(str(path), square_image(128, 192, 96, 160))
+    counts = []
+    for tiles in ('1x1', '2x2'):
+        assert detect(path, '--score-threshold', 0.9, '--tiles', tiles, '--tile-overlap', 0.05,
+                      '--json', tmp_path / 'a.json') == 0
+        counts.append(len(json.loads((tmp_path / 'a.json').read_text())[0]['detections']))
+    assert counts == [0, 1]
 
 
 def test_detect_in_a_folder_passes_over_what_is_damaged(capsys, detect, picture, tmp_path):

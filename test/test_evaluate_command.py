@@ -70,6 +70,11 @@ def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):
             in printed)
 
 
+def test_evaluate_with_tiles_says_so(options, capsys):
+    assert main([*options, '--tiles', '2x1']) == 0
+    assert 'tiny_nanodet at 96x64, tiles 2x1, on 1 images' in capsys.readouterr().out
+
+
 def test_evaluate_names_the_categories_that_it_leaves_out(options, capsys):
     assert main(options) == 0
     assert 'tiny_nanodet has no such class: unicorn' in capsys.readouterr().err

@@ -15,10 +15,12 @@ import cv2
 from lite_detector.commands.options import (
     add_model_options,
     add_selection_options,
+    add_view_options,
     check_writable,
     detector_from,
     make_folder,
     selection_from,
+    view_from,
     write_json,
 )
 from lite_detector.core.draw import draw_detections
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='image, folder or video file')
     add_model_options(parser)
     add_selection_options(parser)
+    add_view_options(parser)
     parser.add_argument('--output', type=Path, metavar='DIR',
                         help='annotated pictures and videos go here')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the detections')
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     """Detect in every source; a file that cannot be read is named and passed over."""
     check_writable(args.json)
     files = find_media(args.sources)
-    detector = detector_from(args, selection_from(args))
+    detector = detector_from(args, selection_from(args), view_from(args))
     names = None
     if args.output:
         make_folder(args.output)

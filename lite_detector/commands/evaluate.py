@@ -14,14 +14,15 @@ from lite_detector.commands.options import (
     add_dataset_options,
     add_model_options,
     add_selection_options,
+    add_view_options,
     check_writable,
     detector_from,
     is_checkpoint,
     make_folder,
     selection_from,
+    view_from,
     write_json,
 )
-from lite_detector.core.types import ImageSize
 from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset_options(parser)
     add_model_options(parser)
     add_selection_options(parser, SCORE_THRESHOLD)
+    add_view_options(parser)
     parser.add_argument('--plots', type=Path, metavar='DIR',
                         help='write curves, a confusion matrix, the worst mistakes and, for a '
                              'checkpoint, heat maps')
@@ -62,14 +64,14 @@ def run(args: argparse.Namespace) -> None:
         make_folder(args.plots, '--plots')
     dataset = open_as_coco(args.annotations, args.images)
     _tell_soft(dataset)
-    detector = detector_from(args, selection_from(args))
+    detector = detector_from(args, selection_from(args), view_from(args))
     names = detector.card.class_names
     _tell_unknown(dataset, detector)
     found = detect_dataset(detector, dataset, args.images, _show_progress)
     metrics = measure(dataset, found, names)
     matches = match_dataset(dataset, found, names)
     best = overall_curve(matches).suggest()
-    print(_table(metrics, detector.card.name, detector.input_size))
+    print(_table(metrics, detector))
     print(_describe(best))
     if args.json:
         suggested = {name: each.threshold for name, curve in class_curves(matches, names).items()
@@ -124,11 +126,14 @@ def _tell_soft(dataset: CocoDataset) -> None:
               'them: what is measured is how far two models agree', file=sys.stderr)
 
 
-def _table(metrics: CocoMetrics, name: str, input_size: ImageSize) -> str:
+def _table(metrics: CocoMetrics, detector: Detector) -> str:
     rows = (('AP', metrics.ap), ('AP50', metrics.ap50), ('AP75', metrics.ap75),
             ('AP small', metrics.ap_small), ('AP medium', metrics.ap_medium),
             ('AP large', metrics.ap_large))
-    lines = [f'{name} at {input_size} on {metrics.images} images, percent']
+    view = detector.view
+    tiles = f', tiles {view.columns}x{view.rows},' if view.columns * view.rows > 1 else ''
+    lines = [f'{detector.card.name} at {detector.input_size}{tiles} on {metrics.images} images, '
+             'percent']
     lines += [f'  {label:22} {"-" if ap is None else format(ap, ".1f"):>5}' for label, ap in rows]
     if len(metrics.per_class) > 1:
         lines.append('AP per class')

@@ -15,6 +15,7 @@ from typing import Any
 from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.types import ImageSize, MAX_SIDE, MIN_SIDE
 from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
@@ -47,6 +48,16 @@ def add_selection_options(parser: argparse.ArgumentParser,
                         metavar='N', help=f'per image ({Selection().max_detections})')
 
 
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how closely the network looks at an image."""
+    parser.add_argument('--tiles', default='1x1', metavar='CxR',
+                        help='look at columns x rows of overlapping tiles and the whole, for '
+                             'small objects (1x1: the whole alone)')
+    parser.add_argument('--tile-overlap', type=float, default=View().overlap, metavar='X',
+                        help=f"what neighbours share, as part of a tile's side "
+                             f'({View().overlap})')
+
+
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses labelled images, of any format."""
     parser.add_argument('--annotations', required=True, type=Path, metavar='F',
@@ -67,12 +78,24 @@ def selection_from(args: argparse.Namespace) -> Selection:
                          'max_detections': args.max_detections}, Selection, 'options')
 
 
+def view_from(args: argparse.Namespace) -> View:
+    """
+    Return how closely to look.
+
+    :raises ConfigError: if an option is out of range.
+    """
+    columns, rows = grid_of(args.tiles)
+    return from_mapping({'columns': columns, 'rows': rows, 'overlap': args.tile_overlap}, View,
+                        'tiles')
+
+
 def is_checkpoint(model: str) -> bool:
     """Tell whether ``--model`` names a checkpoint instead of a model folder."""
     return model.endswith(CHECKPOINT_SUFFIX)
 
 
-def detector_from(args: argparse.Namespace, selection: Selection = Selection()) -> Detector:
+def detector_from(args: argparse.Namespace, selection: Selection = Selection(),
+                  view: View = View()) -> Detector:
     """
     Load and warm up the model that the options name.
 
@@ -84,11 +107,13 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection()) 
             raise ConfigError(f'precision: got bf16, but checkpoints run in fp32: {args.model}')
         # here, because only this needs torch
         from lite_detector.train.torch_backend import detector_from_checkpoint
-        return detector_from_checkpoint(Path(args.model), num_threads=args.threads,
-                                        input_size=size, resize=args.resize, selection=selection)
+        return detector_from_checkpoint(
+            Path(args.model), num_threads=args.threads, input_size=size, resize=args.resize,
+            selection=selection).configured(selection, view)
     return Detector.from_folder(find_model(args.model), runtime=args.runtime,
                                 num_threads=args.threads, precision=args.precision,
-                                input_size=size, resize=args.resize, selection=selection)
+                                input_size=size, resize=args.resize, selection=selection,
+                                view=view)
 
 
 def image_size(text: str) -> ImageSize:
