@@ -1,0 +1,265 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Tracks: which box of this image is the object of the last one.
+
+Two-stage association by score is the idea of ByteTrack (Zhang et al., 2022, arXiv:2110.06864).
+What differs: everything goes by time instead of counting images, so a slow or irregular camera
+is followed as well; a likely box that overlaps nothing may still be an object that was lost for
+a while, if it lies where the filter allows for; and pairs are taken greedily, the best first,
+instead of by the best sum, which is slow in Python and differs only in dense crowds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import NamedTuple
+
+from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.types import Detections, FloatArray, IntArray
+import numpy as np
+import numpy.typing as npt
+
+MEMORY_S = 2.0
+"""An object that is not seen for longer is forgotten."""
+FOLLOW_SHARE = 0.5
+"""A known object is followed down to this part of the score that makes a new one."""
+MIN_IOU = (0.1, 0.3)
+"""Least overlap with what was predicted, among likely boxes and among unlikely ones."""
+MEASURED = 0.05
+"""Standard deviation of a side or a centre that a network finds, in sides of the box."""
+NEAR = 18.5
+"""Largest squared Mahalanobis distance to what was predicted: holds 99.9 % of four numbers."""
+START_SPEED = 1.0
+"""Standard deviation of the speed of a new object, in sides of its box per second."""
+ACCELERATION = 2.0
+"""How fast speeds change: sides of the box per second, after a second."""
+
+
+class Tracked(NamedTuple):
+    """What is seen of tracked objects in one image."""
+
+    detections: Detections
+    """Best score first, as they were found: boxes are measured, not predicted."""
+    track_ids: IntArray
+    """From 1, int64, shape (n,)."""
+
+
+class Tracker:
+    """
+    The objects of one camera; owned by one thread.
+
+    :param ids: where numbers come from; trackers that share it never give one twice.
+    """
+
+    def __init__(self, ids: Iterator[int] | None = None) -> None:
+        self._ids = ids or count(1)
+        self._class_names: Sequence[str] = ()
+        self._stamp_s = 0.0
+        self._motion = BoxFilter()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._motion.select(np.zeros(0, np.int64))
+        self._track_ids = np.zeros(0, np.int64)
+        self._class_ids = np.zeros(0, np.int64)
+        self._unseen_s = np.zeros(0)
+        self._confirmed = np.zeros(0, bool)
+
+    @property
+    def remembered(self) -> int:
+        """How many objects are known, seen or not."""
+        return len(self._track_ids)
+
+    def update(self, found: Detections, stamp_s: float, score_threshold: float,
+               class_names: Sequence[str]) -> Tracked:
+        """
+        Go on to the next image, also to one without objects.
+
+        A clock that jumps by more than ``MEMORY_S``, in either direction, starts anew; one that
+        goes back by less stands still.
+
+        :param found: boxes down to ``FOLLOW_SHARE`` times the threshold, best score first.
+        :param stamp_s: when the image was taken.
+        :param score_threshold: what scores less only continues what was found twice.
+        :param class_names: what the class ids mean; objects survive a change of model by name.
+        """
+        self._advance(stamp_s)
+        if class_names != self._class_names:
+            self._rename(class_names)
+        likely = found.scores >= score_threshold
+        tracks = self._associate(found, likely)
+        old = np.flatnonzero(tracks >= 0)
+        self._see(tracks[old], found.boxes_xyxy[old], likely[old])
+        tracks[likely & (tracks < 0)] = self._begin(found.select(likely & (tracks < 0)))
+        shown = np.flatnonzero(tracks >= 0)
+        return Tracked(found.select(shown), self._track_ids[tracks[shown]])
+
+    def _advance(self, stamp_s: float) -> None:
+        step_s = stamp_s - self._stamp_s
+        self._stamp_s = stamp_s
+        if abs(step_s) > MEMORY_S:
+            self._clear()
+        if not self.remembered:
+            return
+        step_s = max(step_s, 0.0)
+        self._unseen_s += step_s
+        self._keep(self._unseen_s <= MEMORY_S)
+        self._motion.advance(step_s)
+
+    def _keep(self, which: npt.NDArray[np.bool_]) -> None:
+        if which.all():
+            return
+        self._motion.select(which)
+        self._track_ids, self._class_ids = self._track_ids[which], self._class_ids[which]
+        self._unseen_s, self._confirmed = self._unseen_s[which], self._confirmed[which]
+
+    def _rename(self, class_names: Sequence[str]) -> None:
+        new_ids = {name: index for index, name in enumerate(class_names)}
+        table = np.array([new_ids.get(name, -1) for name in self._class_names], np.int64)
+        if self.remembered:
+            self._class_ids = table[self._class_ids]
+            self._keep(self._class_ids >= 0)
+        self._class_names = class_names
+
+    def _associate(self, found: Detections,
+                   likely: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Return the place of the track that each box continues; -1: none."""
+        tracks = np.full(len(found), -1)
+        if not len(found) or not self.remembered:
+            return tracks
+        overlaps = iou_matrix(found.boxes_xyxy, self._motion.boxes_xyxy())
+        overlaps *= found.class_ids[:, None] == self._class_ids
+        first, second = np.flatnonzero(likely), np.flatnonzero(~likely)
+        _pair(overlaps[first], first, MIN_IOU[0], tracks)
+        lost = np.flatnonzero(likely & (tracks < 0))
+        if len(lost):
+            nearness = 1 - self._motion.distances(found.boxes_xyxy[lost]) / NEAR
+            nearness *= found.class_ids[lost, None] == self._class_ids
+            _pair(nearness, lost, 0, tracks)
+        if len(second):
+            _pair(overlaps[second] * self._confirmed, second, MIN_IOU[1], tracks)
+        return tracks
+
+    def _see(self, tracks: IntArray, boxes_xyxy: FloatArray,
+             likely: npt.NDArray[np.bool_]) -> None:
+        if not len(tracks):
+            return
+        self._motion.correct(tracks, boxes_xyxy)
+        self._unseen_s[tracks] = 0
+        self._confirmed[tracks[likely]] = True
+
+    def _begin(self, fresh: Detections) -> IntArray:
+        """Add tracks and return their places."""
+        number = len(fresh)
+        if number:
+            ids = np.array([next(self._ids) for _ in range(number)], np.int64)
+            self._motion.add(fresh.boxes_xyxy)
+            self._track_ids = np.concatenate((self._track_ids, ids))
+            self._class_ids = np.concatenate((self._class_ids, fresh.class_ids))
+            self._unseen_s = np.concatenate((self._unseen_s, np.zeros(number)))
+            self._confirmed = np.concatenate((self._confirmed, np.zeros(number, bool)))
+        return np.arange(self.remembered - number, self.remembered)
+
+
+def _pair(likeness: FloatArray, boxes: IntArray, least: float, tracks: IntArray) -> None:
+    """
+    Give boxes without a track one that no other box has, the best pair first.
+
+    :param likeness: of every box (row) to every track (column).
+    :param boxes: which ones the rows are.
+    :param least: what is not over it is no pair.
+    :param tracks: by box, -1 for none; written into.
+    """
+    rows, columns = np.nonzero(likeness > least)
+    order = np.argsort(-likeness[rows, columns], kind='stable')
+    taken, done = set(tracks.tolist()), set()
+    for box, track in zip(boxes[rows[order]].tolist(), columns[order].tolist(), strict=True):
+        if box not in done and track not in taken:
+            tracks[box] = track
+            done.add(box)
+            taken.add(track)
+
+
+class BoxFilter:
+    """
+    Kalman filters of many boxes: centre, width and height, each with its speed.
+
+    The four are independent, so each is a filter of two numbers, and all of them advance in a
+    few array operations. Noise is white acceleration, in units of the sides of the box.
+    """
+
+    def __init__(self) -> None:
+        self._place = np.zeros((0, 4))
+        """Centre x, centre y, width, height in pixels."""
+        self._speed = np.zeros((0, 4))
+        self._covariance = np.zeros((3, 0, 4))
+        """Variance of the place, of place and speed together, of the speed."""
+
+    def boxes_xyxy(self) -> FloatArray:
+        """Return where the boxes are expected; float32, shape (n, 4)."""
+        half = self._place[:, 2:] / 2
+        centers = self._place[:, :2]
+        return np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
+
+    def add(self, boxes_xyxy: FloatArray) -> None:
+        """Begin with boxes whose speed nobody knows."""
+        place = _to_center(boxes_xyxy)
+        sides = _sides(place)
+        covariance = np.zeros((3, *place.shape))
+        covariance[0], covariance[2] = (MEASURED * sides) ** 2, (START_SPEED * sides) ** 2
+        self._place = np.concatenate((self._place, place))
+        self._speed = np.concatenate((self._speed, np.zeros_like(place)))
+        self._covariance = np.concatenate((self._covariance, covariance), axis=1)
+
+    def select(self, which: npt.NDArray[np.generic]) -> None:
+        """Keep the boxes that an index or a mask names."""
+        self._place, self._speed = self._place[which], self._speed[which]
+        self._covariance = self._covariance[:, which]
+
+    def advance(self, step_s: float) -> None:
+        """Let time pass."""
+        place, mixed, speed = self._covariance
+        noise = (ACCELERATION * _sides(self._place)) ** 2
+        place += step_s * (2 * mixed + step_s * speed) + noise * step_s ** 3 / 3
+        mixed += step_s * speed + noise * step_s ** 2 / 2
+        speed += noise * step_s
+        self._place += step_s * self._speed
+        np.maximum(self._place[:, 2:], 1, out=self._place[:, 2:])
+
+    def distances(self, boxes_xyxy: FloatArray) -> FloatArray:
+        """Return how far boxes lie from all, as squared Mahalanobis distances; (boxes, n)."""
+        measured = _to_center(boxes_xyxy)
+        total = self._covariance[0] + (MEASURED * _sides(self._place)) ** 2
+        surprise = measured[:, None] - self._place
+        return np.einsum('bnk,bnk,nk->bn', surprise, surprise, 1 / total)
+
+    def correct(self, which: IntArray, boxes_xyxy: FloatArray) -> None:
+        """
+        Take in what was measured.
+
+        :param which: places of the boxes, each at most once.
+        :param boxes_xyxy: what was found of them.
+        """
+        measured = _to_center(boxes_xyxy)
+        place, mixed, speed = self._covariance[:, which]
+        total = place + (MEASURED * _sides(measured)) ** 2
+        surprise = measured - self._place[which]
+        place_gain, speed_gain = place / total, mixed / total
+        self._place[which] += place_gain * surprise
+        self._speed[which] += speed_gain * surprise
+        self._covariance[:, which] = ((1 - place_gain) * place, (1 - place_gain) * mixed,
+                                      speed - speed_gain * mixed)
+
+
+def _to_center(boxes_xyxy: FloatArray) -> npt.NDArray[np.float64]:
+    corners = boxes_xyxy.astype(np.float64)
+    sides = np.maximum(corners[:, 2:] - corners[:, :2], 1)
+    return np.concatenate(((corners[:, :2] + corners[:, 2:]) / 2, sides), axis=1)
+
+
+def _sides(place: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the unit of noise of each box: its mean side; shape (n, 1)."""
+    return (place[:, 2:3] + place[:, 3:]) / 2
