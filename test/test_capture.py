@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import cv2
 from lite_detector.core.types import Detections, ImageSize
 from lite_detector.ros import capture as module
-from lite_detector.ros.capture import Capture, interest_of, View
+from lite_detector.ros.capture import Capture, interest_of, Seen
 import numpy as np
 import pytest
 
@@ -22,12 +22,12 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
 
 
 def view(*found: tuple[float, tuple[float, ...]], stamp_ms: int = 0, class_id: int = 0,
-         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35) -> View:
+         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35) -> Seen:
     """Return a view of (score, left-top-right-bottom)."""
     detections = Detections(np.array([box for _, box in found], np.float32).reshape(-1, 4),
                             np.array([score for score, _ in found], np.float32),
                             np.full(len(found), class_id, np.int64))
-    return View(stamp_ms * 1_000_000, detections, SIZE, names, threshold)
+    return Seen(stamp_ms * 1_000_000, detections, SIZE, names, threshold)
 
 
 def test_frame_without_detections_is_worth_nothing():

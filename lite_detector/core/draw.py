@@ -28,18 +28,20 @@ def class_color(class_id: int) -> Color:
 
 
 def draw_detections(image_bgr: ImageArray, detections: Detections,
-                    class_names: Sequence[str]) -> ImageArray:
+                    class_names: Sequence[str],
+                    track_ids: Sequence[int] | None = None) -> ImageArray:
     """
     Draw every box with its class and score; the best score lies on top.
 
     :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
     :param detections: boxes in pixels of this image.
     :param class_names: names by class id.
+    :param track_ids: numbers of the objects, written behind; None: none.
     :return: a new picture of the same shape.
     """
     order = range(len(detections))[::-1]
     labels = [f'{class_names[detections.class_ids[index]]} {detections.scores[index]:.2f}'
-              for index in order]
+              + ('' if track_ids is None else f' #{track_ids[index]}') for index in order]
     return draw_boxes(image_bgr, detections.boxes_xyxy[::-1], detections.class_ids[::-1], labels)
 
 

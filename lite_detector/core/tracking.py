@@ -43,8 +43,8 @@ class Tracked(NamedTuple):
 
     detections: Detections
     """Best score first, as they were found: boxes are measured, not predicted."""
-    track_ids: IntArray
-    """From 1, int64, shape (n,)."""
+    track_ids: IntArray | None
+    """From 1, int64, shape (n,); None: nobody tracks."""
 
 
 class Tracker:

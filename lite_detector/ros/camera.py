@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import ImageError
+from lite_detector.core.tracking import Tracked, Tracker
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
@@ -42,16 +44,21 @@ class Camera:
     :param name: namespace of the camera; empty: the node's own.
     :param settings: transport and reliability.
     :param on_frame: called with the camera and each message.
+    :param track_ids: where the numbers of its objects come from.
     """
 
     def __init__(self, node: Node, name: str, settings: Settings,
-                 on_frame: Callable[[Camera, Image | CompressedImage], None]) -> None:
+                 on_frame: Callable[[Camera, Image | CompressedImage], None],
+                 track_ids: Iterator[int] | None = None) -> None:
         self.name = name
         self.stats = CameraStats()
         self._node = node
         self._settings = settings
         self._on_frame = on_frame
         self._subscription = None
+        self._track_ids = track_ids
+        self._tracker: Tracker | None = None
+        self._turns = count()
         self._reliability = ReliabilityPolicy.BEST_EFFORT
         if settings.reliability == 'reliable':
             self._reliability = ReliabilityPolicy.RELIABLE
@@ -84,15 +91,38 @@ class Camera:
                              'can tell when the objects were there')
         return self._to_bgr(msg)
 
-    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray,
-                detections: Detections, class_ids: list[str], detector: Detector) -> None:
+    def detect(self, image_bgr: ImageArray, detector: Detector) -> Detections:
+        """Find objects in its next image; tiles that take turns do so for each camera."""
+        return detector.detect(image_bgr, next(self._turns))
+
+    def track(self, msg: Image | CompressedImage, found: Detections, detector: Detector,
+              score_threshold: float | None) -> Tracked:
+        """
+        Number the objects.
+
+        :param msg: the image they were found in.
+        :param score_threshold: what makes a new object; None: tracking is off.
+        """
+        if score_threshold is None:
+            self._tracker = None
+            return Tracked(found, None)
+        if self._tracker is None:
+            self._tracker = Tracker(self._track_ids)
+        stamp = msg.header.stamp
+        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_threshold,
+                                    detector.card.class_names)
+
+    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray, tracked: Tracked,
+                class_ids: list[str], detector: Detector) -> None:
         """
         Publish detections, and the annotated image where somebody listens.
 
         :param msg: the image they were found in.
+        :param tracked: detections, and ids where there are any.
         :param class_ids: what class_id says, by class index.
         """
-        self._detections.publish(self._writer.write(msg.header, detections, class_ids))
+        self._detections.publish(self._writer.write(msg.header, tracked.detections, class_ids,
+                                                    tracked.track_ids))
         age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
         self.stats.on_published(age.nanoseconds / 1e9)
         listeners = [(publisher, to_message) for publisher, to_message in
@@ -100,7 +130,8 @@ class Camera:
                       (self._annotated_compressed, bgr_to_compressed_msg))
                      if publisher.get_subscription_count()]
         if listeners:
-            picture = draw_detections(image_bgr, detections, detector.card.class_names)
+            picture = draw_detections(image_bgr, tracked.detections, detector.card.class_names,
+                                      tracked.track_ids)
             for publisher, to_message in listeners:
                 publisher.publish(to_message(picture, msg.header))
 

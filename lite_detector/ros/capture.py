@@ -53,7 +53,7 @@ class Interest(NamedTuple):
     reason: str
 
 
-class View(NamedTuple):
+class Seen(NamedTuple):
     """
     What a detector saw in a frame of a camera.
 
@@ -84,7 +84,7 @@ class _Kept(NamedTuple):
     size: int
 
 
-def interest_of(now: View, before: View | None) -> Interest | None:
+def interest_of(now: Seen, before: Seen | None) -> Interest | None:
     """
     Tell what a frame is worth.
 
@@ -101,7 +101,7 @@ def interest_of(now: View, before: View | None) -> Interest | None:
     return None
 
 
-def _best_lost(now: View, before: View) -> float:
+def _best_lost(now: Seen, before: Seen) -> float:
     """Return the best score of an object that is gone without having left; 0: there is none."""
     if (not 0 < now.stamp_ns - before.stamp_ns <= MAX_PAUSE_S * 1e9
             or now.class_names != before.class_names or now.size != before.size):
@@ -142,7 +142,7 @@ class Capture:
                  warn: Callable[[str], object]) -> None:
         self._folder, self._max_files, self._max_bytes = folder, max_files, max_mb * 10 ** 6
         self._warn = warn
-        self._views: dict[str, View] = {}
+        self._views: dict[str, Seen] = {}
         self._taken_ns: dict[str, int] = {}
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._kept: dict[str, _Kept] | None = None
@@ -151,7 +151,7 @@ class Capture:
         self._thread = threading.Thread(target=self._work, daemon=True, name='capture')
         self._thread.start()
 
-    def look(self, camera: str, image_bgr: ImageArray, view: View) -> None:
+    def look(self, camera: str, image_bgr: ImageArray, view: Seen) -> None:
         """
         Look at a frame, and keep it if it is worth it and there is time.
 

@@ -32,22 +32,24 @@ class DetectionsWriter:
     def __init__(self) -> None:
         self._pool: list[Detection2D] = []
 
-    def write(self, header: Header, detections: Detections,
-              class_ids: Sequence[str]) -> Detection2DArray:
+    def write(self, header: Header, detections: Detections, class_ids: Sequence[str],
+              track_ids: Sequence[int] | None = None) -> Detection2DArray:
         """
         Fill a message.
 
         :param header: of the image; it is set on the array and on every detection.
         :param detections: boxes in camera pixels.
         :param class_ids: what class_id says, by class index.
+        :param track_ids: numbers of the objects; None: id stays empty.
         """
+        ids = [''] * len(detections) if track_ids is None else map(str, track_ids)
         while len(self._pool) < len(detections):
             self._pool.append(Detection2D(results=[ObjectHypothesisWithPose()]))
         items = self._pool[:len(detections)]
         columns = zip(items, detections.boxes_xyxy.tolist(), detections.scores.tolist(),
-                      detections.class_ids.tolist(), strict=True)
-        for item, (left, top, right, bottom), score, class_id in columns:
-            item.header = header
+                      detections.class_ids.tolist(), ids, strict=True)
+        for item, (left, top, right, bottom), score, class_id, track_id in columns:
+            item.header, item.id = header, track_id
             hypothesis = item.results[0].hypothesis
             hypothesis.class_id = class_ids[class_id]
             hypothesis.score = score

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 import threading
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.types import size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
-from lite_detector.ros.capture import Capture, View
+from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
@@ -43,6 +44,8 @@ class Serving(NamedTuple):
     detector: Detector
     class_ids: list[str]
     folder: Path
+    track_threshold: float | None
+    """Score that makes a new object; None: tracking is off."""
 
 
 class DetectorNode(LifecycleNode):
@@ -67,6 +70,7 @@ class DetectorNode(LifecycleNode):
         self._problem = ''
         self._info_publishers: list = []
         self._retry = None
+        self._track_ids = count(1)  # of all cameras, so that no two objects share one
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, 'enable', self._on_enable)
         self._diagnostics = Diagnostics(self, self._status)
@@ -91,7 +95,7 @@ class DetectorNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         cv2.setNumThreads(settings.num_threads)
         self.settings, self._serving, self._problem = settings, serving, ''
-        self._cameras = [Camera(self, name, settings, self._on_image)
+        self._cameras = [Camera(self, name, settings, self._on_image, self._track_ids)
                          for name in settings.cameras or ('',)]
         self._diagnostics.watch(self._cameras)
         if settings.capture_folder:
@@ -178,8 +182,12 @@ class DetectorNode(LifecycleNode):
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
         detector = Detector.from_folder(folder, **settings.detector_options())
+        return self._serve(detector, folder, settings)
+
+    def _serve(self, detector: Detector, folder: Path, settings: Settings) -> Serving:
         class_ids = class_id_strings(detector.card, settings.class_id_format)
-        return Serving(detector, class_ids, folder)
+        threshold = settings.score_threshold if settings.tracking else None
+        return Serving(detector, class_ids, folder, threshold)
 
     def _subscribe(self) -> None:
         for camera in self._cameras:
@@ -204,13 +212,14 @@ class DetectorNode(LifecycleNode):
 
     def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
         """Convert, detect and publish one frame; the whole work of the worker thread."""
-        detector, class_ids, _ = self._serving
+        detector, class_ids, _, track_threshold = self._serving
         image_bgr = camera.read(msg)
-        detections = detector.detect(image_bgr)
-        camera.publish(msg, image_bgr, detections, class_ids, detector)
+        found = camera.detect(image_bgr, detector)
+        tracked = camera.track(msg, found, detector, track_threshold)
+        camera.publish(msg, image_bgr, tracked, class_ids, detector)
         if self._capture:
-            self._capture.look(camera.label, image_bgr, View(
-                Time.from_msg(msg.header.stamp).nanoseconds, detections, size_of(image_bgr),
+            self._capture.look(camera.label, image_bgr, Seen(
+                Time.from_msg(msg.header.stamp).nanoseconds, found, size_of(image_bgr),
                 detector.card.class_names, detector.selection.score_threshold))
 
     def _drop(self, camera: Camera, reason: str) -> None:
@@ -258,10 +267,9 @@ class DetectorNode(LifecycleNode):
             self._serving = self._load(new)
             self.get_logger().info(f'model is now {self._serving.detector.card.name}')
         else:
-            detector = self._serving.detector
-            detector.selection = new.selection()
-            class_ids = class_id_strings(detector.card, new.class_id_format)
-            self._serving = self._serving._replace(class_ids=class_ids)
+            # another detector, so that the worker never sees half of a change
+            detector = self._serving.detector.configured(new.selection(), new.view())
+            self._serving = self._serve(detector, self._serving.folder, new)
         if self._slots and new.max_rate_hz != old.max_rate_hz:
             self._slots.set_max_rate(new.max_rate_hz)
         self.settings = new
@@ -282,11 +290,10 @@ class DetectorNode(LifecycleNode):
 
     def _publish_infos(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        detector, _, folder = self._serving
+        detector, _, folder, _ = self._serving
         self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
-            publisher.publish(label_info(header, detector.card,
-                                         detector.selection.score_threshold))
+            publisher.publish(label_info(header, detector.card, self.settings.score_threshold))
 
 
 def main(args: Sequence[str] | None = None) -> int:

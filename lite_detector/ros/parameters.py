@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints, TypeVar
@@ -21,9 +22,15 @@ S = TypeVar('S', bound=Spec)
 LIVE = {'live': True}
 
 
-def live_parameter(description: str, **bounds: float) -> Meta:
-    """Describe a field whose parameter may change while the node is active."""
-    return Meta(description=description, extra=LIVE, **bounds)
+def live_parameter(description: str, wanted: str = '', **bounds: float | str) -> Meta:
+    """
+    Describe a field whose parameter may change while the node is active.
+
+    :param description: for people.
+    :param wanted: what values are allowed, where the bounds do not tell.
+    :param bounds: as of ``Meta``.
+    """
+    return Meta(description=description, extra={**LIVE, 'wanted': wanted}, **bounds)
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,19 @@ class Parameter:
     maximum: float | None
     multiple_of: int | None
     choices: tuple[str, ...]
-    may_be_empty: bool
+    wanted: str
 
     def range_text(self) -> str:
         """Return what values are allowed, as people read it."""
+        if self.wanted:
+            return self.wanted
         if self.choices:
             return 'one of ' + ', '.join(self.choices)
         if self.minimum is not None:
             steps = f', multiple of {self.multiple_of}' if self.multiple_of else ''
             return f'{self.minimum} .. {self.maximum}{steps}'
-        if isinstance(self.default, str):
-            return 'any text' if self.may_be_empty else 'not empty'
-        return {tuple: 'list of strings', bool: 'true or false'}[type(self.default)]
+        return {tuple: 'list of strings', bool: 'true or false'}.get(type(self.default),
+                                                                     'not empty')
 
     def ros_default(self) -> Any:
         """Return the default as ROS can carry it: an empty list has no type there."""
@@ -76,7 +84,7 @@ class Parameter:
 
         :raises ConfigError: with name, value and range if it is not allowed.
         """
-        if isinstance(value, (list, tuple)) or (value is None and self.default == ()):
+        if isinstance(value, (list, tuple, array)) or (value is None and self.default == ()):
             value = [item for item in value or () if item != '']
         try:
             return msgspec.convert(value, self.kind)
@@ -101,9 +109,9 @@ def parameter_table(kind: type[Spec]) -> dict[str, Parameter]:
         choices = hints[field.name].__origin__.__args__ if literal else ()
         table[field.name] = Parameter(
             field.name, hints[field.name], field.default,
-            meta.extra_json_schema['description'], bool(meta.extra),
+            meta.extra_json_schema['description'], bool((meta.extra or {}).get('live')),
             getattr(info, 'ge', None), getattr(info, 'le', None),
-            getattr(info, 'multiple_of', None), choices, not getattr(info, 'min_length', None))
+            getattr(info, 'multiple_of', None), choices, (meta.extra or {}).get('wanted', ''))
     return table
 
 

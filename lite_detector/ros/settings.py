@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from lite_detector.core.config import Spec
+from lite_detector.core.tiling import grid_of, View
+from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
@@ -56,28 +58,55 @@ class Settings(Spec):
         'At most this many images per second and camera, always the newest; 0: no limit.',
         ge=0, le=1000)] = 0.0
     capture_folder: Annotated[str, Meta(
-        description='Folder that frames worth a label go to, see docs/bags.md; empty: '
-        'none are kept.')] = ''
+        description='Folder that frames worth a label go to, see docs/bags.md.',
+        extra={'wanted': 'folder; empty: none are kept'})] = ''
     capture_max_files: Annotated[int, Meta(
         description='At most this many frames stay there, the most interesting.',
         ge=1, le=1000000)] = 1000
     capture_max_mb: Annotated[int, Meta(
         description='At most this many MB of frames stay there.', ge=1, le=1000000)] = 500
+    tiles: Annotated[str, live_parameter(
+        'For small objects: 2x2 looks at two columns and two rows of overlapping tiles one by '
+        'one, each as large as the network input; 1x1: at the whole image.',
+        '1x1 .. 8x8', pattern='^[1-8]x[1-8]$')] = '1x1'
+    tile_overlap: Annotated[float, live_parameter(
+        "What neighbouring tiles share, as part of a tile's side; small objects should fit into "
+        'it.', ge=0.05, le=0.5)] = View().overlap
+    tile_mode: Annotated[Literal['all', 'tiles_only', 'in_turn'], live_parameter(
+        'all: every tile and the whole image; tiles_only: large objects are cut; in_turn: one '
+        'tile and the whole per image, for the time of two.')] = 'all'
+    region: Annotated[tuple[float, float, float, float], live_parameter(
+        'The part of the image that is looked at: parts of its width and height if none is over '
+        '1, else pixels.', 'left, top, right, bottom')] = View().region
+    mask: Annotated[str, live_parameter(
+        'Image laid over the camera image; boxes whose centre lies in its black are dropped.',
+        'image file; empty: none')] = ''
+    tracking: Annotated[bool, live_parameter(
+        'Fill id: the same number for the same object as long as it is seen every 2 s. A known '
+        'object is published down to half of score_threshold.')] = False
     autostart: Annotated[bool, Meta(
         description='Configure and activate at start; false: wait for a lifecycle manager.'
     )] = True
 
     def selection(self) -> Selection:
-        """Return the part of it that a detector takes."""
-        return Selection(score_threshold=self.score_threshold, classes=self.classes,
+        """Return which boxes the detector is to find: with tracking, also less likely ones."""
+        share = FOLLOW_SHARE if self.tracking else 1
+        return Selection(score_threshold=self.score_threshold * share, classes=self.classes,
                          nms_iou_threshold=self.nms_iou_threshold,
                          max_detections=self.max_detections)
+
+    def view(self) -> View:
+        """Return where the detector looks."""
+        columns, rows = grid_of(self.tiles)
+        return View(columns=columns, rows=rows, overlap=self.tile_overlap, mode=self.tile_mode,
+                    region=self.region, mask=self.mask)
 
     def detector_options(self) -> dict[str, Any]:
         """Return the keyword arguments of ``load_model``."""
         size = ImageSize(self.input_size, self.input_size) if self.input_size else None
         return {'runtime': self.runtime, 'num_threads': self.num_threads,
-                'precision': self.precision, 'input_size': size, 'selection': self.selection()}
+                'precision': self.precision, 'input_size': size, 'selection': self.selection(),
+                'view': self.view()}
 
 
 PARAMETERS = parameter_table(Settings)

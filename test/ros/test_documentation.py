@@ -28,8 +28,12 @@ def table_after(heading: str) -> list[list[str]]:
 def test_node_md_parameter_table_equals_the_code():
     wanted = []
     for parameter in PARAMETERS.values():
-        default = '[]' if parameter.default == () else str(parameter.default)
-        wanted.append([f'`{parameter.name}`', TYPES[type(parameter.default)],
+        default = parameter.default
+        default = str(list(default) if isinstance(default, tuple) else default)
+        kind = TYPES[type(parameter.default)]
+        if parameter.default and isinstance(parameter.default, tuple):
+            kind = 'double[]'
+        wanted.append([f'`{parameter.name}`', kind,
                        default.lower() if isinstance(parameter.default, bool) else default,
                        parameter.range_text(), 'yes' if parameter.live else 'no',
                        parameter.description])
