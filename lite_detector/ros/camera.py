@@ -98,7 +98,7 @@ class Camera:
     def track(self, msg: Image | CompressedImage, found: Detections, detector: Detector,
               score_threshold: float | None) -> Tracked:
         """
-        Number the objects.
+        Give the objects their numbers.
 
         :param msg: the image they were found in.
         :param score_threshold: what makes a new object; None: tracking is off.
