@@ -50,6 +50,13 @@ def test_draw_at_the_border_keeps_the_label_in_the_picture(relative_box, shape):
     assert (canvas == class_color(0)).all(axis=2).any()
 
 
+def test_draw_writes_the_number_of_a_tracked_object_behind_its_score():
+    image, found = np.zeros((90, 240, 3), np.uint8), detections(((40, 30, 100, 80), 0.9, 0))
+    widths = [int((draw_detections(image, found, NAMES, ids)[24] == class_color(0)).all(
+        axis=1).sum()) for ids in (None, [7], [1234])]
+    assert widths[0] < widths[1] < widths[2]
+
+
 def test_draw_on_a_view_of_an_image_works():
     image = np.zeros((180, 240, 3), np.uint8)[::2, ::-2]
     canvas = draw_detections(image, detections(((40, 30, 100, 80), 0.9, 0)), NAMES)

@@ -102,6 +102,13 @@ def test_write_again_with_more_or_fewer_detections_shows_only_the_new_ones():
         assert over_the_wire(message) == wanted
 
 
+def test_write_says_ids_and_none_where_nobody_tracks():
+    writer = DetectionsWriter()
+    message = over_the_wire(writer.write(header(), numbered(2), NAMES, np.array([7, 12])))
+    assert [item.id for item in message.detections] == ['7', '12']
+    assert [item.id for item in writer.write(header(), numbered(2), NAMES).detections] == ['', '']
+
+
 def test_write_again_uses_the_same_objects():
     writer = DetectionsWriter()
     before = list(writer.write(header(), numbered(3), NAMES).detections)
