@@ -11,6 +11,7 @@ COMMANDS = (
     'evaluate',
     'benchmark',
     'compare',
+    'profile_latency',
     'label',
     'dataset_from_bag',
     'replay',

@@ -24,6 +24,7 @@ COMMANDS = {
     'detect': 'find objects in images, folders and video files',
     'evaluate': 'measure COCO AP of a model',
     'benchmark': 'measure the speed of a model on this board',
+    'profile_latency': 'measure operators on this board, to predict networks by',
     'compare': 'draw AP against time of several models and input sizes on this board',
     'label': 'let a model label images, to train on what it believes',
     'dataset_from_bag': 'make a dataset of a recording: images, and labels if there are any',

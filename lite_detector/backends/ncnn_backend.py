@@ -10,6 +10,7 @@ segmentation fault, so every code, name and shape is checked here (seen with 1.0
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 from pathlib import Path
 
@@ -60,6 +61,50 @@ class NcnnNetwork:
         return outputs
 
 
+class NetworkInMemory:
+    """
+    A network that is on no disk, run step by step, to see how long which part of it takes.
+
+    :param param: text of a ``.param`` whose input is blob 0.
+    :param weights: its ``.bin``.
+    :param blob: the input, float32, shape (channels, height, width); only convolutions may read
+        it.
+    :param num_threads: threads for one inference.
+    :param precision: as in :func:`open_network`.
+    :raises ModelError: if ncnn refuses it.
+    """
+
+    def __init__(self, param: str, weights: bytes, blob: FloatArray, num_threads: int,
+                 precision: str) -> None:
+        # ncnn borrows both memories
+        self._weights = weights
+        self._blob = np.ascontiguousarray(blob, np.float32)
+        self._mat = ncnn.Mat(self._blob)
+        self._net = _new_net(num_threads, precision)
+        code = self._net.load_param_mem(param)
+        if code != 0:
+            raise ModelError(f'ncnn refused a generated network (code {code})')
+        self._net.load_model_mem(weights)
+
+    def start(self) -> Callable[[str], FloatArray]:
+        """
+        Begin an inference.
+
+        :return: computes a blob by name and all it needs that was not computed before. The time
+            to copy the blob is in it: ask for small ones.
+        """
+        extractor = self._net.create_extractor()
+        extractor.input('0', self._mat)
+
+        def compute(name: str) -> FloatArray:
+            mat = ncnn.Mat()
+            code = extractor.extract(name, mat)
+            if code != 0 or mat.empty():
+                raise ModelError(f'ncnn could not compute blob {name!r} (code {code})')
+            return mat.numpy()
+        return compute
+
+
 def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
                  precision: str) -> NcnnNetwork:
     """
@@ -72,6 +117,16 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
     :raises ModelError: if ncnn refuses them or a blob of the card is not in the network.
     """
     _check_blobs(paths['param'], files)
+    net = _new_net(num_threads, precision)
+    for role, load in (('param', net.load_param), ('bin', net.load_model)):
+        code = load(str(paths[role]))
+        if code != 0:
+            raise ModelError(f'{paths[role]}: ncnn cannot load it (code {code}); the file is '
+                             'cut short, damaged or belongs to another network')
+    return NcnnNetwork(net, files)
+
+
+def _new_net(num_threads: int, precision: str) -> ncnn.Net:
     net = ncnn.Net()
     net.opt.num_threads = num_threads
     net.opt.use_vulkan_compute = False
@@ -80,12 +135,7 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
         net.opt.use_fp16_storage = False
         net.opt.use_fp16_arithmetic = False
         net.opt.use_bf16_storage = precision == 'bf16'
-    for role, load in (('param', net.load_param), ('bin', net.load_model)):
-        code = load(str(paths[role]))
-        if code != 0:
-            raise ModelError(f'{paths[role]}: ncnn cannot load it (code {code}); the file is '
-                             'cut short, damaged or belongs to another network')
-    return NcnnNetwork(net, files)
+    return net
 
 
 def _input_is_only_read(net: ncnn.Net, name: str) -> bool:

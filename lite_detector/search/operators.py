@@ -149,8 +149,8 @@ class Graph:
         shape = self.shapes[source]
         half = shape.channels // 2
         operator = Operator('split', shape.channels, half, shape.height, shape.width)
-        first, second = self._append(operator, (source,),
-                                     [Shape(half, shape.height, shape.width)] * 2)
+        first, second = self.append(operator, (source,),
+                                    [Shape(half, shape.height, shape.width)] * 2)
         return first, second
 
     def resize(self, source: int, factor: int = 2) -> int:
@@ -170,6 +170,14 @@ class Graph:
         """Add the sum of two maps of one shape."""
         return self._add('add', (first, second), activation=activation)
 
+    def append(self, operator: Operator, sources: tuple[int, ...],
+               shapes: Sequence[Shape]) -> list[int]:
+        """Add any operator that gives maps of these shapes."""
+        numbers = list(range(len(self.shapes), len(self.shapes) + len(shapes)))
+        self.shapes += shapes
+        self.nodes.append(Node(operator, sources, tuple(numbers)))
+        return numbers
+
     def _add(self, kind: Kind, sources: tuple[int, ...], out_channels: int | None = None,
              kernel: int = 1, stride: int = 1, activation: Activation = 'none') -> int:
         shape = self.shapes[sources[0]]
@@ -178,17 +186,10 @@ class Graph:
         inside = kind in ('conv', 'depthwise') and activation in FUSED
         operator = Operator(kind, in_channels, out_channels, shape.height, shape.width, kernel,
                             stride, activation if inside else 'none')
-        result, = self._append(operator, sources, [Shape(out_channels, *operator.out_size)])
+        result, = self.append(operator, sources, [Shape(out_channels, *operator.out_size)])
         if inside or activation == 'none':
             return result
-        result, = self._append(
+        result, = self.append(
             Operator('activation', out_channels, out_channels, *operator.out_size,
                      activation=activation), (result,), [self.shapes[result]])
         return result
-
-    def _append(self, operator: Operator, sources: tuple[int, ...],
-                shapes: list[Shape]) -> list[int]:
-        numbers = list(range(len(self.shapes), len(self.shapes) + len(shapes)))
-        self.shapes += shapes
-        self.nodes.append(Node(operator, sources, tuple(numbers)))
-        return numbers

@@ -1,0 +1,145 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``profile_latency``: what operators take on this board, to predict networks by."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lite_detector.backends.base import PRECISIONS
+from lite_detector.bench.machine import describe_machine
+from lite_detector.bench.operator_grid import operator_grid
+from lite_detector.bench.random_networks import BLOCKS, random_network
+from lite_detector.commands.options import check_writable, image_size, write_json
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import ImageSize
+from lite_detector.search.latency import LatencyTable, load_table, save_table
+from lite_detector.search.operators import Graph, Operator
+from msgspec.structs import replace
+import numpy as np
+from tqdm import tqdm
+
+MAX_THREADS = 64
+ROUNDS, QUICK_ROUNDS = 9, 5
+NETWORK_ROUNDS = 9
+DEFAULT_SIZE = ImageSize(256, 320)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--output', required=True, type=Path, metavar='FILE',
+                        help='the table (.json); a table that is there is completed')
+    parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
+    parser.add_argument('--precision', choices=PRECISIONS, default='auto')
+    parser.add_argument('--quick', action='store_true',
+                        help='fewer operators and repetitions: a rougher table')
+    parser.add_argument('--networks', type=int, default=0, metavar='N',
+                        help='then measure N random networks of each kind whole, and compare with '
+                             'what the table predicts (0)')
+    parser.add_argument('--size', type=image_size, default=DEFAULT_SIZE, metavar='WxH',
+                        help=f'input of these networks ({DEFAULT_SIZE})')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write what was predicted and measured')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure what is missing in the table; compare predictions with networks."""
+    check_writable(args.output, args.json)
+    _check(args)
+    table = _complete(args)
+    print(f'{args.output}: {len(table.measured)} operators, threads {table.threads}, '
+          f'precision {table.precision}\n  {table.machine}')
+    if args.networks:
+        rows = _compare(table, args)
+        print(_summary(rows))
+        if args.json:
+            write_json(args.json, rows)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not 1 <= args.threads <= MAX_THREADS:
+        raise ConfigError(f'--threads: got {args.threads}, wanted 1 to {MAX_THREADS}')
+    if args.networks < 0:
+        raise ConfigError(f'--networks: got {args.networks}, wanted at least 0')
+    if args.json and not args.networks:
+        raise ConfigError('--json: wanted --networks too')
+
+
+def _complete(args: argparse.Namespace) -> LatencyTable:
+    # here, because only this needs ncnn
+    from lite_detector.bench.operator_speed import measure_operators, new_table, Settings
+    settings = Settings(args.threads, args.precision, QUICK_ROUNDS if args.quick else ROUNDS)
+    if args.output.exists():
+        table = load_table(args.output)
+        _check_same(table, args)
+    else:
+        table = new_table(settings)
+    done = {operator for operator, _ in table.measured}
+    missing = [operator for operator in operator_grid(args.quick) if operator not in done]
+    with tqdm(total=len(missing), desc='operators', leave=False, disable=None) as bar:
+        for batch in _batches(missing):
+            times_ms = measure_operators(batch, settings, table.reference_ms)
+            table = replace(table, measured=(*table.measured,
+                                             *zip(batch, times_ms, strict=True)))
+            save_table(args.output, table)
+            bar.update(len(batch))
+    return table
+
+
+def _check_same(table: LatencyTable, args: argparse.Namespace) -> None:
+    here = describe_machine()
+    # behind the last semicolon stands the date
+    for what, got, wanted in (('--threads', args.threads, table.threads),
+                              ('--precision', args.precision, table.precision),
+                              ('machine', here.rpartition(';')[0],
+                               table.machine.rpartition(';')[0])):
+        if got != wanted:
+            raise ConfigError(f'{args.output}: this table was measured with {what} {wanted}, '
+                              f'got {got}; name another file')
+
+
+def _batches(operators: list[Operator]) -> list[list[Operator]]:
+    """Return operators in groups of one size of map, each a mixture."""
+    from lite_detector.bench.operator_speed import BATCH
+    order = np.random.default_rng(0).permutation(len(operators))
+    by_side: dict[tuple[int, int], list[Operator]] = {}
+    for index in order:
+        operator = operators[index]
+        by_side.setdefault((operator.height, operator.width), []).append(operator)
+    return [group[first:first + BATCH] for group in by_side.values()
+            for first in range(0, len(group), BATCH)]
+
+
+def _compare(table: LatencyTable, args: argparse.Namespace) -> list[dict[str, float | str]]:
+    from lite_detector.bench.operator_speed import measure_networks
+    random = np.random.default_rng(0)
+    networks: list[tuple[str, Graph]] = [
+        (kind, random_network(kind, args.size, random))
+        for _ in range(args.networks) for kind in BLOCKS]
+    rows: list[dict[str, float | str]] = []
+    with tqdm(total=len(networks), desc='networks', leave=False, disable=None) as bar:
+        # a few at a time: neighbours share their clock rate with the reference network
+        for first in range(0, len(networks), len(BLOCKS)):
+            group = networks[first:first + len(BLOCKS)]
+            times_ms = measure_networks([graph for _, graph in group], table, NETWORK_ROUNDS)
+            for (kind, graph), measured_ms in zip(group, times_ms, strict=True):
+                predicted_ms = table.network_ms(graph.operators)
+                rows.append({'kind': kind, 'predicted_ms': round(predicted_ms, 4),
+                             'measured_ms': round(measured_ms, 4)})
+            bar.update(len(group))
+    return rows
+
+
+def _summary(rows: list[dict[str, float | str]]) -> str:
+    lines = ['networks, predicted against measured (median milliseconds)',
+             f'  {"":10} {"number":>6} {"ms":>15} {"bias":>7} {"median":>7} {"worst":>7}']
+    for kind in (*BLOCKS, 'all'):
+        chosen = [row for row in rows if kind in ('all', row['kind'])]
+        measured = np.array([row['measured_ms'] for row in chosen])
+        errors = np.array([row['predicted_ms'] for row in chosen]) / measured - 1
+        span = f'{measured.min():.1f} to {measured.max():.1f}'
+        lines.append(f'  {kind:10} {len(chosen):6} {span:>15} {np.median(errors):+7.1%} '
+                     f'{np.median(abs(errors)):7.1%} {abs(errors).max():7.1%}')
+    return '\n'.join(lines)

@@ -1,0 +1,209 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What a network will take on a board, from a table of operators measured there.
+
+A network takes the sum of its operators. One that was not measured lies between some that were:
+the logarithm of its time per unit of work is interpolated linearly in the logarithms of its
+channels and of the cells of its map, which is exact where the time is a product of powers.
+
+ncnn computes 4, 8 or 16 channels at once, and so 24 channels may take longer than 32. Multiples of
+16 and multiples of 8 alone are therefore interpolated each among their own; other numbers of
+channels count as the next multiple of 8.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import product
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ConfigError
+from lite_detector.search.operators import Operator
+import msgspec
+from msgspec import Meta
+
+Milliseconds = Annotated[float, Meta(gt=0)]
+Family = tuple[str, int, int, str]
+"""Kind, kernel, stride and activation layer."""
+Point = tuple[float, ...]
+"""Logarithms of the channels, one or two, and of the cells of a map."""
+
+PACK = 8
+BY_HALVES = ('split', 'shuffle', 'concat')
+"""Kinds whose cost depends on how the halves of their channels are packed."""
+BEYOND = 2.0
+"""Channels or sides of a map may lie outside of the table by this factor."""
+
+
+class LatencyTable(Spec, dict=True):
+    """What was measured on a board; what it says is for this number of threads and precision."""
+
+    format: Literal[1]
+    machine: str
+    """Processor, versions and date."""
+    threads: Annotated[int, Meta(ge=1)]
+    precision: Literal['auto', 'fp32', 'bf16']
+    reference_ms: Milliseconds
+    """Of the network by which all measurements are brought to one clock rate."""
+    call_ms: Annotated[float, Meta(ge=0)]
+    """Of a network without operators."""
+    measured: tuple[tuple[Operator, Milliseconds], ...]
+
+    def network_ms(self, operators: Iterable[Operator]) -> float:
+        """
+        Return how long a network takes.
+
+        :raises ConfigError: if one of the operators is far from all that were measured.
+        """
+        return self.call_ms + sum(map(self.operator_ms, operators))
+
+    def operator_ms(self, operator: Operator) -> float:
+        """
+        Return how long an operator takes inside a network.
+
+        :raises ConfigError: if it is far from all that were measured.
+        """
+        found = self._memory.get(operator)
+        if found is None:
+            found = self._memory[operator] = self._interpolate(operator)
+        return found
+
+    @cached_property
+    def _memory(self) -> dict[Operator, float]:
+        return {}
+
+    @cached_property
+    def _grids(self) -> dict[tuple[Family, tuple[int, ...]], _Grid]:
+        rates: dict[tuple[Family, tuple[int, ...]], dict[Point, float]] = {}
+        for operator, ms in self.measured:
+            packing, point = place(operator)
+            group = rates.setdefault((family(operator), packing), {})
+            group[point] = math.log(ms / work(operator))
+        return {key: _Grid(group) for key, group in rates.items()}
+
+    def _interpolate(self, operator: Operator) -> float:
+        packing, point = place(operator)
+        grid = self._grids.get((family(operator), packing))
+        if grid is None:
+            raise ConfigError(f'latency table: {describe(operator)}: nothing like it was measured')
+        rate = grid.at(point)
+        if rate is None:
+            raise ConfigError(f'latency table: {describe(operator)} is outside of what was '
+                              f'measured: {grid.bounds}')
+        return math.exp(rate) * work(operator)
+
+
+class _Grid:
+    """Logarithms of times per work at points, not all of which need to be there."""
+
+    def __init__(self, rates: dict[Point, float]) -> None:
+        self._rates = rates
+        self._axes = [sorted(set(values)) for values in zip(*rates, strict=True)]
+
+    @property
+    def bounds(self) -> str:
+        *channels, cells = ([math.exp(value) for value in axis] for axis in self._axes)
+        limits = ' to '.join(f'{axis[0]:.0f}..{axis[-1]:.0f}' for axis in channels)
+        return f'{limits} channels, maps of {cells[0]:.0f}..{cells[-1]:.0f} cells'
+
+    def at(self, point: Point) -> float | None:
+        """Return what lies at a point, or None where it is outside."""
+        brackets = []
+        for axis, value in zip(self._axes, point, strict=True):
+            # the last axis is an area
+            margin = math.log(BEYOND) * (2 if axis is self._axes[-1] else 1) + 1e-9
+            if not axis[0] - margin <= value <= axis[-1] + margin:
+                return None
+            brackets.append(_bracket(axis, value))
+        total = weights = 0.0
+        for corner in product(*brackets):
+            rate = self._rates.get(tuple(value for value, _ in corner))
+            if rate is not None:
+                weight = math.prod(share for _, share in corner)
+                total += weight * rate
+                weights += weight
+        return total / weights if weights else None
+
+
+def family(operator: Operator) -> Family:
+    """Return what an operator shares with those that it is interpolated among."""
+    activation = ''
+    if operator.kind == 'activation':
+        # the others are all a comparison or a product per number
+        activation = 'swish' if operator.activation == 'swish' else 'relu'
+    return operator.kind, operator.kernel, operator.stride, activation
+
+
+def place(operator: Operator) -> tuple[tuple[int, ...], Point]:
+    """Return how the channels of an operator are packed, and where it lies."""
+    if operator.kind == 'conv':
+        channels = [operator.in_channels, operator.out_channels]
+    elif operator.kind in BY_HALVES:
+        channels = [-(-operator.in_channels // 2)]
+    else:
+        channels = [operator.in_channels]
+    # an image is read as it is
+    is_image = operator.kind == 'conv' and operator.in_channels < PACK
+    rounded = [number if is_image and index == 0 else -(-number // PACK) * PACK
+               for index, number in enumerate(channels)]
+    packing = tuple(math.gcd(number, 2 * PACK) for number in rounded)
+    cells = operator.height * operator.width
+    return packing, tuple(math.log(number) for number in (*rounded, cells))
+
+
+def work(operator: Operator) -> int:
+    """Return what the time of an operator is about proportional to."""
+    if operator.kind in ('conv', 'depthwise'):
+        return operator.macs
+    height, width = operator.out_size
+    return operator.in_channels * height * width
+
+
+def describe(operator: Operator) -> str:
+    """Return an operator in words, for messages."""
+    return (f'{operator.kind} {operator.kernel}x{operator.kernel} stride {operator.stride}, '
+            f'{operator.in_channels} to {operator.out_channels} channels at '
+            f'{operator.width}x{operator.height}')
+
+
+def load_table(path: Path) -> LatencyTable:
+    """
+    Read a table.
+
+    :raises ConfigError: if it is absent or no table.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LatencyTable)
+    except OSError as error:
+        raise ConfigError(f'{path}: {error.strerror}') from None
+    except msgspec.DecodeError as error:
+        raise ConfigError(f'{path}: not a latency table: {error}') from None
+
+
+def save_table(path: Path, table: LatencyTable) -> None:
+    """
+    Write a table, one operator a line, whole or not at all.
+
+    :raises OSError: if it cannot be written.
+    """
+    scratch = path.with_name(f'.{path.name}.tmp')
+    text = msgspec.json.encode(table).decode()
+    scratch.write_text(text.replace('],[[', '],\n[[') + '\n', encoding='utf-8')
+    scratch.replace(path)
+
+
+def _bracket(axis: Sequence[float], value: float) -> list[tuple[float, float]]:
+    """Return the neighbours on an axis, with their shares; its end where the value is beyond."""
+    after = bisect_right(axis, value)
+    if after == 0 or after == len(axis):
+        return [(axis[min(after, len(axis) - 1)], 1.0)]
+    low, high = axis[after - 1], axis[after]
+    share = (value - low) / (high - low)
+    return [(low, 1 - share), (high, share)] if share else [(low, 1.0)]
