@@ -13,7 +13,8 @@ from lite_detector.search.operators import Activation, Kind, Operator
 SIDES, QUICK_SIDES = (5, 10, 20, 40, 80, 160), (5, 20, 80, 160)
 """Of square maps; others are interpolated by their area."""
 # Multiples of 16 and of 8 alone: see lite_detector.search.latency.
-CHANNELS, QUICK_CHANNELS = (8, 16, 24, 48, 72, 128, 200, 256, 504, 512), (8, 16, 72, 128, 504, 512)
+CHANNELS = (8, 16, 24, 48, 72, 128, 200, 256, 504, 512, 1000, 1024)
+QUICK_CHANNELS = (8, 16, 72, 128, 504, 512, 1000, 1024)
 COARSE, QUICK_COARSE = (8, 16, 24, 48, 72, 128, 200, 256), (8, 16, 72, 128, 200, 256)
 """For larger kernels and strides, whose time depends less on the channels."""
 IMAGE_CHANNELS, IMAGE_SIDES, STEM_CHANNELS = 3, (160, 320), (8, 16, 24, 48)
@@ -21,6 +22,7 @@ IMAGE_CHANNELS, IMAGE_SIDES, STEM_CHANNELS = 3, (160, 320), (8, 16, 24, 48)
 MAX_NUMBERS = 2_600_000
 """Of the larger of the two maps of an operator: 101 channels at stride 2 of an input of 320."""
 MAX_MACS = 100_000_000
+MAX_WEIGHTS = 600_000
 
 POINTWISE: tuple[tuple[Kind, int, int], ...] = (('conv', 1, 1),)
 OTHERS: tuple[tuple[Kind, int, int], ...] = (('conv', 3, 1), ('conv', 3, 2), ('conv', 1, 2))
@@ -68,4 +70,5 @@ def _is_small(operator: Operator) -> bool:
     out_height, out_width = operator.out_size
     numbers = max(operator.in_channels * operator.height * operator.width,
                   operator.out_channels * out_height * out_width)
-    return numbers <= MAX_NUMBERS and operator.macs <= MAX_MACS
+    return (numbers <= MAX_NUMBERS and operator.macs <= MAX_MACS
+            and operator.parameters <= MAX_WEIGHTS)

@@ -101,10 +101,15 @@ class LatencyTable(Spec, dict=True):
 
 
 class _Grid:
-    """Logarithms of times per work at points, not all of which need to be there."""
+    """
+    Logarithms of times per work at points.
+
+    Large operators on large maps are not measured; they count as their nearest neighbour.
+    """
 
     def __init__(self, rates: dict[Point, float]) -> None:
         self._rates = rates
+        self._measured = list(rates)
         self._axes = [sorted(set(values)) for values in zip(*rates, strict=True)]
 
     @property
@@ -122,14 +127,16 @@ class _Grid:
             if not axis[0] - margin <= value <= axis[-1] + margin:
                 return None
             brackets.append(_bracket(axis, value))
-        total = weights = 0.0
-        for corner in product(*brackets):
-            rate = self._rates.get(tuple(value for value, _ in corner))
-            if rate is not None:
-                weight = math.prod(share for _, share in corner)
-                total += weight * rate
-                weights += weight
-        return total / weights if weights else None
+        return sum(math.prod(share for _, share in corner)
+                   * self._rate(tuple(value for value, _ in corner))
+                   for corner in product(*brackets))
+
+    def _rate(self, point: Point) -> float:
+        rate = self._rates.get(point)
+        if rate is None:
+            nearest = min(self._measured, key=lambda other: math.dist(other, point))
+            rate = self._rates[point] = self._rates[nearest]
+        return rate
 
 
 def family(operator: Operator) -> Family:
