@@ -30,7 +30,7 @@ MAY_IMPORT = {
     'ros': {'core', 'detector', 'zoo'},
     'evaluation': {'core', 'detector', 'zoo', 'data'},
     'labelling': {'core', 'detector', 'data'},
-    'bench': {'core', 'detector', 'zoo'},
+    'bench': {'core', 'backends', 'detector', 'zoo', 'search'},
     'train': {'core', 'data', 'detector', 'evaluation', 'backends.base'},
     'export': {'core', 'backends', 'detector', 'data', 'train.models'},
 }
