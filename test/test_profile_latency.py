@@ -5,6 +5,7 @@
 
 import json
 import re
+import sys
 
 from lite_detector.bench import operator_speed
 from lite_detector.bench.operator_grid import operator_grid
@@ -101,6 +102,13 @@ def test_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
     error, = capsys.readouterr().err.splitlines()
     assert error.startswith('error: ')
     assert message in error
+
+
+def test_without_ncnn_one_line_says_what_to_install(options, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'lite_detector.backends.ncnn_backend', None)
+    assert main(options) == 2
+    error, = capsys.readouterr().err.splitlines()
+    assert 'python3 -m pip install ncnn' in error
 
 
 @pytest.mark.parametrize(('change', 'message'), [

@@ -19,14 +19,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import time
+from typing import TYPE_CHECKING
 
-from lite_detector.backends.ncnn_backend import NetworkInMemory
 from lite_detector.bench.machine import describe_machine
+from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.search.latency import LatencyTable
 from lite_detector.search.ncnn_text import write_ncnn
 from lite_detector.search.operators import Graph, Operator, Shape
 import numpy as np
+
+if TYPE_CHECKING:
+    from lite_detector.backends.ncnn_backend import NetworkInMemory
 
 Clock = Callable[[], float]
 
@@ -206,6 +210,10 @@ def _reference() -> Graph:
 
 
 def _load(graph: Graph, settings: Settings) -> NetworkInMemory:
+    try:
+        from lite_detector.backends.ncnn_backend import NetworkInMemory
+    except ImportError as error:
+        raise ModelError(f'{error}; install it with `python3 -m pip install ncnn`') from None
     blob = np.ones(graph.shapes[graph.image], np.float32)
     return NetworkInMemory(*write_ncnn(graph), blob, settings.threads, settings.precision)
 

@@ -11,6 +11,13 @@ from pathlib import Path
 from lite_detector.backends.base import PRECISIONS
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.operator_grid import operator_grid
+from lite_detector.bench.operator_speed import (
+    BATCH,
+    measure_networks,
+    measure_operators,
+    new_table,
+    Settings,
+)
 from lite_detector.bench.random_networks import BLOCKS, random_network
 from lite_detector.commands.options import check_writable, image_size, write_json
 from lite_detector.core.errors import ConfigError
@@ -68,8 +75,6 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _complete(args: argparse.Namespace) -> LatencyTable:
-    # here, because only this needs ncnn
-    from lite_detector.bench.operator_speed import measure_operators, new_table, Settings
     settings = Settings(args.threads, args.precision, QUICK_ROUNDS if args.quick else ROUNDS)
     if args.output.exists():
         table = load_table(args.output)
@@ -102,7 +107,6 @@ def _check_same(table: LatencyTable, args: argparse.Namespace) -> None:
 
 def _batches(operators: list[Operator]) -> list[list[Operator]]:
     """Return operators in groups of one size of map, each a mixture."""
-    from lite_detector.bench.operator_speed import BATCH
     order = np.random.default_rng(0).permutation(len(operators))
     by_side: dict[tuple[int, int], list[Operator]] = {}
     for index in order:
@@ -113,7 +117,6 @@ def _batches(operators: list[Operator]) -> list[list[Operator]]:
 
 
 def _compare(table: LatencyTable, args: argparse.Namespace) -> list[dict[str, float | str]]:
-    from lite_detector.bench.operator_speed import measure_networks
     random = np.random.default_rng(0)
     networks: list[tuple[str, Graph]] = [
         (kind, random_network(kind, args.size, random))
