@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from lite_detector.search.latency import BY_HALVES
 from lite_detector.search.operators import Activation, Kind, Operator
 
 SIDES, QUICK_SIDES = (5, 10, 20, 40, 80, 160), (5, 20, 80, 160)
@@ -16,7 +17,7 @@ SIDES, QUICK_SIDES = (5, 10, 20, 40, 80, 160), (5, 20, 80, 160)
 CHANNELS = (8, 16, 24, 48, 72, 128, 200, 256, 504, 512, 1000, 1024)
 QUICK_CHANNELS = (8, 16, 72, 128, 504, 512, 1000, 1024)
 COARSE, QUICK_COARSE = (8, 16, 24, 48, 72, 128, 200, 256), (8, 16, 72, 128, 200, 256)
-"""For larger kernels and strides, whose time depends less on the channels."""
+"""For larger kernels and strides, which networks have between fewer channels."""
 IMAGE_CHANNELS, IMAGE_SIDES, STEM_CHANNELS = 3, (160, 320), (8, 16, 24, 48)
 
 MAX_NUMBERS = 2_600_000
@@ -34,7 +35,6 @@ PLAIN: tuple[tuple[Kind, int, int, Activation], ...] = (
     ('add', 1, 1, 'none'), ('se', 1, 1, 'none'), ('activation', 1, 1, 'relu'),
     ('activation', 1, 1, 'swish'))
 """The same with an activation, of what has one number of channels."""
-BY_HALVES = ('split', 'shuffle', 'concat')
 
 
 def operator_grid(quick: bool = False) -> list[Operator]:
