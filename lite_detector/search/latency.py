@@ -45,7 +45,7 @@ BEYOND = 2.0
 class LatencyTable(Spec, dict=True):
     """What was measured on a board; what it says is for this number of threads and precision."""
 
-    format: Literal[1]
+    format: Literal[1]  # noqa: A003
     machine: str
     """Processor, versions and date."""
     threads: Annotated[int, Meta(ge=1)]
