@@ -20,6 +20,7 @@ from lite_detector.core.model_card import (
     PreprocessSpec,
     SizeSpec,
 )
+from lite_detector.core.structure import StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.spec import AugmentSpec
 from lite_detector.train.distill.spec import DistillSpec
@@ -41,8 +42,9 @@ class NetworkSpec(Spec, kw_only=True):
     family: Family
     variant: str
     """One of ``lite_detector.train.models.spec.VARIANTS[family]``."""
-    backbone: str | None = None
-    """Another one than the family's own, such as mobilenet_v2_1.0x: see docs/models.md."""
+    backbone: str | StructureSpec | None = None
+    """Another one than the family's own: a name such as mobilenet_v2_1.0x (docs/models.md), or
+    its stages written out, as ``search`` does (docs/search.md)."""
     description: str = ''
     license: str = 'not stated'  # noqa: A003
     source: str = ''

@@ -11,11 +11,9 @@ from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.models.spec import ModelSpec, PAN_CHANNELS
 from torch import nn, Tensor
 from torch.nn import functional
-
-PAN_CHANNELS = {'0.5x': 96, '1.0x': 96, '1.5x': 128}
 
 
 class Pan(nn.Module):
@@ -59,7 +57,7 @@ class NanoDet(PyramidNetwork):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        channels = PAN_CHANNELS[spec.variant]
+        channels = PAN_CHANNELS[spec.family][spec.variant]
         self.level_channels = (channels,) * len(self.strides)
         self.backbone = build_backbone(spec.backbone, f'shufflenet_v2_{spec.variant}', LEAKY_RELU)
         self.pan = Pan(self.backbone.out_channels, channels)

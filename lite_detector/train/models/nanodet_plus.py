@@ -13,11 +13,10 @@ from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.models.spec import ModelSpec, PAN_CHANNELS
 from torch import Tensor
 
 WIDTHS = {'m-coarse': '1.0x', 'm-0.5x': '0.5x', 'm': '1.0x', 'm-1.5x': '1.5x'}
-PAN_CHANNELS = {'m-coarse': 96, 'm-0.5x': 64, 'm': 96, 'm-1.5x': 128}
 
 
 class NanoDetPlus(PyramidNetwork):
@@ -34,7 +33,7 @@ class NanoDetPlus(PyramidNetwork):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        channels = PAN_CHANNELS[spec.variant]
+        channels = PAN_CHANNELS[spec.family][spec.variant]
         coarse = spec.variant == 'm-coarse'
         self.strides = (16, 32, 64) if coarse else (8, 16, 32, 64)
         self.level_channels = (channels,) * len(self.strides)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from lite_detector.core.config import Spec
 from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.core.structure import StructureSpec
 from lite_detector.train.models.backbones.names import split_name
 from msgspec import Meta
 
@@ -20,10 +21,17 @@ VARIANTS: dict[Family, tuple[str, ...]] = {
     'damo_yolo': ('ns', 'nm', 'nl', 't', 's', 'm'),
 }
 """The sizes of each family, small to large."""
+PAN_CHANNELS: dict[Family, dict[str, int]] = {
+    'nanodet': {'0.5x': 96, '1.0x': 96, '1.5x': 128},
+    'nanodet_plus': {'m-coarse': 96, 'm-0.5x': 64, 'm': 96, 'm-1.5x': 128},
+}
+"""Of every level that comes out of the neck; the search counts it too."""
 ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus', 'yolof')
 """Families whose backbone can be another one."""
 OWN_BACKBONE = ('m-coarse',)
 """Their variants that are made by their backbone."""
+SEARCHED_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus')
+"""Families whose backbone can be written out."""
 
 
 class ModelSpec(Spec):
@@ -37,8 +45,9 @@ class ModelSpec(Spec):
     """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
     num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
     """YOLOv5 families and YOLOF: boxes per cell."""
-    backbone: str | None = None
-    """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; None: the family's own."""
+    backbone: str | StructureSpec | None = None
+    """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; or its stages written out;
+    None: the family's own."""
 
     def __post_init__(self) -> None:
         variants = VARIANTS[self.family]
@@ -46,10 +55,14 @@ class ModelSpec(Spec):
             raise ValueError(f'family {self.family} has no variant {self.variant!r}; '
                              f'choose from {", ".join(variants)}')
         if self.backbone is not None:
-            if self.family not in ANY_BACKBONE or self.variant in OWN_BACKBONE:
+            written_out = isinstance(self.backbone, StructureSpec)
+            families = SEARCHED_BACKBONE if written_out else ANY_BACKBONE
+            if self.family not in families or self.variant in OWN_BACKBONE:
+                what = 'a backbone that is written out' if written_out else self.backbone
                 raise ValueError(f'{self.family} {self.variant} has a backbone of its own; '
-                                 f'backbone: {self.backbone} is for {", ".join(ANY_BACKBONE)}')
-            split_name(self.backbone)
+                                 f'{what} is for {", ".join(families)}')
+            if not written_out:
+                split_name(self.backbone)
 
     @property
     def label(self) -> str:

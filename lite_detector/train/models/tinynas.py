@@ -75,13 +75,15 @@ class InvertedBlock(nn.Module):
     MobileNetV3's block without squeeze and excite: wide inside, a depthwise 5x5 (1905.02244).
 
     :param stride: at 1 and with as many channels out as in, the input is added.
+    :param kernel_size: of the depthwise convolution.
     """
 
-    def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int = 1,
+                 kernel_size: int = 5, activation: Activation = SILU) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *conv_bn(in_channels, inner, activation=SILU),
-            *depthwise(inner, 5, stride=stride, activation=SILU),
+            *conv_bn(in_channels, inner, activation=activation),
+            *depthwise(inner, kernel_size, stride=stride, activation=activation),
             *conv_bn(inner, out_channels))
         self._adds = stride == 1 and in_channels == out_channels
 
@@ -136,21 +138,25 @@ class CspStage(nn.Module):
     """
     A halving convolution, after which one half of the channels passes the blocks by.
 
-    Cross stage partial network (Wang et al., 2019, arXiv:1911.11929). The blocks have SiLU and
-    all around them ReLU, as published.
+    Cross stage partial network (Wang et al., 2019, arXiv:1911.11929).
+
+    :param activation: around the blocks; ReLU in DAMO-YOLO.
+    :param inside: of the blocks; SiLU in DAMO-YOLO.
     """
 
-    def __init__(self, in_channels: int, stage: Stage, pooling: bool) -> None:
+    def __init__(self, in_channels: int, stage: Stage, pooling: bool,
+                 activation: Activation = RELU, inside: Activation = SILU) -> None:
         super().__init__()
         width, half = stage.channels, stage.channels // 2
-        self.down = nn.Sequential(*conv_bn(in_channels, width, 3, stride=2, activation=RELU))
+        self.down = nn.Sequential(*conv_bn(in_channels, width, 3, stride=2,
+                                           activation=activation))
         if pooling:
             self.down.append(SpatialPyramidPooling(width))
-        self.passed = nn.Sequential(*conv_bn(width, half, activation=RELU))
+        self.passed = nn.Sequential(*conv_bn(width, half, activation=activation))
         self.worked = nn.Sequential(
-            *conv_bn(width, half, activation=RELU),
-            *(ResidualBlock(half, stage.inner, half, 1, 3, SILU) for _ in range(stage.blocks)))
-        self.fuse = nn.Sequential(*conv_bn(width, width, activation=RELU))
+            *conv_bn(width, half, activation=activation),
+            *(ResidualBlock(half, stage.inner, half, 1, 3, inside) for _ in range(stage.blocks)))
+        self.fuse = nn.Sequential(*conv_bn(width, width, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return shape (n, channels, h / 2, w / 2)."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from lite_detector.core.structure import StructureSpec
 from lite_detector.train.models.backbones.backbone import Backbone
 from lite_detector.train.models.backbones.mobilenet_v1 import MobileNetV1, MobileNetV1Classifier
 from lite_detector.train.models.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Classifier
 from lite_detector.train.models.backbones.mobilenet_v3 import MobileNetV3, MobileNetV3Classifier
 from lite_detector.train.models.backbones.names import split_name
+from lite_detector.train.models.backbones.searched import SearchedBackbone
 from lite_detector.train.models.backbones.shufflenet_v1 import (
     CHANNELS as GROUPS,
 )
@@ -53,16 +55,20 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
 """Architecture -> what makes the published network of a width."""
 
 
-def build_backbone(name: str | None, default: str, activation: Activation = RELU) -> Backbone:
+def build_backbone(name: str | StructureSpec | None, default: str,
+                   activation: Activation = RELU) -> Backbone:
     """
     Return a backbone with fresh weights.
 
-    :param name: as ``names.WIDTHS`` has it, such as ``mobilenet_v2_1.0x``; None: the default.
+    :param name: as ``names.WIDTHS`` has it, such as ``mobilenet_v2_1.0x``; or what it is made of;
+        None: the default.
     :param default: what the family has by itself.
-    :param activation: of the family, for ShuffleNetV2; all others have that of their paper, which
-        published weights were trained with.
+    :param activation: of the family, for ShuffleNetV2 and what is written out; all others have
+        that of their paper, which published weights were trained with.
     :raises ValueError: if there is no backbone of that name.
     """
+    if isinstance(name, StructureSpec):
+        return SearchedBackbone(name, activation)
     architecture, width = split_name(name or default)
     if architecture == 'shufflenet_v2':
         return ShuffleNetV2(CHANNELS[width], activation)

@@ -33,19 +33,20 @@ class ShuffleUnit(nn.Module):
     One unit: half of the channels pass by, or both branches halve the size (figure 3c, 3d).
 
     :param stride: 1 or 2; at 1 ``in_channels`` equals ``out_channels``.
+    :param kernel_size: of the depthwise convolutions; 3 in the paper.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 activation: Activation) -> None:
+                 activation: Activation, kernel_size: int = 3) -> None:
         super().__init__()
         half = self._half = out_channels // 2
         self.branch1 = nn.Sequential()
         if stride == 2:
-            self.branch1 = nn.Sequential(*depthwise(in_channels, 3, stride=2),
+            self.branch1 = nn.Sequential(*depthwise(in_channels, kernel_size, stride=2),
                                          *conv_bn(in_channels, half, activation=activation))
         self.branch2 = nn.Sequential(
             *conv_bn(in_channels if stride == 2 else half, half, activation=activation),
-            *depthwise(half, 3, stride=stride),
+            *depthwise(half, kernel_size, stride=stride),
             *conv_bn(half, half, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:

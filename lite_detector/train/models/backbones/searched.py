@@ -1,0 +1,83 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Any backbone that a configuration writes out, stage by stage, as the search finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lite_detector.core.structure import BlockKind, StageSpec, StructureSpec
+from lite_detector.train.models.backbones.backbone import Backbone
+from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
+from lite_detector.train.models.blocks import Activation, conv_bn
+from lite_detector.train.models.tinynas import CspStage, InvertedBlock, ResidualBlock, Stage
+from torch import nn, Tensor
+
+
+class SearchedBackbone(Backbone):
+    """
+    A stem and stages of one activation.
+
+    :param structure: what it is made of.
+    :param activation: of the family.
+    """
+
+    classifier_parts = ()
+
+    def __init__(self, structure: StructureSpec, activation: Activation) -> None:
+        super().__init__()
+        stem = conv_bn(3, structure.stem, 3, stride=2, activation=activation)
+        self.stem = nn.Sequential(*stem, *([nn.MaxPool2d(3, 2, 1)] if structure.pool else []))
+        widths = (structure.stem, *(stage.channels for stage in structure.stages[:-1]))
+        self.stages = nn.ModuleList(
+            STAGES[stage.block](width, stage, activation)
+            for width, stage in zip(widths, structure.stages, strict=True))
+        self.out_channels = structure.out_channels
+        self._taps = structure.taps
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the maps at strides 8, 16 and 32."""
+        features, levels = self.stem(images), []
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if index in self._taps:
+                levels.append(features)
+        return levels
+
+
+MakeBlock = Callable[[int, StageSpec, int, Activation], nn.Module]
+"""From channels that come in, the stage, the stride of this block, and the activation."""
+
+
+def _mobile(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+    return InvertedBlock(width, stage.inner, stage.channels, stride, stage.kernel, activation)
+
+
+def _shuffle(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+    return ShuffleUnit(width, stage.channels, stride, activation, stage.kernel)
+
+
+def _residual(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+    return ResidualBlock(width, stage.inner, stage.channels, stride, 1, activation)
+
+
+def _in_a_row(block: MakeBlock, width: int, stage: StageSpec,
+              activation: Activation) -> nn.Module:
+    first = block(width, stage, stage.stride, activation)
+    return nn.Sequential(first, *(block(stage.channels, stage, 1, activation)
+                                  for _ in range(stage.blocks - 1)))
+
+
+def _csp(width: int, stage: StageSpec, activation: Activation) -> nn.Module:
+    return CspStage(width, Stage(stage.channels, stage.inner, stage.blocks), pooling=False,
+                    activation=activation, inside=activation)
+
+
+STAGES: dict[BlockKind, Callable[[int, StageSpec, Activation], nn.Module]] = {
+    'mobile': partial(_in_a_row, _mobile),
+    'shuffle': partial(_in_a_row, _shuffle),
+    'residual': partial(_in_a_row, _residual),
+    'csp': _csp,
+}
