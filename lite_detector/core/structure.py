@@ -11,7 +11,7 @@ from lite_detector.core.config import Spec
 from msgspec import Meta
 
 BlockKind = Literal['mobile', 'shuffle', 'residual', 'csp']
-Channels = Annotated[int, Meta(ge=8, le=4096, multiple_of=2)]
+Channels = Annotated[int, Meta(ge=8, le=32768, multiple_of=2)]
 COARSEST = 32
 """Stride of the last map."""
 

@@ -1,0 +1,84 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The score of an untrained network: how much its maps could tell, in closed form.
+
+MAE-NAS (Sun et al., 2022, arXiv:2111.13336): weights and pixels are normal random numbers, and no
+activation follows. Then the entropy of a map is, up to a constant, the logarithm of its standard
+deviation plus that of its channels. A convolution multiplies the variance by its fan-in; where
+branches are added or laid side by side, so are their variances, or the mean of them is taken.
+The score is the sum over the strides, each with a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lite_detector.core.structure import BlockKind
+from lite_detector.search.space import IntArray, StageArrays, Structures
+import numpy as np
+import numpy.typing as npt
+
+DoubleArray = npt.NDArray[np.float64]
+STRIDES = (2, 4, 8, 16, 32)
+IMAGE_CHANNELS = 3
+REP_FAN_IN = 3 * 3 + 1
+"""Per channel, of a 3x3 and a 1x1 convolution side by side."""
+
+
+def entropy_scores(structures: Structures, weights: tuple[float, ...]) -> DoubleArray:
+    """
+    Return the score of each network, shape (n,).
+
+    :param weights: of the last map at each of ``STRIDES``.
+    """
+    # the logarithm of the variance, which itself would leave the range of a float
+    log_variance = np.full(len(structures.stem), np.log(9.0 * IMAGE_CHANNELS))
+    stride, entropies = 2, {2: log_variance / 2 + np.log(structures.stem)}
+    if structures.pool:
+        stride, entropies = 4, {**entropies, 4: entropies[2]}
+    width = structures.stem
+    for stage in structures.stages:
+        log_variance = log_variance + LOG_GAINS[stage.block](width, stage)
+        width = stage.channels
+        stride *= stage.stride
+        entropies[stride] = log_variance / 2 + np.log(width)
+    return sum(weight * entropies[stride] for weight, stride in zip(weights, STRIDES, strict=True))
+
+
+def _mobile(width: IntArray, stage: StageArrays) -> DoubleArray:
+    worked = 1.0 * width * stage.kernel ** 2 * stage.inner
+    adds = (stage.stride == 1) & (width == stage.channels)
+    rest = 1.0 * stage.channels * stage.kernel ** 2 * stage.inner
+    return np.log(worked + adds) + (stage.blocks - 1) * np.log(1 + rest)
+
+
+def _shuffle(width: IntArray, stage: StageArrays) -> DoubleArray:
+    half, area = stage.channels / 2, stage.kernel ** 2
+    rest = np.log((1 + half * area * half) / 2)
+    if stage.stride == 1:
+        return stage.blocks * rest
+    # the mean of a depthwise and a pointwise convolution, and of the same behind a pointwise one
+    first = np.log((area * width + width * area * half) / 2)
+    return first + (stage.blocks - 1) * rest
+
+
+def _residual(width: IntArray, stage: StageArrays) -> DoubleArray:
+    first = 1.0 * width * stage.inner * REP_FAN_IN
+    if stage.stride == 1:
+        first = first + np.where(width == stage.channels, 1, width)
+    rest = 1.0 * stage.channels * stage.inner * REP_FAN_IN
+    return np.log(first) + (stage.blocks - 1) * np.log(1 + rest)
+
+
+def _csp(width: IntArray, stage: StageArrays) -> DoubleArray:
+    half = stage.channels / 2
+    worked = stage.blocks * np.log(1 + 9 * half * stage.inner * REP_FAN_IN)
+    mean = np.logaddexp(0, worked) - np.log(2)  # one half passes these by
+    return np.log(9.0 * width) + 2 * np.log(stage.channels) + mean
+
+
+LOG_GAINS: dict[BlockKind, Callable[[IntArray, StageArrays], DoubleArray]] = {
+    'mobile': _mobile, 'shuffle': _shuffle, 'residual': _residual, 'csp': _csp}
+"""Block -> from the channels that come in and the stage to the logarithm of its gain."""
