@@ -100,6 +100,8 @@ class Space:
     """
     Draws and varies genes, and tells what they stand for.
 
+    ``sizes`` says how many choices each gene has, shape (genes,).
+
     :param spec: the choices.
     """
 
@@ -110,16 +112,16 @@ class Space:
             self._choices += [_widths(stage.channels),
                               np.arange(stage.blocks[0], stage.blocks[1] + 1),
                               np.array(stage.expansions or (0.0,)), np.array(stage.kernels)]
-        self._sizes = np.array([len(choices) for choices in self._choices])
-        self._open = np.flatnonzero(self._sizes > 1)
+        self.sizes = np.array([len(choices) for choices in self._choices])
+        self._open = np.flatnonzero(self.sizes > 1)
 
     def smallest(self) -> Genes:
         """Return the network of the lowest choices, shape (1, genes)."""
-        return np.zeros((1, len(self._sizes)), np.int16)
+        return np.zeros((1, len(self.sizes)), np.int16)
 
     def draw(self, rng: np.random.Generator, count: int) -> Genes:
         """Return random networks, shape (count, genes)."""
-        return rng.integers(0, self._sizes, (count, len(self._sizes))).astype(np.int16)
+        return rng.integers(0, self.sizes, (count, len(self.sizes))).astype(np.int16)
 
     def children(self, rng: np.random.Generator, parents: Genes, count: int) -> Genes:
         """
@@ -138,10 +140,10 @@ class Space:
         times = rng.integers(1, MAX_MUTATIONS + 1, count)
         for turn in range(MAX_MUTATIONS):
             genes = rng.choice(self._open, count)
-            reach = np.maximum(1, self._sizes[genes] // 3)
+            reach = np.maximum(1, self.sizes[genes] // 3)
             steps = rng.integers(1, reach + 1) * rng.choice((-1, 1), count)
             children[rows, genes] += np.where(turn < times, steps, 0)
-        return np.clip(children, 0, self._sizes - 1).astype(np.int16)
+        return np.clip(children, 0, self.sizes - 1).astype(np.int16)
 
     def decode(self, genes: Genes) -> Structures:
         """Return what genes of shape (n, genes) stand for."""

@@ -1,0 +1,183 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Networks by the thousand: what they score, what they cost, and which of them to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import ImageSize
+from lite_detector.search.costs import Costs, costs_of, NetworkMs
+from lite_detector.search.entropy import DoubleArray, entropy_scores
+from lite_detector.search.network import add_neck_and_head, add_stage, add_stem, Frame
+from lite_detector.search.operators import Graph, Shape
+from lite_detector.search.space import Genes, IntArray, Space, SpaceSpec, StageArrays
+import numpy as np
+
+
+class Task(NamedTuple):
+    """
+    What is searched for.
+
+    :param space: the backbones to choose from.
+    :param frame: neck, head and input size.
+    :param network_ms: from operators to milliseconds; None if there is no latency table.
+    :param limits: the most of each of ``Costs``; None where there is none.
+    :param weights: of the strides in the score.
+    """
+
+    space: SpaceSpec
+    frame: Frame
+    network_ms: NetworkMs | None
+    limits: tuple[float | None, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def axis(self) -> int:
+        """Return the place in ``Costs`` of what the front is drawn over."""
+        name = 'macs_m' if self.network_ms is None else 'latency_ms'
+        return Costs._fields.index(name)
+
+
+class Candidates(NamedTuple):
+    """
+    Networks and what is known of them.
+
+    :param genes: int16, shape (n, genes).
+    :param scores: shape (n,).
+    :param costs: as ``Costs``, shape (n, 5).
+    """
+
+    genes: Genes
+    scores: DoubleArray
+    costs: DoubleArray
+
+    def take(self, index: IntArray | slice) -> Candidates:
+        """Return some of them, in this order."""
+        return Candidates(*(each[index] for each in self))
+
+
+def join(*parts: Candidates) -> Candidates:
+    """Return all networks as one."""
+    return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+class Evaluator:
+    """
+    Scores networks; remembers what each part costs, for most networks share most of theirs.
+
+    :param task: what is searched for.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.space = Space(task.space)
+        self._known: dict[str, dict[tuple[int, ...], Costs]] = {}
+
+    def __call__(self, genes: Genes) -> Candidates:
+        """Return networks of shape (n, genes) with scores and costs."""
+        decoded = self.space.decode(genes)
+        structure = self.space.structure(genes[0])  # all have its strides
+        pool, size = decoded.pool, self.task.frame.size
+        costs = self._costs('stem', [decoded.stem], size, 3,
+                            lambda graph, row: add_stem(graph, int(decoded.stem[row]), pool))
+        width, stride = decoded.stem, 4 if pool else 2
+        for index, stage in enumerate(decoded.stages):
+            costs = costs + self._stage_costs(index, width, stride, stage)
+            width, stride = stage.channels, structure.strides[index]
+        taps = [decoded.stages[tap].channels for tap in structure.taps]
+        costs = costs + self._costs(
+            'neck', taps, size, 3,
+            lambda graph, row: _add_rest(graph, [int(tap[row]) for tap in taps], self.task.frame))
+        return Candidates(genes, entropy_scores(decoded, self.task.weights), costs)
+
+    def check_affordable(self, smallest: Candidates) -> None:
+        """
+        Find out before the search whether the budgets leave anything to find.
+
+        :raises ConfigError: naming the first budget that is too small.
+        """
+        for name, cost, limit in zip(Costs._fields, smallest.costs[0], self.task.limits,
+                                     strict=True):
+            if limit is not None and cost > limit:
+                raise ConfigError(f'budget.{name}: got {limit:g}, but the smallest network of '
+                                  f'this space takes {cost:.4g}, neck and head included')
+
+    def _stage_costs(self, index: int, width: IntArray, stride: int,
+                     stage: StageArrays) -> DoubleArray:
+        size = self.task.frame.size
+        reads = ImageSize(-(-size.height // stride), -(-size.width // stride))
+
+        def add(graph: Graph, row: int) -> None:
+            # a graph starts with an image of 3 channels; this one, with the map before
+            add_stage(graph, graph.image, stage.spec(row))
+
+        columns = [width, stage.channels, stage.blocks, stage.kernel, stage.inner]
+        return self._costs(f'stage{index}', columns, reads, width, add)
+
+    def _costs(self, part: str, columns: list[IntArray], size: ImageSize,
+               channels: IntArray | int, add: Callable[[Graph, int], object]) -> DoubleArray:
+        """
+        Return what a part of each network costs, shape (n, 5).
+
+        :param columns: what the part depends on, each shape (n,).
+        :param size: of the map that it reads.
+        :param channels: of this map.
+        :param add: adds the part of a network to a graph.
+        """
+        known = self._known.setdefault(part, {})
+        unique, rows, inverse = np.unique(np.stack(columns, axis=1), axis=0, return_index=True,
+                                          return_inverse=True)
+        keys = list(map(tuple, unique.tolist()))
+        for key, row in zip(keys, rows.tolist(), strict=True):
+            if key not in known:
+                graph = Graph(size, channels if isinstance(channels, int) else int(channels[row]))
+                add(graph, row)
+                known[key] = costs_of(graph.operators, self.task.network_ms)
+        return np.array([known[key] for key in keys])[inverse.reshape(-1)]
+
+
+def _add_rest(graph: Graph, channels: list[int], frame: Frame) -> None:
+    """Add neck and head behind maps of these channels, which come from nowhere."""
+    levels = range(len(graph.shapes), len(graph.shapes) + len(channels))
+    graph.shapes += [Shape(width, frame.size.height // stride, frame.size.width // stride)
+                     for stride, width in zip((8, 16, 32), channels, strict=True)]
+    add_neck_and_head(graph, list(levels), frame)
+
+
+def violation(costs: DoubleArray, limits: tuple[float | None, ...]) -> DoubleArray:
+    """Return by which share a network is above its worst budget, shape (n,); 0: within all."""
+    most = np.array([np.inf if limit is None else limit for limit in limits])
+    return np.maximum(costs / most - 1, 0).max(axis=1, initial=0)
+
+
+def front_of(candidates: Candidates, task: Task) -> IntArray:
+    """Return which networks fit the budgets and are beaten by no cheaper one; rising."""
+    cost = candidates.costs[:, task.axis]
+    order = np.lexsort((-candidates.scores, cost))
+    order = order[violation(candidates.costs[order], task.limits) == 0]
+    scores = candidates.scores[order]
+    before = np.maximum.accumulate(np.concatenate(([-np.inf], scores)))[:-1]
+    return order[scores > before]
+
+
+def select(candidates: Candidates, task: Task, size: int) -> Candidates:
+    """
+    Return those to go on with: half the best, half spread over the front; best first.
+
+    A network above a budget comes after all others, by how far it is above.
+    """
+    _, first = np.unique(candidates.genes, axis=0, return_index=True)
+    candidates = candidates.take(first)
+    over = violation(candidates.costs, task.limits)
+    order = np.lexsort((-candidates.scores, over))
+    front = front_of(candidates, task)
+    spread = np.unique(np.linspace(0, max(0, len(front) - 1), size // 2).round().astype(int))
+    kept = np.zeros(len(first), bool)
+    kept[front[spread] if len(front) else []] = True
+    # from the best on, until the population is full
+    kept[order[~kept[order]][:size - kept.sum()]] = True
+    return candidates.take(order[kept[order]])

@@ -1,0 +1,190 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Evolution of networks within budgets: islands that vary their best, and the front of them all.
+
+A round lets each island evolve by itself, in any process; between rounds neighbours hand over
+their best. All chance follows from the seed, the round and the island, so that the result is the
+same for any number of processes and for a search that was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+import multiprocessing
+from typing import Annotated, Any, NamedTuple
+
+from lite_detector.core.config import from_mapping, Spec
+from lite_detector.core.errors import ConfigError
+from lite_detector.search.candidates import Candidates, Evaluator, front_of, join, select, Task
+from msgspec import Meta
+import numpy as np
+import numpy.typing as npt
+
+GENERATIONS = 10
+"""Of a round."""
+MIGRANTS = 8
+"""Networks that an island gets from its neighbour between two rounds."""
+SEEN = 4
+"""Networks of each generation that are kept for the picture."""
+MAX_FRONT = 200
+
+
+class EvolutionSpec(Spec):
+    """How long and how broadly to search."""
+
+    candidates: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
+    """Networks to score; a last round is not cut short."""
+    population: Annotated[int, Meta(ge=4, le=100_000)] = 128
+    """Of an island: half the best ones, half spread over the front."""
+    islands: Annotated[int, Meta(ge=1, le=1024)] = 4
+    seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
+
+
+class State(NamedTuple):
+    """
+    How far a search is.
+
+    :param rounds: that are done.
+    :param candidates: that were scored.
+    :param islands: their populations.
+    :param front: no other network that was seen is cheaper and scores as high; rising.
+    :param seen: cost and score of some networks of all rounds, shape (n, 2).
+    """
+
+    rounds: int
+    candidates: int
+    islands: tuple[Candidates, ...]
+    front: Candidates
+    seen: npt.NDArray[np.float64]
+
+
+class SavedState(Spec):
+    """The same as a file holds it; costs and scores follow from the genes."""
+
+    rounds: Annotated[int, Meta(ge=0)]
+    candidates: Annotated[int, Meta(ge=0)]
+    islands: list[list[list[int]]]
+    front: list[list[int]]
+    seen: list[tuple[float, float]]
+
+
+def first_state(evaluate: Evaluator, spec: EvolutionSpec) -> State:
+    """
+    Return the populations that a search starts from.
+
+    :raises ConfigError: if not even the smallest network fits the budgets.
+    """
+    smallest = evaluate(evaluate.space.smallest())
+    evaluate.check_affordable(smallest)
+    islands = tuple(
+        select(join(smallest, evaluate(evaluate.space.draw(
+            np.random.default_rng((spec.seed, 0, island)), spec.population))),
+            evaluate.task, spec.population)
+        for island in range(spec.islands))
+    return State(0, 0, islands, _front(islands, evaluate), np.zeros((0, 2)))
+
+
+def search(task: Task, spec: EvolutionSpec, state: State, processes: int) -> Iterator[State]:
+    """
+    Go on with a search; yields after each round until enough networks were scored.
+
+    :param state: from ``first_state`` or an earlier round of the same search.
+    :param processes: that evolve islands; changes nothing but the time it takes.
+    """
+    evaluate = Evaluator(task)
+    with _islands_in(task, evaluate, min(processes, spec.islands)) as run:
+        while state.candidates < spec.candidates:
+            number = state.rounds + 1
+            guests = [island.take(slice(MIGRANTS)) for island in state.islands]
+            grown = run([
+                (join(island, guests[index - 1]), spec.population, (spec.seed, number, index))
+                for index, island in enumerate(state.islands)])
+            islands = tuple(island for island, _ in grown)
+            state = State(
+                number, state.candidates + GENERATIONS * spec.population * spec.islands, islands,
+                _front((state.front, *islands), evaluate),
+                np.concatenate((state.seen, *(seen for _, seen in grown))))
+            yield state
+
+
+def dump_state(state: State) -> dict[str, Any]:
+    """Return a state as plain data."""
+    return {'rounds': state.rounds, 'candidates': state.candidates,
+            'islands': [island.genes.tolist() for island in state.islands],
+            'front': state.front.genes.tolist(), 'seen': state.seen.round(4).tolist()}
+
+
+def load_state(data: Any, evaluate: Evaluator, where: str) -> State:
+    """
+    Return what ``dump_state`` gave.
+
+    :param where: file name for the message.
+    :raises ConfigError: if the data are none, or of another space.
+    """
+    saved = from_mapping(data, SavedState, where)
+    populations = [_checked(genes, evaluate, where) for genes in (saved.front, *saved.islands)]
+    return State(saved.rounds, saved.candidates, tuple(populations[1:]), populations[0],
+                 np.array(saved.seen).reshape(-1, 2))
+
+
+def _checked(rows: Sequence[Sequence[int]], evaluate: Evaluator, where: str) -> Candidates:
+    sizes = evaluate.space.sizes
+    if not rows or any(len(row) != len(sizes) for row in rows):
+        raise ConfigError(f'{where}: damaged, or of another search')
+    genes = np.array(rows)
+    if (genes < 0).any() or (genes >= sizes).any():
+        raise ConfigError(f'{where}: damaged, or of another search')
+    return evaluate(genes.astype(np.int16))
+
+
+def _front(populations: Sequence[Candidates], evaluate: Evaluator) -> Candidates:
+    everybody = join(*populations)
+    front = front_of(everybody, evaluate.task)
+    spread = np.unique(np.linspace(0, len(front) - 1, MAX_FRONT).round().astype(int))
+    return everybody.take(front[spread])
+
+
+Job = tuple[Candidates, int, tuple[int, int, int]]
+"""An island, the size of its population, and the seed."""
+Grown = tuple[Candidates, npt.NDArray[np.float64]]
+"""The island, and cost and score of some that were seen."""
+
+
+def _evolve(evaluate: Evaluator, job: Job) -> Grown:
+    island, size, seed = job
+    rng, axis, seen = np.random.default_rng(seed), evaluate.task.axis, []
+    for _ in range(GENERATIONS):
+        children = evaluate(evaluate.space.children(rng, island.genes, size))
+        seen.append(np.stack((children.costs[:SEEN, axis], children.scores[:SEEN]), axis=1))
+        island = select(join(island, children), evaluate.task, size)
+    return island, np.concatenate(seen)
+
+
+@contextmanager
+def _islands_in(task: Task, evaluate: Evaluator,
+                processes: int) -> Iterator[Callable[[Sequence[Job]], list[Grown]]]:
+    """Give a function that evolves islands, in this process or in several."""
+    if processes <= 1:
+        yield lambda jobs: list(map(partial(_evolve, evaluate), jobs))
+        return
+    # spawned, for a fork of a process with threads may hang
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(processes, context, _start_worker, (task,)) as pool:
+        yield lambda jobs: list(pool.map(_evolve_in_worker, jobs))
+
+
+_worker: list[Evaluator] = []
+"""Of a process of its own: one, which remembers what parts cost."""
+
+
+def _start_worker(task: Task) -> None:
+    _worker.append(Evaluator(task))
+
+
+def _evolve_in_worker(job: Job) -> Grown:
+    return _evolve(_worker[0], job)
