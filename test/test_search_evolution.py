@@ -141,6 +141,34 @@ def test_search_whose_budget_nothing_fits_says_what_the_smallest_takes():
         first_state(Evaluator(task(layers=20)), SMALL)
 
 
+def small_maps_alone(operators) -> float:
+    """Know only operators of few channels."""
+    for operator in operators:
+        if operator.out_channels > 130:
+            raise ConfigError(f'not measured: {operator.out_channels} channels')
+    return milliseconds(operators)
+
+
+def test_search_passes_by_what_the_latency_table_does_not_know():
+    what = task('mobile', small_maps_alone, macs_m=1000.0)
+    front = run(what).front
+    assert np.isfinite(front.costs).all()
+    assert violation(np.full((1, 5), np.inf), NO_LIMITS) == np.inf
+    space = Evaluator(what).space
+    assert all(stage.inner <= 130 for genes in front.genes
+               for stage in space.structure(genes).stages)
+
+
+def test_search_with_a_table_of_something_else_says_so():
+    def nothing(operators):
+        if operators:
+            raise ConfigError('latency table: nothing like it was measured')
+        return 0.1
+
+    with pytest.raises(ConfigError, match='nothing like it was measured'):
+        first_state(Evaluator(task(network_ms=nothing)), SMALL)
+
+
 @pytest.mark.parametrize('change', [
     {'front': []}, {'front': [[0]]}, {'islands': [[[-1] * 21]]}, {'islands': [[[99] * 21]]},
     {'rounds': -1}, {'more': 1}], ids=str)

@@ -38,5 +38,5 @@ def tiny_structure(block: BlockKind, channels: int = 16, blocks: int = 2) -> Str
 
 
 def milliseconds(operators: Sequence[Operator]) -> float:
-    """Return a time that is the sum of those of the operators: 10 per billion and 0.01 each."""
-    return sum(1e-8 * operator.macs + 0.01 for operator in operators)
+    """Return 0.1 and the times of the operators: 10 per billion and 0.01 each."""
+    return 0.1 + sum(1e-8 * operator.macs + 0.01 for operator in operators)

@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import ImageSize
 from lite_detector.search.costs import Costs, costs_of, NetworkMs
 from lite_detector.search.entropy import DoubleArray, entropy_scores
-from lite_detector.search.network import add_neck_and_head, add_stage, add_stem, Frame
-from lite_detector.search.operators import Graph, Shape
+from lite_detector.search.network import (
+    add_neck_and_head,
+    add_stage,
+    add_stem,
+    Frame,
+    network_graph,
+)
+from lite_detector.search.operators import Graph, Operator, Shape
 from lite_detector.search.space import Genes, IntArray, Space, SpaceSpec, StageArrays
 import numpy as np
 
@@ -76,6 +82,8 @@ class Evaluator:
         self.task = task
         self.space = Space(task.space)
         self._known: dict[str, dict[tuple[int, ...], Costs]] = {}
+        # what a call takes by itself, which is not to be counted for each part again
+        self._call_ms = 0.0 if task.network_ms is None else task.network_ms(())
 
     def __call__(self, genes: Genes) -> Candidates:
         """Return networks of shape (n, genes) with scores and costs."""
@@ -92,19 +100,35 @@ class Evaluator:
         costs = costs + self._costs(
             'neck', taps, size, 3,
             lambda graph, row: _add_rest(graph, [int(tap[row]) for tap in taps], self.task.frame))
+        costs[:, 0] += self._call_ms
         return Candidates(genes, entropy_scores(decoded, self.task.weights), costs)
 
-    def check_affordable(self, smallest: Candidates) -> None:
+    def smallest(self) -> Candidates:
         """
-        Find out before the search whether the budgets leave anything to find.
+        Return the smallest network, after finding out whether it fits.
 
-        :raises ConfigError: naming the first budget that is too small.
+        :raises ConfigError: naming the first budget that is too small, or what the latency table
+            does not know.
         """
+        genes = self.space.smallest()
+        if self.task.network_ms is not None:
+            structure = self.space.structure(genes[0])
+            self.task.network_ms(network_graph(structure, self.task.frame).operators)
+        smallest = self(genes)
         for name, cost, limit in zip(Costs._fields, smallest.costs[0], self.task.limits,
                                      strict=True):
             if limit is not None and cost > limit:
                 raise ConfigError(f'budget.{name}: got {limit:g}, but the smallest network of '
                                   f'this space takes {cost:.4g}, neck and head included')
+        return smallest
+
+    def _part_ms(self, operators: Sequence[Operator]) -> float:
+        if self.task.network_ms is None:
+            return 0.0
+        try:
+            return self.task.network_ms(operators) - self._call_ms
+        except ConfigError:  # larger than what was measured, and so over any budget
+            return np.inf
 
     def _stage_costs(self, index: int, width: IntArray, stride: int,
                      stage: StageArrays) -> DoubleArray:
@@ -136,7 +160,7 @@ class Evaluator:
             if key not in known:
                 graph = Graph(size, channels if isinstance(channels, int) else int(channels[row]))
                 add(graph, row)
-                known[key] = costs_of(graph.operators, self.task.network_ms)
+                known[key] = costs_of(graph.operators, self._part_ms)
         return np.array([known[key] for key in keys])[inverse.reshape(-1)]
 
 
@@ -150,7 +174,8 @@ def _add_rest(graph: Graph, channels: list[int], frame: Frame) -> None:
 
 def violation(costs: DoubleArray, limits: tuple[float | None, ...]) -> DoubleArray:
     """Return by which share a network is above its worst budget, shape (n,); 0: within all."""
-    most = np.array([np.inf if limit is None else limit for limit in limits])
+    # a cost that is infinite is over all of these
+    most = np.array([np.finfo(float).max if limit is None else limit for limit in limits])
     return np.maximum(costs / most - 1, 0).max(axis=1, initial=0)
 
 

@@ -13,7 +13,8 @@ from lite_detector.search.operators import Operator
 from msgspec import Meta
 
 NetworkMs = Callable[[Sequence[Operator]], float]
-"""From operators to milliseconds, as ``LatencyTable.network_ms``: that of the parts, summed up."""
+"""From operators to milliseconds, as ``LatencyTable.network_ms``: those of the operators, summed
+up, and what a call takes without any."""
 FEW_PRODUCTS = 32
 """Export keeps convolutions in single precision whose outputs sum up no more products."""
 Amount = Annotated[float, Meta(gt=0)]
@@ -57,14 +58,10 @@ class BudgetSpec(Spec):
         return tuple(getattr(self, name) for name in Costs._fields)
 
 
-def costs_of(operators: Sequence[Operator], network_ms: NetworkMs | None) -> Costs:
-    """
-    Return what operators cost together.
-
-    :param network_ms: None leaves the latency at 0.
-    """
+def costs_of(operators: Sequence[Operator], network_ms: NetworkMs) -> Costs:
+    """Return what operators cost together."""
     convs = [each for each in operators if each.kind in ('conv', 'depthwise')]
-    return Costs(0.0 if network_ms is None else float(network_ms(operators)),
+    return Costs(float(network_ms(operators)),
                  sum(conv.macs for conv in convs) / 1e6,
                  sum(conv.parameters for conv in convs) / 1e6,
                  len(convs), sum(map(_stored_bytes, convs)) / 1e6)

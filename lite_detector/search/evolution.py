@@ -79,8 +79,7 @@ def first_state(evaluate: Evaluator, spec: EvolutionSpec) -> State:
 
     :raises ConfigError: if not even the smallest network fits the budgets.
     """
-    smallest = evaluate(evaluate.space.smallest())
-    evaluate.check_affordable(smallest)
+    smallest = evaluate.smallest()
     islands = tuple(
         select(join(smallest, evaluate(evaluate.space.draw(
             np.random.default_rng((spec.seed, 0, island)), spec.population))),

@@ -143,7 +143,8 @@ def _pan(graph: Graph, levels: list[int], channels: int) -> list[int]:
     for fine in reversed(range(len(levels) - 1)):
         levels[fine] = graph.add(levels[fine], graph.resize(levels[fine + 1]))
     for coarse in range(1, len(levels)):
-        levels[coarse] = graph.add(levels[coarse], graph.pool(levels[coarse - 1], 2))
+        # the mean of 2x2 pixels; counted as the pooling that latency tables know
+        levels[coarse] = graph.add(levels[coarse], graph.pool(levels[coarse - 1]))
     return levels
 
 
