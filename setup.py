@@ -19,6 +19,7 @@ COMMANDS = (
     'train',
     'check_data',
     'import_weights',
+    'search',
     'export',
     'camera_replay',
     'frame_saver',

@@ -33,6 +33,7 @@ COMMANDS = {
     'train': 'train or fine-tune a detector on labelled images',
     'check_data': 'say what is wrong with a dataset before training',
     'import_weights': 'make a torch checkpoint of public ncnn weights',
+    'search': 'find the backbone that makes the most of the milliseconds of a board',
     'export': 'make a model folder of a checkpoint: ncnn, ONNX, compared with torch',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""

@@ -41,17 +41,18 @@ def search_path() -> list[Path]:
     return [folder for folder in (*named, *own, user_cache()) if folder.is_dir()]
 
 
-def find_config(config: str) -> Path:
+def find_config(config: str, kind: str = 'train') -> Path:
     """
-    Return the file of a training configuration.
+    Return the file of a configuration.
 
     :param config: path of a file, or the name of one of the package.
+    :param kind: folder of ``config`` that it lies in: train or search.
     :raises ConfigError: if there is none.
     """
     path = Path(os.path.expanduser(config))
     if path.is_file() or path.name != config or path.suffix:
         return path  # whoever reads it says what is wrong with it
-    folders = [root / 'config' / 'train' for root in _package_roots()]
+    folders = [root / 'config' / kind for root in _package_roots()]
     shipped = {file.stem: file for folder in folders for file in sorted(folder.rglob('*.yaml'))}
     if config not in shipped:
         raise ConfigError(f'configuration {config!r} not found; wanted a YAML file, or one of '

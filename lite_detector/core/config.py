@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,3 +52,45 @@ def load_yaml(path: Path, kind: type[T]) -> T:
         reason = ' '.join(str(error).split())
         raise ConfigError(f'{path}: not valid YAML: {reason}') from None
     return from_mapping(data, kind, str(path))
+
+
+def load_changed(path: Path, changes: Sequence[str]) -> dict[str, Any]:
+    """
+    Read a YAML file as plain data and change it as the command line says.
+
+    :param changes: such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``; the
+        value is YAML.
+    :raises ConfigError: if the file is none, or a change has no place in it.
+    """
+    data = load_yaml(path, dict[str, Any])
+    for change in changes:
+        _change(data, change)
+    return data
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition('=')
+    if not equals or not key:
+        raise ConfigError(f'{change}: wanted dotted.key=value')
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f'{change}: the value is not valid YAML') from None
+    *parents, last = key.split('.')
+    place: Any = data
+    for name in parents:
+        if isinstance(place, dict) and place.get(name) is None:
+            place[name] = {}
+        place = _item(place, name, change)
+    if isinstance(place, dict):
+        place[last] = value
+    else:
+        _item(place, last, change)
+        place[int(last)] = value
+
+
+def _item(place: Any, name: str, change: str) -> Any:
+    try:
+        return place[name if isinstance(place, dict) else int(name)]
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise ConfigError(f'{change}: there is no {name!r} to change') from None

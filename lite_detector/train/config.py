@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from lite_detector.core.config import from_mapping, load_yaml, Spec
-from lite_detector.core.errors import ConfigError
+from lite_detector.core.config import from_mapping, load_changed, Spec
 from lite_detector.core.model_card import (
     checked_size,
     DecodeSpec,
@@ -226,9 +225,7 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         value is YAML.
     :raises ConfigError: with the path of the key that is wrong.
     """
-    data = {'recipe': path.stem, **load_yaml(path, dict[str, Any])}
-    for change in changes:
-        _change(data, change)
+    data = {'recipe': path.stem, **load_changed(path, changes)}
     return from_mapping(data, TrainConfig, str(path))
 
 
@@ -254,31 +251,3 @@ def first_difference(first: Any, second: Any, path: str = '$') -> str | None:
         return None if first == second else f'{path}: {first}, {second}'
     found = (first_difference(left, right, where) for where, left, right in pairs)
     return next(filter(None, found), None)
-
-
-def _change(data: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition('=')
-    if not equals or not key:
-        raise ConfigError(f'{change}: wanted dotted.key=value')
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f'{change}: the value is not valid YAML') from None
-    *parents, last = key.split('.')
-    place: Any = data
-    for name in parents:
-        if isinstance(place, dict) and place.get(name) is None:
-            place[name] = {}
-        place = _item(place, name, change)
-    if isinstance(place, dict):
-        place[last] = value
-    else:
-        _item(place, last, change)
-        place[int(last)] = value
-
-
-def _item(place: Any, name: str, change: str) -> Any:
-    try:
-        return place[name if isinstance(place, dict) else int(name)]
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise ConfigError(f'{change}: there is no {name!r} to change') from None
