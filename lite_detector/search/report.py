@@ -63,8 +63,9 @@ def html(page: Page) -> str:
             f'<title>{escape(page.title)}</title>\n<style>{STYLE}</style></head><body>\n'
             f'<h1>{escape(page.title)}</h1>\n{facts}'
             f'<h2>Entropy against cost</h2>\n{_diagram(page)}\n'
-            '<p>Grey: some of the networks that were seen. Line: the front, which no other '
-            'network beats. Dots: the networks below, predicted; rings: measured whole.</p>\n'
+            '<p>Grey: some of the networks that were seen; those above the line are over another '
+            'budget. Line: the front, which no other network beats. Dots: the networks below, '
+            'predicted; rings: measured whole.</p>\n'
             f'<h2>The networks</h2>\n{_table(page)}\n'
             f'<h2>Their backbones</h2>\n{_legend()}\n{pictures}</body></html>\n')
 
