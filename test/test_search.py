@@ -99,7 +99,7 @@ def test_search_writes_trainings_of_what_it_found(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert head.removeprefix('# ') in printed
     assert 'nothing was measured: this is another machine' in printed
-    assert re.search(r'320 candidates, seed 0, \d+ per second', printed)
+    assert re.search(r'160 candidates, seed 0, \d+ per second', printed)
     state = json.loads((output / 'search.json').read_text())['state']
     assert len(state['front'][0]) == 21
 
@@ -123,7 +123,8 @@ def test_search_whose_networks_are_all_too_slow_says_so(tmp_path, capsys, monkey
     assert run('--config', config, '--table', table, '--output', tmp_path / 'found',
                'budget.latency_ms=1.5') == 0
     printed = capsys.readouterr().out
-    assert re.search(r'passed over: predicted 1\.\d\d ms, measured 9.00 ms, budget 1.5 ms', printed)
+    assert re.search(r'passed over: predicted 1\.\d\d ms, measured 9.00 ms, budget 1.5 ms',
+                     printed)
     assert 'warning: no network keeps the budget when measured' in printed
     assert 'class=over' in (tmp_path / 'found' / 'report.html').read_text()
 
