@@ -17,7 +17,7 @@ from lite_detector.search.operators import Graph
 from lite_detector.search.space import arrays_of, Space, SpaceSpec
 import numpy as np
 import pytest
-from tiny_search import KINDS, milliseconds, space_data, tiny_space, tiny_structure
+from tiny_search import KINDS, milliseconds, ROOT, space_data, tiny_space, tiny_structure
 
 EVERY_KIND = pytest.mark.parametrize('block', KINDS)
 EACH_STRIDE = np.eye(5)
@@ -131,6 +131,19 @@ def test_costs_of_two_convolutions_worked_out():
 
 def test_costs_of_nothing_are_nothing():
     assert costs_of([], milliseconds) == (0.1, 0, 0, 0, 0)
+
+
+def test_costs_of_a_model_of_the_package_are_those_of_its_files():
+    folder = ROOT / 'models' / 'coco_320'  # NanoDet-Plus-m: ShuffleNetV2 1.0x
+    stages = [StageSpec('shuffle', channels, blocks)
+              for channels, blocks in ((116, 4), (232, 8), (464, 4))]
+    frame = Frame('nanodet_plus', 96, 80 + 4 * 8, ImageSize(320, 320))
+    graph = network_graph(StructureSpec(24, tuple(stages), pool=True), frame)
+    costs = costs_of(graph.operators, milliseconds)
+    layers = [line for line in (folder / 'model.param').read_text().splitlines()
+              if line.startswith('Convolution')]
+    assert costs.layers == len(layers)
+    assert round(costs.file_mb * 1e6) == (folder / 'model.bin').stat().st_size
 
 
 @pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus'])
