@@ -128,6 +128,18 @@ def test_compare_measures_each_model_on_what_it_knows(options, tmp_path, capsys)
     assert 'no other setting is as fast and as good' in capsys.readouterr().out
 
 
+def test_sizes_between_the_steps_of_a_coarse_network_are_left_out(tiny_nanodet, capsys):
+    change_card(tiny_nanodet, 'input_size.width', 128)
+    change_card(tiny_nanodet, 'decode.strides', [16, 32, 64])
+    card = load_card(tiny_nanodet)
+    assert compare.fitting_sizes(card, [256, 320, 352, 416]) == [256, 320]
+    assert capsys.readouterr().out == (
+        'tiny_nanodet: not at 352, 416, which are no multiples of 64\n')
+    # refused when the network is opened: none fits, or one that fits no network at all
+    assert compare.fitting_sizes(card, [352, 416]) == [352, 416]
+    assert compare.fitting_sizes(card, [256, 300]) == [256, 300]
+
+
 def test_compare_keeps_what_was_measured_before_it_was_cut_short(options, tmp_path, monkeypatch):
     figures, table = tmp_path / 'figures.json', tmp_path / 'table.md'
     options += write_labels(tmp_path / 'one', 'object0')

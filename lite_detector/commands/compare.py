@@ -22,7 +22,7 @@ from lite_detector.commands.options import (
 )
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
-from lite_detector.core.model_card import load_card, ModelCard
+from lite_detector.core.model_card import GRID, load_card, ModelCard
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.coco import find_images
 from lite_detector.data.formats import open_as_coco
@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> None:
     labelled = _labelled(args, cards)
     detectors: Detectors = {}
     for name, folder in folders.items():
-        settings = settings_of(cards[name], args.sizes, args.resizes, args.precisions)
+        sizes = fitting_sizes(cards[name], args.sizes)
+        settings = settings_of(cards[name], sizes, args.resizes, args.precisions)
         detectors |= open_detectors(folder, settings, args.threads)
     reference = _reference(args.reference, cards, list(detectors))
     results = {setting: Measured() for setting in detectors}
@@ -134,6 +135,17 @@ def _folders(models: Sequence[str] | None) -> dict[str, Path]:
     if not folders:
         raise ConfigError('--models: no model in reach has weights; get some with fetch_model')
     return folders
+
+
+def fitting_sizes(card: ModelCard, sizes: Sequence[int]) -> Sequence[int]:
+    """Leave out what only a network in coarser steps cannot take; what none can is an error."""
+    left_out = [side for side in sizes if side % card.grid and side % GRID == 0]
+    if len(left_out) == len(sizes):
+        return sizes
+    if left_out:
+        print(f'{card.name}: not at {", ".join(map(str, left_out))}, which are no multiples of '
+              f'{card.grid}')
+    return [side for side in sizes if side not in left_out]
 
 
 def _labelled(args: argparse.Namespace, cards: Mapping[str, ModelCard]) -> list[LabelledImages]:
