@@ -105,7 +105,7 @@ RULES = {'channels equal': equal_channels, 'groups': groups, 'branches': branche
 
 
 class Maps(nn.Module):
-    """A backbone whose maps are summed up, for a network must have outputs of one kind."""
+    """A backbone alone, as a network whose outputs are its maps; a trace wants a tuple of them."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lite_detector.train.models.backbones.backbone import tapped
 from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, SILU
 from lite_detector.train.models.rep_conv import RepConv
 import torch
@@ -238,9 +239,4 @@ class TinyNas(nn.Module):
 
         :param images: pixels, shape (n, 3, h, w), sides on the grid of 32.
         """
-        features, levels = self.stem(images), []
-        for index, stage in enumerate(self.stages):
-            features = stage(features)
-            if index in self._taps:
-                levels.append(features)
-        return levels
+        return tapped(self.stem(images), self.stages, self._taps)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lite_detector.core.errors import ModelError
 from torch import nn, Tensor
@@ -70,12 +70,23 @@ class LayeredBackbone(Backbone):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps at strides 8, 16 and 32."""
-        levels, features = [], images
-        for index, layer in enumerate(self.features):
-            features = layer(features)
-            if index in self._taps:
-                levels.append(features)
-        return levels
+        return tapped(images, self.features, self._taps)
+
+
+def tapped(features: Tensor, layers: Iterable[nn.Module],
+           taps: Collection[int]) -> list[Tensor]:
+    """
+    Run layers one after another and return the maps behind some of them.
+
+    :param features: what the first layer reads.
+    :param taps: numbers of the layers whose maps are wanted, from 0.
+    """
+    levels = []
+    for index, layer in enumerate(layers):
+        features = layer(features)
+        if index in taps:
+            levels.append(features)
+    return levels
 
 
 def scaled(channels: float, step: int = 8) -> int:

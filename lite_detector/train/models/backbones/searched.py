@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lite_detector.core.structure import BlockKind, StageSpec, StructureSpec
-from lite_detector.train.models.backbones.backbone import Backbone
+from lite_detector.train.models.backbones.backbone import Backbone, tapped
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
 from lite_detector.train.models.blocks import Activation, conv_bn
 from lite_detector.train.models.tinynas import CspStage, InvertedBlock, ResidualBlock, Stage
@@ -39,12 +39,7 @@ class SearchedBackbone(Backbone):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps at strides 8, 16 and 32."""
-        features, levels = self.stem(images), []
-        for index, stage in enumerate(self.stages):
-            features = stage(features)
-            if index in self._taps:
-                levels.append(features)
-        return levels
+        return tapped(self.stem(images), self.stages, self._taps)
 
 
 MakeBlock = Callable[[int, StageSpec, int, Activation], nn.Module]
