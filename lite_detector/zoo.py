@@ -52,12 +52,17 @@ def find_config(config: str, kind: str = 'train') -> Path:
     path = Path(os.path.expanduser(config))
     if path.is_file() or path.name != config or path.suffix:
         return path  # whoever reads it says what is wrong with it
-    folders = [root / 'config' / kind for root in _package_roots()]
-    shipped = {file.stem: file for folder in folders for file in sorted(folder.rglob('*.yaml'))}
+    shipped = list_configs(kind)
     if config not in shipped:
         raise ConfigError(f'configuration {config!r} not found; wanted a YAML file, or one of '
                           + ', '.join(sorted(shipped)))
     return shipped[config]
+
+
+def list_configs(kind: str) -> dict[str, Path]:
+    """Return name -> file of the configurations of the package; ``kind``: train or search."""
+    folders = [root / 'config' / kind for root in _package_roots()]
+    return {file.stem: file for folder in folders for file in sorted(folder.rglob('*.yaml'))}
 
 
 def _package_roots() -> list[Path]:

@@ -4,10 +4,13 @@
 """Operators, graphs of them, and the ncnn networks that these are written as."""
 
 from lite_detector.backends.ncnn_backend import NetworkInMemory
-from lite_detector.bench.random_networks import BLOCKS, random_network
+from lite_detector.commands.search import load_search
 from lite_detector.core.types import ImageSize
 from lite_detector.search.ncnn_text import write_ncnn
+from lite_detector.search.network import network_graph
 from lite_detector.search.operators import Graph, Operator, se_channels
+from lite_detector.search.space import Space
+from lite_detector.zoo import list_configs
 import numpy as np
 import pytest
 
@@ -125,11 +128,14 @@ def test_ncnn_pads_as_the_graph_says(kernel, stride, size, depthwise):
     assert output[0, 0, 0] == pytest.approx(0.5 + 0.5 * corner, abs=1e-5)
 
 
-@pytest.mark.parametrize('kind', BLOCKS)
-def test_random_networks_run_whole(kind):
-    graph = random_network(kind, ImageSize(64, 96), np.random.default_rng(3))
+@pytest.mark.parametrize('name', list_configs('search'))
+def test_random_detectors_run_whole(name):
+    _, _, task = load_search(list_configs('search')[name])
+    space = Space(task.space)
+    structure = space.structure(space.draw(np.random.default_rng(3), 1)[0])
+    graph = network_graph(structure, task.frame._replace(size=ImageSize(64, 96)))
     blob = np.ones(graph.shapes[graph.image], np.float32)
     compute = NetworkInMemory(*write_ncnn(graph), blob, 1, 'auto').start()
     shapes = [compute(str(number)).shape for number in graph.outputs]
     assert shapes == [graph.shapes[number] for number in graph.outputs]
-    assert [shape[1:] for shape in shapes] == [(8, 12), (4, 6), (2, 3)]
+    assert [shape[1:] for shape in shapes] == [(8, 12), (4, 6), (2, 3), (1, 2)]

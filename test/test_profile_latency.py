@@ -79,9 +79,9 @@ def test_a_table_is_written_and_completed(options, tmp_path, capsys):
 def test_networks_are_predicted_and_measured(options, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(profile_latency.LatencyTable, 'network_ms', lambda self, operators: 1.0)
     figures = tmp_path / 'figures.json'
-    assert main([*options, '--networks', '1', '--size', '64x32', '--json', str(figures)]) == 0
+    assert main([*options, '--networks', '1', '--json', str(figures)]) == 0
     rows = json.loads(figures.read_text())
-    assert [row['kind'] for row in rows] == ['mobile', 'shuffle', 'residual', 'csp']
+    assert [row['kind'] for row in rows] == ['csp', 'mobile', 'residual', 'shuffle']
     assert all(row['predicted_ms'] == 1 and row['measured_ms'] > 0 for row in rows)
     assert re.search(r'  all +4 ', capsys.readouterr().out)
 
@@ -91,8 +91,7 @@ def test_networks_are_predicted_and_measured(options, monkeypatch, tmp_path, cap
     (['--networks', '-1'], '--networks: got -1, wanted at least 0'),
     (['--json', 'figures.json'], '--json: wanted --networks too'),
     (['--output', 'absent/table.json'], 'absent/table.json: cannot write'),
-    (['--precision', 'int8'], 'invalid choice'),
-    (['--size', '64'], 'wanted WIDTHxHEIGHT')])
+    (['--precision', 'int8'], 'invalid choice')])
 def test_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
     try:
         status = main([*options, *more])

@@ -18,12 +18,14 @@ from lite_detector.bench.operator_speed import (
     new_table,
     Settings,
 )
-from lite_detector.bench.random_networks import BLOCKS, random_network
-from lite_detector.commands.options import check_writable, image_size, write_json
+from lite_detector.commands.options import check_writable, write_json
+from lite_detector.commands.search import load_search
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.types import ImageSize
+from lite_detector.search.candidates import Evaluator, violation
 from lite_detector.search.latency import LatencyTable, load_table, save_table
+from lite_detector.search.network import network_graph
 from lite_detector.search.operators import Graph, Operator
+from lite_detector.zoo import list_configs
 from msgspec.structs import replace
 import numpy as np
 from tqdm import tqdm
@@ -31,7 +33,8 @@ from tqdm import tqdm
 MAX_THREADS = 64
 ROUNDS, QUICK_ROUNDS = 9, 5
 NETWORK_ROUNDS = 9
-DEFAULT_SIZE = ImageSize(256, 320)
+DRAWN = 500
+"""Random networks for each that is measured: few of them keep the budgets."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quick', action='store_true',
                         help='fewer operators and repetitions: a rougher table')
     parser.add_argument('--networks', type=int, default=0, metavar='N',
-                        help='then measure N random networks of each kind whole, and compare with '
-                             'what the table predicts (0)')
-    parser.add_argument('--size', type=image_size, default=DEFAULT_SIZE, metavar='WxH',
-                        help=f'input of these networks ({DEFAULT_SIZE})')
+                        help='then measure N random detectors of each search of the package, and '
+                             'compare with what the table predicts (0)')
     parser.add_argument('--json', type=Path, metavar='FILE',
                         help='write what was predicted and measured')
 
@@ -117,28 +118,38 @@ def _batches(operators: list[Operator]) -> list[list[Operator]]:
 
 
 def _compare(table: LatencyTable, args: argparse.Namespace) -> list[dict[str, float | str]]:
-    random = np.random.default_rng(0)
-    networks: list[tuple[str, Graph]] = [
-        (kind, random_network(kind, args.size, random))
-        for _ in range(args.networks) for kind in BLOCKS]
     rows: list[dict[str, float | str]] = []
-    with tqdm(total=len(networks), desc='networks', leave=False, disable=None) as bar:
+    groups = _networks(args.networks)
+    with tqdm(total=args.networks, desc='networks', leave=False, disable=None) as bar:
         # a few at a time: neighbours share their clock rate with the reference network
-        for first in range(0, len(networks), len(BLOCKS)):
-            group = networks[first:first + len(BLOCKS)]
+        for group in groups:
             times_ms = measure_networks([graph for _, graph in group], table, NETWORK_ROUNDS)
             for (kind, graph), measured_ms in zip(group, times_ms, strict=True):
                 predicted_ms = table.network_ms(graph.operators)
                 rows.append({'kind': kind, 'predicted_ms': round(predicted_ms, 4),
                              'measured_ms': round(measured_ms, 4)})
-            bar.update(len(group))
+            bar.update()
     return rows
+
+
+def _networks(count: int) -> list[list[tuple[str, Graph]]]:
+    """Return ``count`` times a detector of each search, random but within its budgets."""
+    kinds = []
+    for path in list_configs('search').values():
+        spec, _, task = load_search(path)
+        evaluate = Evaluator(task)
+        drawn = evaluate(evaluate.space.draw(np.random.default_rng(0), DRAWN * count))
+        fitting = drawn.genes[violation(drawn.costs, task.limits) == 0][:count]
+        kinds.append([(spec.space.block,
+                       network_graph(evaluate.space.structure(genes), task.frame))
+                      for genes in fitting])
+    return [list(group) for group in zip(*kinds, strict=True)]
 
 
 def _summary(rows: list[dict[str, float | str]]) -> str:
     lines = ['networks, predicted against measured (median milliseconds)',
              f'  {"":10} {"number":>6} {"ms":>15} {"bias":>7} {"median":>7} {"worst":>7}']
-    for kind in (*BLOCKS, 'all'):
+    for kind in (*dict.fromkeys(row['kind'] for row in rows), 'all'):
         chosen = [row for row in rows if kind in ('all', row['kind'])]
         measured = np.array([row['measured_ms'] for row in chosen])
         errors = np.array([row['predicted_ms'] for row in chosen]) / measured - 1

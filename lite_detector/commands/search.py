@@ -18,7 +18,7 @@ from lite_detector.commands.options import make_folder, write_json
 from lite_detector.core.config import from_mapping, load_changed
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import ImageSize
-from lite_detector.search.candidates import Evaluator, Task
+from lite_detector.search.candidates import Candidates, Evaluator, Task
 from lite_detector.search.choice import Choice, choose, Found, Measure
 from lite_detector.search.costs import Costs
 from lite_detector.search.evolution import (
@@ -31,6 +31,7 @@ from lite_detector.search.evolution import (
 from lite_detector.search.latency import LatencyTable, load_table
 from lite_detector.search.network import Frame, network_graph
 from lite_detector.search.report import html, Page
+from lite_detector.search.space import Space
 from lite_detector.search.spec import SearchSpec
 from lite_detector.train.config import dump_config, load_config, TrainConfig
 from lite_detector.train.models.spec import OWN_BACKBONE, PAN_CHANNELS
@@ -65,14 +66,11 @@ def run(args: argparse.Namespace) -> None:
     if args.processes < 1:
         raise ConfigError(f'--processes: got {args.processes}, wanted 1 or more')
     path = find_config(args.config, 'search')
-    spec = from_mapping(load_changed(path, args.changes), SearchSpec, str(path))
-    config = load_config(find_config(spec.train))
     table = None if args.table is None else load_table(args.table)
+    spec, config, task = load_search(path, args.changes, table)
     if table is None and spec.budget.latency_ms is not None:
         raise ConfigError('budget.latency_ms: needs --table, which profile_latency writes on the '
                           'board')
-    task = Task(spec.space, frame_of(config, spec), table and table.network_ms,
-                spec.budget.limits, spec.entropy_weights)
     evaluate = Evaluator(task)
     state_path = args.output / STATE_FILE
     digest = _digest(spec, task.frame, table)
@@ -81,13 +79,29 @@ def run(args: argparse.Namespace) -> None:
     make_folder(args.output)
     state, speed = _search(task, spec, state, args.processes, state_path, digest)
     choice = _choose(evaluate, state, spec, table)
-    found = _write_configs(args.output, path.stem, evaluate, state, choice, config)
+    found = write_configs(args.output, path.stem, evaluate.space, state.front, choice, config)
     facts = _facts(spec, config, table, state, speed)
     page = Page(path.stem, facts, task.axis, task.limits[task.axis], state.front, state.seen,
                 found)
     (args.output / REPORT_FILE).write_text(html(page), encoding='utf-8')
     print('\n'.join((*facts, *_lines(found, choice, state, spec))))
     print(f'{args.output / REPORT_FILE}\n{args.output / found[0].name}.yaml')
+
+
+def load_search(path: Path, changes: Sequence[str] = (), table: LatencyTable | None = None
+                ) -> tuple[SearchSpec, TrainConfig, Task]:
+    """
+    Read a search.
+
+    :param changes: of its keys, as ``dotted.key=value``.
+    :param table: predicts milliseconds; None: networks have none.
+    :return: the search, the training that it is made for, and what is searched for.
+    :raises ConfigError: naming the key that is wrong.
+    """
+    spec = from_mapping(load_changed(path, changes), SearchSpec, str(path))
+    config = load_config(find_config(spec.train))
+    return spec, config, Task(spec.space, frame_of(config, spec), table and table.network_ms,
+                              spec.budget.limits, spec.entropy_weights)
 
 
 def frame_of(config: TrainConfig, spec: SearchSpec) -> Frame:
@@ -172,27 +186,34 @@ def _measure(evaluate: Evaluator, state: State, table: LatencyTable) -> Measure:
     return measure
 
 
-def _write_configs(folder: Path, name: str, evaluate: Evaluator, state: State, choice: Choice,
-                   config: TrainConfig) -> list[Found]:
+def write_configs(folder: Path, name: str, space: Space, networks: Candidates, choice: Choice,
+                  config: TrainConfig) -> list[Found]:
+    """
+    Write a training configuration for each network that was chosen.
+
+    :param name: of the files, which are numbered.
+    :param networks: of ``space``; ``choice`` tells the places in them.
+    :param config: what it is made of; backbone, names and description change.
+    """
     found = []
     for number, (place, measured_ms) in enumerate(
             zip(choice.places, choice.measured_ms, strict=True), start=1):
-        structure = evaluate.space.structure(state.front.genes[place])
-        costs = Costs(*map(float, state.front.costs[place]))
-        each = Found(f'{name}_{number}', structure, float(state.front.scores[place]), costs,
+        structure = space.structure(networks.genes[place])
+        costs = Costs(*map(float, networks.costs[place]))
+        each = Found(f'{name}_{number}', structure, float(networks.scores[place]), costs,
                      measured_ms)
         network = msgspec.structs.replace(
             config.network, name=each.name, backbone=structure,
             description=f'{config.network.family} {config.network.variant} with a searched '
                         f'backbone, {structure}')
         text = dump_config(msgspec.structs.replace(config, network=network, recipe=each.name))
-        (folder / f'{each.name}.yaml').write_text(f'# {_figures(each)}\n{text}',
-                                                  encoding='utf-8')
+        (folder / f'{each.name}.yaml').write_text(f'# {figures(each)}\n{text}', encoding='utf-8')
         found.append(each)
     return found
 
 
-def _figures(found: Found) -> str:
+def figures(found: Found) -> str:
+    """Return one line on a network."""
     costs, measured = found.costs, found.measured_ms
     times = f', predicted {costs.latency_ms:.2f} ms' if costs.latency_ms else ''
     times += '' if measured is None else f', measured {measured:.2f} ms'
@@ -228,4 +249,4 @@ def _lines(found: Sequence[Found], choice: Choice, state: State,
     if not choice.fits:
         lines.append('warning: no network keeps the budget when measured; search again with a '
                      f'budget.latency_ms of less than {limit:g}')
-    return lines + list(map(_figures, found))
+    return lines + list(map(figures, found))

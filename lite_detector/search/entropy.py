@@ -13,7 +13,7 @@ The score is the sum over the strides, each with a weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lite_detector.core.structure import BlockKind
 from lite_detector.search.space import IntArray, StageArrays, Structures
@@ -45,6 +45,13 @@ def entropy_scores(structures: Structures, weights: tuple[float, ...]) -> Double
         stride *= stage.stride
         entropies[stride] = log_variance / 2 + np.log(width)
     return sum(weight * entropies[stride] for weight, stride in zip(weights, STRIDES, strict=True))
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return how alike two rankings are: 1 for the same order, -1 for the opposite."""
+    pairs = np.triu_indices(len(first), 1)
+    signs = [np.sign(np.subtract.outer(values, values)[pairs]) for values in (first, second)]
+    return float((signs[0] * signs[1]).mean())
 
 
 def _mobile(width: IntArray, stage: StageArrays) -> DoubleArray:

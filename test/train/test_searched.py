@@ -9,7 +9,7 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.structure import StageSpec, StructureSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.search.entropy import entropy_scores, STRIDES
+from lite_detector.search.entropy import entropy_scores, kendall_tau, STRIDES
 from lite_detector.search.network import Frame, network_graph
 from lite_detector.search.space import arrays_of, Space
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -109,12 +109,6 @@ def forward_score(structure: StructureSpec) -> float:
     backbone(torch.randn(1, 3, 96, 128).double())
     return float(sum(weight * strides[stride] for weight, stride
                      in zip(WEIGHTS, STRIDES, strict=True) if weight))
-
-
-def kendall_tau(first: list[float], second: list[float]) -> float:
-    pairs = np.triu_indices(len(first), 1)
-    signs = [np.sign(np.subtract.outer(values, values)[pairs]) for values in (first, second)]
-    return float((signs[0] * signs[1]).mean())
 
 
 def test_kendall_tau_of_known_orders():
