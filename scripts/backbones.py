@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 import tempfile
 import time
+from typing import NamedTuple
 
 from lite_detector.backends.ncnn_backend import NcnnNetwork, open_network
 from lite_detector.bench.machine import describe_machine
@@ -26,6 +27,7 @@ from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.backbones.names import WIDTHS
 from lite_detector.train.models.blocks import conv_bn, depthwise, RELU
 from lite_detector.train.models.layers import count_macs
+from lite_detector.train.models.rep_conv import fold
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -37,6 +39,20 @@ MAP = ImageSize(40, 40)
 LENGTH = 8
 """Blocks in a chain."""
 REFERENCE = 'shufflenet_v2_1.0x'
+
+
+class Cost(NamedTuple):
+    """
+    Of a network.
+
+    :param macs: multiply-accumulates of one image.
+    :param ms: median of the processor time in ncnn.
+    :param file_bytes: of what ncnn reads.
+    """
+
+    macs: int
+    ms: float
+    file_bytes: int
 
 
 class Parallel(nn.Module):
@@ -126,39 +142,45 @@ def main() -> None:
     names = [f'{architecture}_{width}' for architecture, widths in WIDTHS.items()
              for width in widths]
     models: dict[str, nn.Module] = {name: Maps(name) for name in names}
-    found = measure(models, IMAGE, 3, seconds)
+    found = measure(models, IMAGE, seconds)
     print('| backbone | MACs, M | ms | ratio | ms per 100 M MACs |\n|---|---|---|---|---|')
-    for name, (macs, ms) in found.items():
-        print(f'| `{name}` | {macs / 1e6:.0f} | {ms:.1f} | {ms / found[REFERENCE][1]:.2f} | '
+    for name, (macs, ms, _) in found.items():
+        print(f'| `{name}` | {macs / 1e6:.0f} | {ms:.1f} | {ms / found[REFERENCE].ms:.2f} | '
               f'{ms / macs * 1e8:.2f} |')
     chains = {(rule, name): chain for rule, made in RULES.items() for name, chain in made()}
     stem = {'stem': nn.Sequential(nn.Conv2d(3, 128, 1))}
-    timed = measure({**chains, **stem}, MAP, 1, seconds)
-    stem_macs, stem_ms = timed.pop('stem')
+    timed = measure({**chains, **stem}, MAP, seconds)
+    stem_macs, stem_ms, _ = timed.pop('stem')
     print('\n| rule | blocks | MACs, M | ms | time per MAC |\n|---|---|---|---|---|')
-    for (rule, name), (macs, ms) in timed.items():
+    for (rule, name), (macs, ms, _) in timed.items():
         cost = (ms - stem_ms) / (macs - stem_macs)
         first = next(each for each in timed if each[0] == rule)
-        base = (timed[first][1] - stem_ms) / (timed[first][0] - stem_macs)
+        base = (timed[first].ms - stem_ms) / (timed[first].macs - stem_macs)
         print(f'| {rule} | {name} | {macs / 1e6:.0f} | {ms:.2f} | {cost / base:.2f} |')
 
 
-def measure(models: Mapping[object, nn.Module], size: ImageSize, outputs: int,
-            seconds: float) -> dict[object, tuple[int, float]]:
-    """Return MACs and the median of the processor time in ms of each network in ncnn."""
+def measure(models: Mapping[object, nn.Module], size: ImageSize, seconds: float
+            ) -> dict[object, Cost]:
+    """Return what each network costs in ncnn."""
     with tempfile.TemporaryDirectory() as name:
-        networks = {key: _exported(model, Path(name) / str(index), size, outputs)
-                    for index, (key, model) in enumerate(tqdm(models.items(), disable=None))}
+        folders = {key: Path(name) / str(index) for index, key in enumerate(models)}
+        networks = {key: _exported(model, folders[key], size)
+                    for key, model in tqdm(models.items(), disable=None)}
+        file_bytes = {key: sum(file.stat().st_size for file in folder.iterdir())
+                      for key, folder in folders.items()}
     blob = np.random.default_rng(0).normal(size=(3, *size)).astype(np.float32)
     timings = interleave({key: lambda network=network: network.infer(blob)
                           for key, network in networks.items()}, seconds, time.thread_time)
-    return {key: (count_macs(model, size), float(np.median(timings[key].cpu_ms)))
-            for key, model in models.items()}
+    return {key: Cost(count_macs(fold(model), size), float(np.median(timings[key].cpu_ms)),
+                      file_bytes[key]) for key, model in models.items()}
 
 
-def _exported(model: nn.Module, folder: Path, size: ImageSize, outputs: int) -> NcnnNetwork:
+def _exported(model: nn.Module, folder: Path, size: ImageSize) -> NcnnNetwork:
     folder.mkdir()
-    files = write_ncnn(model.eval(), folder, size, [f'out{index}' for index in range(outputs)])
+    with torch.no_grad():
+        maps = model.eval()(torch.zeros(1, 3, *size))
+    names = [f'out{index}' for index in range(1 if isinstance(maps, Tensor) else len(maps))]
+    files = write_ncnn(model, folder, size, names)
     paths = {'param': folder / files.param, 'bin': folder / files.bin}
     return open_network(files, paths, 1, 'fp32')
 
