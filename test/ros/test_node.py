@@ -12,7 +12,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_graph import running_graph
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
-from tiny_models import square_image, write_tiny_nanodet, write_tiny_yolov5
+from tiny_models import (
+    square_image,
+    write_tiny_damo_yolo,
+    write_tiny_nanodet,
+    write_tiny_yolof,
+    write_tiny_yolov5,
+)
 from vision_msgs.msg import LabelInfo, VisionInfo
 
 BLUE, GREEN = (255, 0, 0), (0, 255, 0)
@@ -146,6 +152,16 @@ def test_node_model_swap_keeps_detecting_and_names_new_classes(graph, tmp_path):
     assert answer.detections[0].bbox.size_x == pytest.approx(64, abs=0.1)
     graph.spin_until(lambda: len(labels) == 2)
     assert [len(label.class_map) for label in labels] == [2, 3]
+
+
+@pytest.mark.parametrize('write', [write_tiny_damo_yolo, write_tiny_yolof, write_tiny_yolov5])
+def test_node_serves_every_family(graph, write, tmp_path):
+    assert graph.change(model=str(write(tmp_path / 'other'))) == ''
+    answer = graph.ask(SCENE)
+    detection, = answer.detections
+    assert detection.bbox.center.position.x == pytest.approx(160, abs=0.1)
+    assert detection.bbox.center.position.y == pytest.approx(96, abs=0.1)
+    assert detection.bbox.size_x == pytest.approx(64, abs=0.1)
 
 
 def test_node_failed_model_swap_keeps_the_old_model(graph, tmp_path):

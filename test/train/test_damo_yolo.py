@@ -3,9 +3,7 @@
 
 """DAMO-YOLO: folding, structures, and training that can be repeated."""
 
-from lite_detector.cli import main
 from lite_detector.core.types import ImageSize
-from lite_detector.train.checkpoint import load_checkpoint
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.damo_yolo import ZeroHead
@@ -14,10 +12,8 @@ from lite_detector.train.models.rep_conv import fold, RepConv
 from lite_detector.train.models.rep_gfpn import FusionStage, light_block, RepGfpn
 from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.models.tinynas import STRUCTURES, TinyNas
-from lite_detector.train.run_folder import LAST_FILE
 from networks import trained_model
 import pytest
-from shapes import train_arguments, write_shapes
 import torch
 from torch import nn
 from torch.nn import functional
@@ -163,17 +159,3 @@ def test_nano_backbone_has_depthwise_5x5_and_no_other_kernel_but_the_stem():
                run_order(nano.backbone, (nn.Conv2d,), ImageSize(32, 64))}
     assert kernels == {1, 3, 5}
     assert [layer.kernel_size[0] for layer in convolutions(nano.backbone)].count(3) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_same_seed_trains_to_the_same_bits_and_stays_unfolded(tmp_path):
-    labels = write_shapes(tmp_path / 'data', height=64, width=96)
-    states = []
-    for name in ('first', 'second'):
-        assert main(train_arguments(tmp_path / name, labels, '--no-export', phases=[{'epochs': 1}],
-                                    config='damo_yolo_ns_416', network__variant='ns',
-                                    validation__every_epochs=1)) == 0
-        states.append(load_checkpoint(tmp_path / name / LAST_FILE).state_dict)
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    assert states[0].keys() == build_model(ModelSpec('damo_yolo', 'ns', 2)).state_dict().keys()

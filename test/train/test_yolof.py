@@ -5,13 +5,11 @@
 
 import math
 
-from lite_detector.cli import main
 from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import decode_yolof
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
-from lite_detector.train.checkpoint import load_checkpoint
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
@@ -20,11 +18,9 @@ from lite_detector.train.models.yolof import dilate_last_stage, joint_logits
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import Objective
 from lite_detector.train.objectives.spec import LossSpec
-from lite_detector.train.run_folder import LAST_FILE
 from networks import network_card
 import numpy as np
 import pytest
-from shapes import train_arguments, write_shapes
 import torch
 from torch import nn
 
@@ -185,14 +181,3 @@ def test_large_outputs_leave_losses_and_gradients_finite():
     terms = objective.losses([head], [truth_of((32, 0, 64, 32)), truth_of()], SIZE)
     sum(terms.values()).backward()
     assert all(term.isfinite() for term in terms.values()) and head.grad.isfinite().all()
-
-
-def test_same_seed_gives_the_same_weights_twice(tmp_path):
-    labels = write_shapes(tmp_path / 'data')
-    states = []
-    for name in ('first', 'second'):
-        assert main(train_arguments(
-            tmp_path / name, labels, '--no-export', config='yolof_05x_dc5_320',
-            network__variant='0.5x-dc5', optimizer__learning_rate=0.12)) == 0
-        states.append(load_checkpoint(tmp_path / name / LAST_FILE).state_dict)
-    assert all(value.equal(states[1][key]) for key, value in states[0].items())
