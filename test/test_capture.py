@@ -5,6 +5,7 @@
 
 import os
 from pathlib import Path
+import shutil
 import threading
 import time
 from types import SimpleNamespace
@@ -22,12 +23,17 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
 
 
 def view(*found: tuple[float, tuple[float, ...]], stamp_ms: int = 0, class_id: int = 0,
-         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35) -> Seen:
+         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35,
+         lost: tuple[tuple[float, tuple[float, ...]], ...] = (), complete: bool = True) -> Seen:
     """Return a view of (score, left-top-right-bottom)."""
-    detections = Detections(np.array([box for _, box in found], np.float32).reshape(-1, 4),
-                            np.array([score for score, _ in found], np.float32),
-                            np.full(len(found), class_id, np.int64))
-    return Seen(stamp_ms * 1_000_000, detections, SIZE, names, threshold)
+    return Seen(stamp_ms * 1_000_000, boxes(found, class_id), SIZE, names, threshold,
+                boxes(lost, class_id), complete)
+
+
+def boxes(found: tuple[tuple[float, tuple[float, ...]], ...], class_id: int) -> Detections:
+    return Detections(np.array([box for _, box in found], np.float32).reshape(-1, 4),
+                      np.array([score for score, _ in found], np.float32),
+                      np.full(len(found), class_id, np.int64))
 
 
 def test_frame_without_detections_is_worth_nothing():
@@ -74,6 +80,42 @@ def test_object_that_may_have_gone_is_no_flicker(now, before):
 def test_object_of_another_class_does_not_stand_in():
     now = view((0.9, MIDDLE), stamp_ms=33, class_id=1)
     assert interest_of(now, view((0.8, MIDDLE))).reason == 'flicker'
+
+
+def test_track_that_is_lost_is_worth_half_of_its_last_score_more():
+    # somebody of its class stands in the same place: no flicker
+    now = view((0.9, BESIDE), stamp_ms=33, lost=((0.4, MIDDLE), (0.6, MIDDLE)))
+    interest = interest_of(now, view((0.9, MIDDLE)))
+    assert (interest.reason, interest.value) == ('lost', pytest.approx(0.8))
+
+
+def test_lost_track_outdoes_margin_and_the_surer_of_lost_and_flicker_counts():
+    before = view((0.8, MIDDLE))
+    assert interest_of(view((0.35, CORNER), stamp_ms=33, lost=((0.5, MIDDLE),)),
+                       view()).reason == 'lost'
+    for score, reason in ((0.8, 'lost'), (0.7, 'flicker')):
+        interest = interest_of(view(stamp_ms=33, lost=((score, MIDDLE),)), before)
+        assert (interest.reason, interest.value) == (reason, pytest.approx(0.9))
+
+
+@pytest.mark.parametrize('now', [
+    # it was about to leave
+    view(stamp_ms=33, lost=((0.8, CORNER),)),
+    # the threshold went up
+    view(stamp_ms=33, lost=((0.8, MIDDLE),), threshold=0.9),
+    # long ago; another model; its tile had no turn
+    view(stamp_ms=600, lost=((0.8, MIDDLE),)),
+    view(stamp_ms=33, lost=((0.8, MIDDLE),), names=('dog', 'cup')),
+    view(stamp_ms=33, lost=((0.8, MIDDLE),), complete=False),
+])
+def test_track_that_may_have_gone_is_not_worth_a_look(now):
+    # unsure itself before, so no flicker
+    assert interest_of(now, view((0.44, MIDDLE))) is None
+
+
+def test_margin_counts_also_while_tiles_take_turns():
+    now = view((0.4, MIDDLE), stamp_ms=33, lost=((0.8, MIDDLE),), complete=False)
+    assert interest_of(now, view((0.8, MIDDLE))).reason == 'margin'
 
 
 @pytest.fixture
@@ -153,12 +195,13 @@ def test_capture_counts_earlier_flights_and_leaves_other_files_alone(open_captur
     folder = tmp_path / 'kept'
     folder.mkdir()
     for name in ('1_000000000_front_margin_010.jpg', '2_000000000_front_flicker_090.jpg',
-                 'notes.txt', 'holiday.jpg'):
+                 '3_000000000_front_lost_090.jpg', 'notes.txt', 'holiday.jpg'):
         (folder / name).write_bytes(b'x')
-    capture = open_capture(max_files=2)
+    capture = open_capture(max_files=3)
     look(capture, 9, 0.4)
     capture.close()
     assert kept(folder) == ['2_000000000_front_flicker_090.jpg',
+                            '3_000000000_front_lost_090.jpg',
                             '9_000000000_front_margin_025.jpg', 'holiday.jpg', 'notes.txt']
 
 
@@ -201,6 +244,19 @@ def test_capture_into_what_is_no_folder_warns_once(open_capture, tmp_path, warni
     look(capture, 1, 0.4)
     capture.close()
     assert len(warnings) == 1 and 'Not a directory' in warnings[0]
+
+
+def test_capture_makes_its_folder_anew_after_somebody_deleted_it(open_capture, tmp_path, warnings,
+                                                                 clock):
+    capture = open_capture()
+    look(capture, 1, 0.4)
+    shutil.rmtree(tmp_path / 'kept')
+    look(capture, 2, 0.4)
+    clock.s += module.RETRY_S + 1
+    look(capture, 3, 0.4)
+    capture.close()
+    assert len(warnings) == 1 and 'No such file' in warnings[0]
+    assert kept(tmp_path / 'kept') == ['3_000000000_front_margin_025.jpg']
 
 
 def test_capture_never_waits_for_a_slow_disk(open_capture, tmp_path, monkeypatch):

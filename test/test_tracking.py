@@ -69,6 +69,42 @@ def test_every_box_over_the_threshold_is_shown_with_an_id(camera):
     assert camera.see(detections((box(50), 0.9, 0), (box(300), 0.4, 1))) == [1, 2]
 
 
+def lost(camera: Camera, found: Detections, after_s: float = 0.1) -> list[tuple]:
+    """Return (centre x, score, class) of what is lost in the next image."""
+    camera.stamp_s += after_s
+    gone = camera.tracker.update(found, camera.stamp_s, THRESHOLD, NAMES).lost
+    centers = (gone.boxes_xyxy[:, 0] + gone.boxes_xyxy[:, 2]) / 2
+    return [(round(float(center)), round(float(score), 2), int(class_id)) for
+            center, score, class_id in zip(centers, gone.scores, gone.class_ids, strict=True)]
+
+
+def test_what_was_found_twice_is_lost_once_with_its_last_score(camera):
+    assert lost(camera, Detections.empty()) == []
+    assert lost(camera, person(50, 0.9)) == []
+    assert lost(camera, person(50, 0.8)) == []
+    assert lost(camera, person(50, 0.3)) == [], 'unlikely, but there'
+    assert lost(camera, Detections.empty()) == [(50, 0.3, 0)]
+    assert lost(camera, Detections.empty()) == [], 'it was not in the last image'
+    assert lost(camera, person(50, 0.7)) == []
+    # of another class; the person is lost again
+    assert lost(camera, person(50, 0.9, class_id=1)) == [(50, 0.7, 0)]
+    assert lost(camera, Detections.empty()) == [], 'the other one was found once'
+
+
+def test_several_lost_objects_come_best_first_and_where_they_were_expected(camera):
+    for step in range(10):
+        lost(camera, detections((box(100 + 10 * step), 0.6, 1), (box(400, 300), 0.5, 0)))
+    (first, *rest), second = lost(camera, Detections.empty())
+    assert (first, rest) == (pytest.approx(200, abs=4), [0.6, 1])
+    assert second == (400, 0.5, 0)
+
+
+def test_after_a_jump_of_the_clock_nothing_is_lost(camera):
+    for _ in range(3):
+        lost(camera, person(50))
+    assert lost(camera, Detections.empty(), after_s=-100) == []
+
+
 def test_unlikely_box_makes_no_track(camera):
     assert camera.see(person(50, 0.3)) == []
     assert camera.tracker.remembered == 0

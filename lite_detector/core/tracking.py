@@ -45,6 +45,9 @@ class Tracked(NamedTuple):
     """Best score first, as they were found: boxes are measured, not predicted."""
     track_ids: IntArray | None
     """From 1, int64, shape (n,); None: nobody tracks."""
+    lost: Detections = Detections.empty()
+    """What was found twice and in the last image, and is not in this one: the boxes that were
+    expected here, with the scores of the last image."""
 
 
 class Tracker:
@@ -65,7 +68,9 @@ class Tracker:
         self._motion.select(np.zeros(0, np.int64))
         self._track_ids = np.zeros(0, np.int64)
         self._class_ids = np.zeros(0, np.int64)
+        self._scores = np.zeros(0, np.float32)
         self._unseen_s = np.zeros(0)
+        self._in_last = np.zeros(0, bool)
         self._confirmed = np.zeros(0, bool)
 
     @property
@@ -92,10 +97,10 @@ class Tracker:
         likely = found.scores >= score_threshold
         tracks = self._associate(found, likely)
         old = np.flatnonzero(tracks >= 0)
-        self._see(tracks[old], found.boxes_xyxy[old], likely[old])
+        lost = self._see(tracks[old], found.select(old), likely[old])
         tracks[likely & (tracks < 0)] = self._begin(found.select(likely & (tracks < 0)))
         shown = np.flatnonzero(tracks >= 0)
-        return Tracked(found.select(shown), self._track_ids[tracks[shown]])
+        return Tracked(found.select(shown), self._track_ids[tracks[shown]], lost)
 
     def _advance(self, stamp_s: float) -> None:
         step_s = stamp_s - self._stamp_s
@@ -114,7 +119,8 @@ class Tracker:
             return
         self._motion.select(which)
         self._track_ids, self._class_ids = self._track_ids[which], self._class_ids[which]
-        self._unseen_s, self._confirmed = self._unseen_s[which], self._confirmed[which]
+        self._unseen_s, self._scores = self._unseen_s[which], self._scores[which]
+        self._in_last, self._confirmed = self._in_last[which], self._confirmed[which]
 
     def _rename(self, class_names: Sequence[str]) -> None:
         new_ids = {name: index for index, name in enumerate(class_names)}
@@ -143,13 +149,27 @@ class Tracker:
             _pair(overlaps[second] * self._confirmed, second, MIN_IOU[1], tracks)
         return tracks
 
-    def _see(self, tracks: IntArray, boxes_xyxy: FloatArray,
-             likely: npt.NDArray[np.bool_]) -> None:
+    def _see(self, tracks: IntArray, found: Detections,
+             likely: npt.NDArray[np.bool_]) -> Detections:
+        """Continue tracks with what was found of them, and return what is lost."""
+        missed = self._in_last & self._confirmed
+        missed[tracks] = False
+        lost = self._expected(np.flatnonzero(missed))
+        self._in_last[:] = False
+        if len(tracks):
+            self._motion.correct(tracks, found.boxes_xyxy)
+            self._scores[tracks] = found.scores
+            self._unseen_s[tracks] = 0
+            self._in_last[tracks] = True
+            self._confirmed[tracks[likely]] = True
+        return lost
+
+    def _expected(self, tracks: IntArray) -> Detections:
         if not len(tracks):
-            return
-        self._motion.correct(tracks, boxes_xyxy)
-        self._unseen_s[tracks] = 0
-        self._confirmed[tracks[likely]] = True
+            return Detections.empty()
+        tracks = tracks[np.argsort(-self._scores[tracks], kind='stable')]
+        return Detections(self._motion.boxes_xyxy()[tracks], self._scores[tracks],
+                          self._class_ids[tracks])
 
     def _begin(self, fresh: Detections) -> IntArray:
         """Add tracks and return their places."""
@@ -159,7 +179,9 @@ class Tracker:
             self._motion.add(fresh.boxes_xyxy)
             self._track_ids = np.concatenate((self._track_ids, ids))
             self._class_ids = np.concatenate((self._class_ids, fresh.class_ids))
+            self._scores = np.concatenate((self._scores, fresh.scores))
             self._unseen_s = np.concatenate((self._unseen_s, np.zeros(number)))
+            self._in_last = np.concatenate((self._in_last, np.ones(number, bool)))
             self._confirmed = np.concatenate((self._confirmed, np.zeros(number, bool)))
         return np.arange(self.remembered - number, self.remembered)
 

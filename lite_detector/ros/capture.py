@@ -4,9 +4,9 @@
 """
 Keeps the frames that are worth a label, on a thread of its own; no ROS in here.
 
-A model learns most from what it is unsure of. Two signs of that cost next to nothing to see: a
-score just above the threshold (margin), and an object that is gone in the next frame although it
-did not leave the view (flicker).
+A model learns most from what it is unsure of. Signs of that cost next to nothing to see: a score
+just above the threshold (margin), an object that is gone in the next frame although it did not
+leave the view (flicker), and, where tracking is on, a track that ends like that (lost).
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ RETRY_S = 30.0
 QUEUE_SIZE = 2
 JPEG_QUALITY = 95
 NICENESS = 10
-NAME = re.compile(r'(\d+)_(\d{9})_.+_(?:margin|flicker)_(\d{3})\.jpg')
+NAME = re.compile(r'(\d+)_(\d{9})_.+_(?:margin|flicker|lost)_(\d{3})\.jpg')
 
 
 class Interest(NamedTuple):
     """
     How much a frame is worth.
 
-    :param value: in [0, 1]; margin up to 0.5, flicker above.
-    :param reason: margin or flicker.
+    :param value: in [0, 1]; margin up to 0.5, flicker and lost above.
+    :param reason: margin, flicker or lost.
     """
 
     value: float
@@ -61,7 +61,9 @@ class Seen(NamedTuple):
     :param detections: in pixels of the image.
     :param size: of the image.
     :param class_names: what the class ids mean; other names, another model.
-    :param score_threshold: lowest score that the detector gave.
+    :param score_threshold: lowest score of the detections.
+    :param lost: what the tracker expected and did not get, with scores of the frame before.
+    :param complete: False: tiles take turns, so a small object comes and goes with its tile.
     """
 
     stamp_ns: int
@@ -69,6 +71,8 @@ class Seen(NamedTuple):
     size: ImageSize
     class_names: tuple[str, ...]
     score_threshold: float
+    lost: Detections = Detections.empty()
+    complete: bool = True
 
 
 class _Job(NamedTuple):
@@ -91,9 +95,10 @@ def interest_of(now: Seen, before: Seen | None) -> Interest | None:
     :param before: the view of the last frame of the same camera; None: there was none.
     :return: None: nothing to learn from it.
     """
-    lost = 0.0 if before is None else _best_lost(now, before)
-    if lost:
-        return Interest(0.5 + lost / 2, 'flicker')
+    if before is not None and _is_next(now, before):
+        gone, lost = _best_gone(now, before), _best_inside(now.lost, now)
+        if max(gone, lost) > 0:
+            return Interest(0.5 + max(gone, lost) / 2, 'lost' if lost >= gone else 'flicker')
     above = now.detections.scores - now.score_threshold
     unsure = above[above < MARGIN]
     if len(unsure):
@@ -101,24 +106,33 @@ def interest_of(now: Seen, before: Seen | None) -> Interest | None:
     return None
 
 
-def _best_lost(now: Seen, before: Seen) -> float:
-    """Return the best score of an object that is gone without having left; 0: there is none."""
-    if (not 0 < now.stamp_ns - before.stamp_ns <= MAX_PAUSE_S * 1e9
-            or now.class_names != before.class_names or now.size != before.size):
-        return 0.0
+def _is_next(now: Seen, before: Seen) -> bool:
+    """Tell whether what is in one frame should be in the other."""
+    return (0 < now.stamp_ns - before.stamp_ns <= MAX_PAUSE_S * 1e9
+            and now.class_names == before.class_names and now.size == before.size
+            and now.complete and before.complete)
+
+
+def _best_gone(now: Seen, before: Seen) -> float:
+    """Return the best score of an object that nothing follows; 0: there is none."""
     # an object that was unsure itself goes and comes: that is a margin
     old = before.detections.select(
         before.detections.scores >= max(before.score_threshold, now.score_threshold) + MARGIN)
-    height, width = now.size
-    inside = np.array((width, height, width, height)) * (BORDER, BORDER, 1 - BORDER, 1 - BORDER)
-    stays = ((old.boxes_xyxy[:, :2] > inside[:2]) & (old.boxes_xyxy[:, 2:] < inside[2:])).all(1)
-    old = old.select(stays)
     new = now.detections
     reach = (old.boxes_xyxy[:, 2:] - old.boxes_xyxy[:, :2]).max(axis=1, initial=0)
     way = _centers(old)[:, None] - _centers(new)[None]
     follows = ((np.hypot(way[..., 0], way[..., 1]) < reach[:, None])
                & (old.class_ids[:, None] == new.class_ids[None]))
-    return float(old.scores[~follows.any(axis=1)].max(initial=0))
+    return _best_inside(old.select(~follows.any(axis=1)), now)
+
+
+def _best_inside(objects: Detections, view: Seen) -> float:
+    """Return the best score that this view asks for, of objects that are not about to leave it."""
+    height, width = view.size
+    inside = np.array((width, height, width, height)) * (BORDER, BORDER, 1 - BORDER, 1 - BORDER)
+    boxes = objects.boxes_xyxy
+    stays = ((boxes[:, :2] > inside[:2]) & (boxes[:, 2:] < inside[2:])).all(axis=1)
+    return float(objects.scores[stays & (objects.scores >= view.score_threshold)].max(initial=0))
 
 
 def _centers(detections: Detections) -> np.ndarray:
@@ -200,6 +214,7 @@ class Capture:
             self._failed = False
         except (OSError, cv2.error) as error:
             self._retry_s = time.monotonic() + RETRY_S
+            self._kept = None  # the folder may be gone, or come back with other files
             if not self._failed:
                 reason = getattr(error, 'strerror', None) or str(error).strip()
                 self._warn(f'capture_folder {self._folder}: {reason}; no frames are kept until '

@@ -218,9 +218,12 @@ class DetectorNode(LifecycleNode):
         tracked = camera.track(msg, found, detector, track_threshold)
         camera.publish(msg, image_bgr, tracked, class_ids, detector)
         if self._capture:
+            threshold = track_threshold or detector.selection.score_threshold
             self._capture.look(camera.label, image_bgr, Seen(
-                Time.from_msg(msg.header.stamp).nanoseconds, found, size_of(image_bgr),
-                detector.card.class_names, detector.selection.score_threshold))
+                Time.from_msg(msg.header.stamp).nanoseconds,
+                found.select(found.scores >= threshold), size_of(image_bgr),
+                detector.card.class_names, threshold, tracked.lost,
+                complete=detector.view.mode != 'in_turn'))
 
     def _drop(self, camera: Camera, reason: str) -> None:
         if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
