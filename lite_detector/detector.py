@@ -176,7 +176,9 @@ class Detector:
         found = nms(candidates, selection.nms_iou_threshold,
                     max_detections or selection.max_detections)
         boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)
-        return found.with_boxes(boxes)
+        found = found.with_boxes(boxes)
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not wholly in the padding
+        return found if inside.all() else found.select(inside)
 
     def warm_up(self) -> None:
         """

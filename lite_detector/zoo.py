@@ -92,9 +92,10 @@ def find_model(model: str) -> Path:
     if not model:
         raise ModelError('no model named; ' + _choices())
     path = Path(os.path.expanduser(model))  # Path.expanduser raises where there is no home
-    if (path / CARD_FILE).is_file():
+    # os.path, because Path raises where a name is too long
+    if os.path.isfile(path / CARD_FILE):
         return path
-    if path.name != model or path.is_dir():
+    if path.name != model or os.path.isdir(path):
         raise ModelError(f'{model}: no model folder ({CARD_FILE} is missing)')
     folder = list_models().get(model)
     if folder is None:

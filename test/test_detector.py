@@ -99,6 +99,14 @@ def test_detect_keeps_the_order_of_colours(tmp_path, color, square, class_id):
     assert_one(found, (32, 0, 64, 32), class_id)
 
 
+def test_detect_finds_nothing_where_only_the_padding_lights_up(tiny_nanodet):
+    change_card(tiny_nanodet, 'preprocess.resize', 'letterbox_square')
+    change_card(tiny_nanodet, 'preprocess.pad_value', 255)
+    # 32 x 64 in the middle of 96 x 64: the left and the right third are white
+    found = load(tiny_nanodet).detect(np.zeros((128, 64, 3), np.uint8))
+    assert found.boxes_xyxy.shape == (0, 4)
+
+
 @pytest.mark.parametrize('write', FAMILIES.values(), ids=FAMILIES)
 def test_detect_with_one_class_works(tmp_path, write):
     found = load(write(tmp_path / 'tiny', num_classes=1)).detect(square_image(64, 96, 0, 0))

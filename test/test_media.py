@@ -3,6 +3,7 @@
 
 from pathlib import Path
 import struct
+import zlib
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
@@ -125,6 +126,49 @@ def test_read_image_of_an_absent_file_or_a_folder_names_it(tmp_path):
         read_image(tmp_path / 'a.png')
     with pytest.raises(ImageError, match=f'{tmp_path}: Is a directory'):
         read_image(tmp_path)
+
+
+def jpeg_of_size(height: int, width: int) -> bytes:
+    data = cv2.imencode('.jpg', noise(8, 8))[1].tobytes()
+    place = data.index(b'\xff\xc0') + 5
+    return data[:place] + struct.pack('>HH', height, width) + data[place + 4:]
+
+
+def png_of_size(height: int, width: int) -> bytes:
+    data = png(noise(8, 8))
+    chunk = b'IHDR' + struct.pack('>II', width, height) + data[24:29]
+    return data[:12] + chunk + struct.pack('>I', zlib.crc32(chunk)) + data[33:]
+
+
+@pytest.mark.parametrize('make', [jpeg_of_size, png_of_size])
+@pytest.mark.parametrize(('height', 'width'), [(16385, 8), (8, 16385), (12000, 12000)])
+def test_decode_image_that_claims_to_be_huge_is_refused_before_it_is_decoded(
+        make, height, width, monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', None)
+    with pytest.raises(ImageError, match=f'camera: .* bytes that claim to be {width}x{height} pix'
+                                         'els, wanted sides up to 16384'):
+        decode_image(np.frombuffer(make(height, width), np.uint8), 'camera')
+
+
+@pytest.mark.parametrize('filling', [b'', b'\xff' * 3, b'\xff\xfe\0\x07hello'])
+def test_decode_image_finds_the_size_behind_whatever_stands_before_it(filling):
+    whole = np.frombuffer(jpeg_of_size(20000, 9), np.uint8)
+    data = np.concatenate((whole[:2], np.frombuffer(filling, np.uint8), whole[2:]))
+    with pytest.raises(ImageError, match='9x20000'):
+        decode_image(data, 'camera')
+
+
+@pytest.mark.parametrize('count', range(2, 30))
+def test_decode_image_that_ends_in_its_header_does_not_decode(count):
+    for data in (jpeg_of_size(8, 9), png_of_size(8, 9)):
+        with pytest.raises(ImageError, match='do not decode'):
+            decode_image(np.frombuffer(data[:count], np.uint8), 'camera')
+
+
+def test_decode_image_of_an_allowed_size_still_decodes():
+    turned = np.frombuffer(jpeg_turned(noise(20, 31), 6), np.uint8)
+    assert decode_image(turned, 'camera').shape == (31, 20, 3)
+    assert decode_image(np.frombuffer(png(noise(9, 16384)), np.uint8), 'x').shape == (9, 16384, 3)
 
 
 def test_video_there_and_back_keeps_frames_size_and_rate(tmp_path):

@@ -104,6 +104,8 @@ def test_find_model_by_path_may_be_relative_or_start_at_home(tiny_nanodet, monke
     ('/absent/tiny', r'/absent/tiny: no model folder \(card.yaml is missing\)'),
     ('~nobody_here/tiny', '~nobody_here/tiny: no model folder'),
     ('.', r'\.: no model folder'),
+    ('x' * 5000, "model 'xxx.*' not found"),
+    ('/x/' + 'x' * 5000, '/x/xxx.*: no model folder'),
 ])
 def test_find_model_that_is_not_there_says_what_to_do(model, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

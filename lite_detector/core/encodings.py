@@ -41,6 +41,8 @@ YUV422 = {
     'yuv422_yuy2': cv2.COLOR_YUV2BGR_YUY2,
     'yuyv': cv2.COLOR_YUV2BGR_YUY2,
 }
+LONGEST_NAME = 60
+"""Characters of what a message calls itself that an error repeats."""
 YUV420 = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
 
 
@@ -85,7 +87,7 @@ def compressed_to_bgr(msg: CompressedMessage) -> ImageArray:
     :return: uint8, shape (height, width, 3).
     :raises ImageError: if it does not decode.
     """
-    return decode_image(np.frombuffer(msg.data, np.uint8), f'format {msg.format!r}')
+    return decode_image(np.frombuffer(msg.data, np.uint8), f'format {msg.format[:LONGEST_NAME]!r}')
 
 
 def check_sides(msg: ImageMessage) -> None:
@@ -101,7 +103,7 @@ def known_encodings() -> list[str]:
 
 def unknown_encoding(msg: ImageMessage) -> str:
     """Say that an encoding is none of those that are read here."""
-    return f'encoding {msg.encoding!r} is not one of {", ".join(known_encodings())}'
+    return f'encoding {msg.encoding[:LONGEST_NAME]!r} is not one of {", ".join(known_encodings())}'
 
 
 def _pixels(msg: ImageMessage, channels: int, dtype: type = np.uint8, height: int | None = None,

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+import struct
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
-from lite_detector.core.types import ImageArray
+from lite_detector.core.types import ImageArray, ImageSize, MAX_SIDE
 import numpy as np
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg'}
+
+MAX_PIXELS = 2 ** 27
+"""Of a compressed image: 400 MB once it is decoded."""
+JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
+"""Second byte of the segments that tell the size."""
+JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
+"""Second byte of what is no segment: filling, and marks without a length."""
+JPEG_PIXELS = {0xd9, 0xda}
+JPEG_STEPS = 1000
+"""Segments and stray bytes that are looked at, so that rubbish takes no time."""
 
 
 def is_video(path: Path) -> bool:
@@ -73,6 +84,11 @@ def decode_image(data: ImageArray, where: str) -> ImageArray:
     :return: uint8 BGR, shape (height, width, 3).
     :raises ImageError: if it cannot be decoded.
     """
+    # before OpenCV believes it: a flipped bit in 700 bytes can ask for gigabytes
+    height, width = _claimed_size(data) or (0, 0)
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
+                         f'wanted sides up to {MAX_SIDE} and at most {MAX_PIXELS} pixels')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except cv2.error:
@@ -80,6 +96,28 @@ def decode_image(data: ImageArray, where: str) -> ImageArray:
     if image is None:
         raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image')
     return image
+
+
+def _claimed_size(data: ImageArray) -> ImageSize | None:
+    """Return what the header of a JPEG or a PNG says; None: it says nothing."""
+    head = data[:24].tobytes()
+    if head.startswith(b'\x89PNG\r\n\x1a\n') and len(head) == 24:
+        width, height = struct.unpack('>II', head[16:])
+        return ImageSize(height, width)
+    place = 2
+    for _ in range(JPEG_STEPS if head.startswith(b'\xff\xd8') else 0):
+        segment = data[place:place + 9].tobytes()
+        if len(segment) < 9:
+            break
+        if segment[0] != 0xff or segment[1] in JPEG_BARE:
+            place += 1
+        elif segment[1] in JPEG_FRAMES:
+            return ImageSize(*struct.unpack('>HH', segment[5:]))
+        elif segment[1] in JPEG_PIXELS:
+            break
+        else:
+            place += 2 + int.from_bytes(segment[2:4], 'big')
+    return None
 
 
 class VideoReader:
