@@ -86,6 +86,8 @@ class Camera:
 
         :raises ImageError: if it cannot be read or has no stamp.
         """
+        if msg.header.stamp.sec < 0:
+            raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
         if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
             raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
                              'can tell when the objects were there')

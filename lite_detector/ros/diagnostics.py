@@ -53,6 +53,9 @@ class Diagnostics:
         # Steady: health has to be watched also while simulated time stands still.
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self.clock)
+        node.destroy_timer(self._updater.timer)  # which goes by the node's clock
+        self._updater.timer = node.create_timer(self._updater.period, self._updater.update,
+                                                clock=self.clock)
 
     def watch(self, cameras: Sequence[Camera]) -> None:
         """Report on these cameras from now on, and on no others."""

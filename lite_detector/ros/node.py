@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+import os
 from pathlib import Path
 import threading
 from typing import NamedTuple
@@ -100,7 +101,7 @@ class DetectorNode(LifecycleNode):
         self._diagnostics.watch(self._cameras)
         if settings.capture_folder:
             self._capture = Capture(
-                Path(settings.capture_folder).expanduser(), settings.capture_max_files,
+                Path(os.path.expanduser(settings.capture_folder)), settings.capture_max_files,
                 settings.capture_max_mb, self.get_logger().warning)
         self._info_publishers = [self.create_publisher(VisionInfo, 'vision_info', LATCHED)]
         if LabelInfo is not None:
@@ -208,7 +209,7 @@ class DetectorNode(LifecycleNode):
             except LiteDetectorError as error:
                 self._drop(camera, str(error))
             except Exception as error:  # whatever a driver sends, one frame must not stop us
-                self._drop(camera, f'{type(error).__name__}: {error}')
+                self._drop(camera, f'{type(error).__name__}: {" ".join(str(error).split())}')
 
     def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
         """Convert, detect and publish one frame; the whole work of the worker thread."""

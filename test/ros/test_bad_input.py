@@ -10,6 +10,7 @@ from pathlib import Path
 import shutil
 import time
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
@@ -46,6 +47,10 @@ def without_stamp(header: Header) -> Image:
     return bgr_to_image_msg(SCENE, Header(frame_id=header.frame_id))
 
 
+def before_1970(header: Header) -> Image:
+    return bgr_to_image_msg(SCENE, Header(frame_id=header.frame_id, stamp=Time(sec=-5)))
+
+
 BAD_IMAGES = {
     'empty data': (spoiled(data=array.array('B')), 'data has 0 bytes'),
     'truncated data': (spoiled(data=array.array('B', bytes(1000))), 'data has 1000 bytes'),
@@ -59,6 +64,8 @@ BAD_IMAGES = {
     'empty encoding': (spoiled(encoding=''), "encoding '' is not one of"),
     'one pixel': (one_pixel, 'image is 1x1 pixels'),
     'zero stamp': (without_stamp, 'header.stamp is zero'),
+    'negative stamp': (before_1970, 'header.stamp is -5 s'),
+    'endless encoding': (spoiled(encoding='x' * 10000), f"encoding '{'x' * 60}' is not one of"),
 }
 
 

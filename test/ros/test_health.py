@@ -104,3 +104,11 @@ def test_auto_reliability_follows_the_publishers(model):
         graph.spin_until(lambda: offered() == {ReliabilityPolicy.BEST_EFFORT})
         graph.spin_until(publisher.get_subscription_count)
         assert len(graph.ask(SCENE).detections) == 1
+
+
+def test_diagnostics_come_also_while_simulated_time_stands_still(model, impatient):
+    with running_graph(model=model, use_sim_time=True) as graph:
+        assert len(graph.ask(SCENE).detections) == 1
+        warning_of(graph, 'of /image went silent')
+        assert graph.values(graph.diagnosis('detector'))['state'] == 'active'
+        assert len(graph.ask(SCENE).detections) == 1
