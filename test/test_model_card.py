@@ -233,6 +233,13 @@ def test_resolve_file_outside_the_folder_is_refused(tmp_path, name):
             look(folder, name.format(folder=folder))
 
 
+@pytest.mark.parametrize('name', ['\u00e9' * 300, 'a\0b', 'loop'])
+def test_resolve_file_that_is_no_file_name_is_refused(tmp_path, name):
+    (tmp_path / 'loop').symlink_to('loop')
+    with pytest.raises(ModelError, match='card.yaml: .* is (no file name|not in the model folder)'):
+        resolve_file(tmp_path, name)
+
+
 def test_resolve_file_in_a_linked_model_folder_is_found(tiny_nanodet, tmp_path):
     (tmp_path / 'linked').symlink_to(tiny_nanodet)
     assert resolve_file(tmp_path / 'linked', 'model.bin').is_file()

@@ -10,6 +10,7 @@ A number such as a channel mean stands in a ``card.yaml`` and nowhere in the cod
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -261,7 +262,7 @@ def resolve_file(folder: Path, file_name: str) -> Path:
     :raises ModelError: if it leaves the folder (also through a link) or is absent.
     """
     path = path_inside(folder, file_name)
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path raises where a name is too long
         raise ModelError(f'{folder / CARD_FILE}: {file_name!r} is not in the model folder')
     return path
 
@@ -273,8 +274,11 @@ def path_inside(folder: Path, file_name: str) -> Path:
     :raises ModelError: if that leaves the folder, also through a link.
     """
     path = folder / file_name
-    if (PurePosixPath(file_name).is_absolute()
-            or not path.resolve().is_relative_to(folder.resolve())):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, a link to itself, a zero byte
+        raise ModelError(f'{folder / CARD_FILE}: {file_name[:80]!r} is no file name') from None
+    if PurePosixPath(file_name).is_absolute() or not inside:
         raise ModelError(f'{folder / CARD_FILE}: {file_name!r} lies outside the model folder')
     return path
 

@@ -80,7 +80,7 @@ class DetectorNode(LifecycleNode):
 
     def autostart(self) -> None:
         """Configure and activate, if parameter ``autostart`` says so."""
-        if self.get_parameter('autostart').value is not True:
+        if self.get_parameter('autostart').value is False:  # what is neither is refused below
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from lite_detector.core.config import Spec
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.core.types import ImageSize
@@ -15,6 +16,9 @@ from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
 from lite_detector.zoo import DEFAULT_MODEL
 from msgspec import Meta
+
+NAMESPACE = r'^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$'
+"""In front of the name of a topic."""
 
 
 class Settings(Spec):
@@ -34,8 +38,8 @@ class Settings(Spec):
     input_size: Annotated[int, Meta(
         description='Side of a square network input, a multiple of 32; 0: the size of the model '
         'card.', ge=0, le=4096, multiple_of=32)] = 0
-    cameras: Annotated[tuple[str, ...], Meta(
-        description='Namespaces of several cameras that share the model: [front, rear] '
+    cameras: Annotated[tuple[Annotated[str, Meta(pattern=NAMESPACE)], ...], Meta(
+        extra={'wanted': 'list of ROS names, each once'}, description='Namespaces of several cameras that share the model: [front, rear] '
         'subscribes front/image and rear/image and publishes front/detections and '
         'rear/detections. Empty: one camera, image and detections.')] = ()
     transport: Annotated[Literal['raw', 'compressed'], Meta(
@@ -87,6 +91,10 @@ class Settings(Spec):
     autostart: Annotated[bool, Meta(
         description='Configure and activate at start; false: wait for a lifecycle manager.'
     )] = True
+
+    def __post_init__(self) -> None:
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ConfigError(f'cameras: got {list(self.cameras)}, wanted each name once')
 
     def selection(self) -> Selection:
         """Return which boxes the detector is to find: with tracking, also less likely ones."""

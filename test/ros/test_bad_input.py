@@ -222,10 +222,12 @@ def test_node_unknown_model_name_keeps_it_unconfigured(model):
 
 
 @pytest.mark.parametrize('values', ({'score_threshold': 1.5}, {'max_detections': 'many'},
-                                    {'input_size': 100}, {'precision': 'int3'}))
+                                    {'input_size': 100}, {'precision': 'int3'},
+                                    {'cameras': ['front yard']}, {'cameras': ['front', 'front']},
+                                    {'autostart': 'yes'}))
 def test_node_wrong_value_at_start_keeps_it_unconfigured_until_corrected(model, values):
     defaults = {'score_threshold': 0.35, 'max_detections': 100, 'input_size': 0,
-                'precision': 'auto'}
+                'precision': 'auto', 'cameras': [''], 'autostart': True}
     name = next(iter(values))
     with running_graph(model=str(model), **values) as graph:
         status = graph.diagnosis('detector', DiagnosticStatus.ERROR)
