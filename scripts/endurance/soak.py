@@ -1,0 +1,67 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Long flights: memory, drops and ages, alone or beside busy neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from figures import at_most, Figure, told
+from flight import Flight, flight
+from lite_detector.bench.speed import busy_processes
+import numpy as np
+from passes import forward_passes
+
+RIVALS = 2
+GROWTH_MB = 5.0
+PASSES = 2.0
+"""Oldest detections, in forward passes: one may be under way when an image arrives."""
+FEW_DROPS = 0.01
+"""Of the frames: the machine itself stumbles."""
+BUSY = 0.7
+"""Share of the time in forward passes from which on frames have to be dropped."""
+
+
+def soak(model: str, length: float) -> Iterator[Figure]:
+    """
+    Fly for a while with nothing else to do.
+
+    :param length: in minutes.
+    """
+    with flight(model) as flying:
+        with forward_passes(model) as passes_s:
+            flying.restart()
+            flying.fly(60 * length)
+        yield from _ages(flying, passes_s)
+        yield from _drops(flying, passes_s, 60 * length)
+        yield from flying.health(GROWTH_MB)
+
+
+def rivals(model: str, length: float) -> Iterator[Figure]:
+    """Fly beside processes that compute without a pause."""
+    with busy_processes(RIVALS):
+        yield from soak(model, length)
+
+
+def _ages(flying: Flight, passes_s: list[float]) -> Iterator[Figure]:
+    """Hold ages against passes of the same rank: what slows the one slows the other."""
+    ages_s = [age for stream in flying.streams for age in stream.ages_s]
+    for percent in (50, 99):
+        age_s, pass_s = (np.percentile(values or [np.nan], percent)
+                         for values in (ages_s, passes_s))
+        yield at_most(f'age of detections at arrival, p{percent}: {age_s * 1e3:.1f} ms, in '
+                      f'forward passes of p{percent} ({pass_s * 1e3:.1f} ms)', age_s / pass_s,
+                      PASSES)
+
+
+def _drops(flying: Flight, passes_s: list[float], seconds: float) -> Iterator[Figure]:
+    sent = sum(stream.sent for stream in flying.streams)
+    answers = sum(len(stream.ages_s) for stream in flying.streams)
+    received, newer = flying.count('received'), flying.count('dropped for a newer frame')
+    busy = answers * float(np.mean(passes_s or [np.nan])) / seconds
+    yield told('images sent, detections', f'{sent}, {answers}')
+    yield Figure('dropped for a newer frame', f'{newer / max(received, 1):.1%}, '
+                 f'{busy:.0%} of the time in forward passes',
+                 f'<= {FEW_DROPS:.0%}, or {BUSY:.0%} of the time',
+                 newer <= FEW_DROPS * received or busy >= BUSY)
