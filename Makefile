@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test lint bench clean
+.PHONY: help setup setup-train demo test lint bench endurance clean
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ lint:  ## Run the linters only
 
 bench:  ## Measure the speed on this machine
 	@scripts/bench.sh $(ARGS)
+
+endurance:  ## Endurance and fault tests, short (ARGS='soak --minutes 30' runs one of them, long)
+	@scripts/endurance.sh $(ARGS)
 
 clean:  ## Remove everything that the commands above made
 	rm -rf .bench demo_output

@@ -43,7 +43,8 @@ ODD_PARAMETERS = (True, False, 0, 1, -1, 3, 32, 64, 2 ** 62, -2 ** 63, 0.5, 1.0,
                   math.nan, math.inf, '', 'x', ' ', 'a b', '/', '~', '~nobody_here', 'a' * 5000,
                   '/dev/null', '/proc/self/mem', '../..', '\u00e9', 'front', 'ncnn', 'onnx',
                   'bf16', 'compressed', '2x2', '8x8', '9x9', 'in_turn', 'person',
-                  ['front', 'rear'], ['front', 'front'], ['a b'], ['a/b/', '/c'], ['', 'x'], ['9', '{x}'],
+                  ['front', 'rear'], ['front', 'front'], ['a b'], ['a/b/', '/c'], ['', 'x'],
+                  ['9', '{x}'],
                   ['person'], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5], [math.nan] * 4,
                   [-1.0, 0.0, 9e9, 5.0], [0, 0, 50, 50], [1, 2, 3], [True, False])
 

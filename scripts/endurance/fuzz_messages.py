@@ -32,7 +32,9 @@ SCORE_THRESHOLD = 0.02
 """So low that most pictures of noise have boxes."""
 PHASE = 1000
 """Messages between two changes of the settings."""
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
+SLOWEST_S = 5.0
+"""A JPEG of 100 bytes may still claim 134 million pixels."""
 LONGEST_REASON = 500
 """Characters of a log line."""
 SETTINGS = (
@@ -89,11 +91,11 @@ class WatchedNode(DetectorNode):
         return True
 
     def process(self, camera: Camera, msg: Message) -> None:
-        begin_s = time.perf_counter()
+        begin_s = time.thread_time()  # other processes do not count
         try:
             super().process(camera, msg)
         finally:
-            self.slowest_s = max(self.slowest_s, time.perf_counter() - begin_s)
+            self.slowest_s = max(self.slowest_s, time.thread_time() - begin_s)
             self._stirred.set()
 
     def total(self, counter: str) -> int:
@@ -176,15 +178,14 @@ def _storm(node: WatchedNode, transport: str, messages: int, seed: int) -> Itera
 def _judged(node: WatchedNode, transport: str, sent: int, took_s: float) -> Iterator[Figure]:
     received, published = node.total('received'), node.total('published')
     bad, newer = node.total('dropped_bad'), node.total('dropped_newer')
-    yield told(f'{transport}: messages', f'{sent} in {took_s:.0f} s, slowest frame '
-                                         f'{node.slowest_s:.2f} s')
+    yield told(f'{transport}: messages', f'{sent} in {took_s:.0f} s')
     yield at_least(f'{transport}: messages that were detected in', published, sent // 5)
     yield told(f'{transport}: dropped as unusable, for a newer one', f'{bad}, {newer}')
     yield equal(f'{transport}: published + dropped', published + bad + newer, received)
     yield told(f'{transport}: boxes', node.boxes)
     yield none_of(f'{transport}: wrong boxes', node.wrong)
     yield none_of(f'{transport}: drops without a clear reason', node.crude)
-    yield at_most(f'{transport}: slowest frame', node.slowest_s, 10, 's')
+    yield at_most(f'{transport}: slowest frame', node.slowest_s, SLOWEST_S, 's of CPU')
 
 
 def _set(node: WatchedNode, values: dict[str, object]) -> dict[str, object]:
