@@ -236,7 +236,7 @@ def test_resolve_file_outside_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize('name', ['\u00e9' * 300, 'a\0b', 'loop'])
 def test_resolve_file_that_is_no_file_name_is_refused(tmp_path, name):
     (tmp_path / 'loop').symlink_to('loop')
-    with pytest.raises(ModelError, match='card.yaml: .* is (no file name|not in the model folder)'):
+    with pytest.raises(ModelError, match='card.yaml: .* is (no file name|not in the model)'):
         resolve_file(tmp_path, name)
 
 
