@@ -39,9 +39,10 @@ class Settings(Spec):
         description='Side of a square network input, a multiple of 32; 0: the size of the model '
         'card.', ge=0, le=4096, multiple_of=32)] = 0
     cameras: Annotated[tuple[Annotated[str, Meta(pattern=NAMESPACE)], ...], Meta(
-        extra={'wanted': 'list of ROS names, each once'}, description='Namespaces of several cameras that share the model: [front, rear] '
+        description='Namespaces of several cameras that share the model: [front, rear] '
         'subscribes front/image and rear/image and publishes front/detections and '
-        'rear/detections. Empty: one camera, image and detections.')] = ()
+        'rear/detections. Empty: one camera, image and detections.',
+        extra={'wanted': 'list of ROS names, each once'})] = ()
     transport: Annotated[Literal['raw', 'compressed'], Meta(
         description='raw subscribes image, compressed subscribes image/compressed.')] = 'raw'
     reliability: Annotated[Literal['auto', 'best_effort', 'reliable'], Meta(

@@ -55,7 +55,7 @@ def churn(model: str, length: float) -> Iterator[Figure]:
                 with _killed_guest():
                     flying.fly(3)
             else:
-                with _guest(random):
+                with _guest(DOMAIN_ID, random):
                     flying.fly(STAY_S)
             if random.random() < 0.3:
                 flying.fly(STAY_S, send=False)
@@ -67,10 +67,10 @@ def churn(model: str, length: float) -> Iterator[Figure]:
 
 
 @contextmanager
-def _guest(random: np.random.Generator | None = None) -> Iterator[Node]:
+def _guest(domain_id: int, random: np.random.Generator | None = None) -> Iterator[Node]:
     """Join with a participant of its own; without a generator, with everything there is."""
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN_ID)
+    rclpy.init(context=context, domain_id=domain_id)
     node = rclpy.create_node('guest', context=context)
     image = bgr_to_image_msg(generated_image(SIZE), Header(frame_id=size_name(*SIZE)))
     for topic, kind in LISTENS:
@@ -104,9 +104,7 @@ def _killed_guest() -> Iterator[None]:
 
 def main() -> None:
     """Be the guest that is killed: ``churn.py DOMAIN_ID``."""
-    global DOMAIN_ID
-    DOMAIN_ID = int(sys.argv[1])
-    with _guest():
+    with _guest(int(sys.argv[1])):
         time.sleep(60)
 
 

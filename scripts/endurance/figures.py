@@ -77,9 +77,5 @@ def wrong_boxes(array: Detection2DArray, width: int, height: int) -> list[str]:
 
 
 def _text(value: float, unit: str) -> str:
-    return f'{value:.{0 if abs(value) >= 100 or value == int_of(value) else 2}f} {unit}'.strip()
-
-
-def int_of(value: float) -> float:
-    """Return the whole part; NaN stays itself."""
-    return math.trunc(value) if math.isfinite(value) else value
+    whole = abs(value) >= 100 or float(value).is_integer()
+    return f'{value:.{0 if whole else 2}f} {unit}'.strip()

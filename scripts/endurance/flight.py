@@ -186,6 +186,7 @@ class Flight:
         self.streams = [Stream(client, name, images, now_s + index / 2 / RATE_HZ, stamp_ns)
                         for index, name in enumerate(('front', 'rear'))]
         client.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, 10)
+        self.restart()
 
     def fly(self, seconds: float, until: Callable[[], object] = lambda: False,
             send: bool = True) -> bool:
@@ -288,7 +289,6 @@ def flight(model: str, stamp_ns: Callable[[], int] = time.time_ns,
         process = NodeProcess(Path(folder), model=model, cameras=['front', 'rear'], **values)
         try:
             flying = Flight(process, client, executor, stamp_ns)
-            flying.restart()
             if flying.answered_s(START_S) > START_S:
                 raise NoFlightError('no detections: ' + ' / '.join(process.log('')[-3:]))
             flying.restart()
