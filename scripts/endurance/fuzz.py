@@ -11,7 +11,7 @@ import tempfile
 
 from figures import at_most, Figure, told
 from flight import flight, RATE_HZ, size_name
-from fuzz_files import fuzz_cards, fuzz_parameters
+from fuzz_files import fuzz_cards, fuzz_parameter_files, fuzz_parameters
 from fuzz_messages import fuzz_messages, INPUT_SIZE, SCORE_THRESHOLD
 from messages import random_image
 import numpy as np
@@ -35,6 +35,7 @@ def fuzz(model: str, length: int) -> Iterator[Figure]:
     yield from fuzz_messages(model, length, SEED)
     with tempfile.TemporaryDirectory() as scratch:
         yield from fuzz_cards(model, length // 50, SEED, Path(scratch))
+        yield from fuzz_parameter_files(model, length // 200, SEED, Path(scratch))
     yield from fuzz_parameters(model, length // 50, SEED)
     yield from fuzz_graph(model, length // 50, SEED)
 

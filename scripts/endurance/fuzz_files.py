@@ -12,16 +12,19 @@ import os
 from pathlib import Path
 import shutil
 from typing import Any
+from unittest.mock import patch
 
 from figures import at_least, Figure, none_of, told
 from fuzz_messages import INPUT_SIZE, quiet_stderr, WatchedNode
-from lite_detector.core.errors import LiteDetectorError
+import lite_detector
+from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import CARD_FILE, load_card
 from lite_detector.core.types import Detections
 from lite_detector.detector import Detector
 from lite_detector.ros.conversions import bgr_to_image_msg
+from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS
-from lite_detector.zoo import find_model
+from lite_detector.zoo import DEFAULT_MODEL, find_model
 import numpy as np
 import rclpy
 from rclpy.parameter import Parameter
@@ -30,6 +33,7 @@ import yaml
 
 Random = np.random.Generator
 
+PARAMETER_FILE = Path(lite_detector.__file__).resolve().parents[1] / 'config' / 'detect.yaml'
 FUZZED = set(PARAMETERS) - {'autostart'}
 """Without autostart a node says nothing, as it should."""
 
@@ -85,6 +89,41 @@ def fuzz_cards(model: str, cards: int, seed: int, scratch: Path) -> Iterator[Fig
     yield none_of('cards: wrong boxes', wrong)
 
 
+def fuzz_parameter_files(model: str, files: int, seed: int, scratch: Path) -> Iterator[Figure]:
+    """
+    Start nodes with ``config/detect.yaml`` of which some bytes are spoiled.
+
+    :param files: how many.
+    """
+    random = np.random.default_rng(seed)
+    path = scratch / 'detect.yaml'
+    text = PARAMETER_FILE.read_text(encoding='utf-8').replace(
+        f'model: {DEFAULT_MODEL}', f'model: {find_model(model)}').encode()
+    crude, active, refused = [], 0, 0
+    with quiet_stderr(), patch.dict(os.environ, ROS_DOMAIN_ID=str(os.getpid() % 100 + 1)):
+        for _ in range(files):
+            path.write_bytes(spoil_text(random, text))
+            try:
+                node = run_node(_started, ['--ros-args', '--params-file', str(path)],
+                                finished=lambda node: True)
+                active += node.is_active()
+                crude += node.unclear_state()
+            except ConfigError as error:
+                refused += 1
+                crude += [str(error)] if '\n' in str(error) else []
+            except Exception as error:  # which is what is looked for
+                crude.append(f'{type(error).__name__}: {error}')
+    yield told('parameter files: spoiled, of them refused, with an active node',
+               f'{files}, {refused}, {active}')
+    yield none_of('parameter files: starts without a clear reason', crude)
+
+
+def _started() -> WatchedNode:
+    node = WatchedNode()
+    node.autostart()
+    return node
+
+
 def fuzz_parameters(model: str, rounds: int, seed: int) -> Iterator[Figure]:
     """
     Start nodes with odd parameters, and set odd ones while a node detects.
@@ -110,7 +149,7 @@ def _starts(model: str, rounds: int, random: Random) -> Iterator[Figure]:
             try:
                 node.watch()
                 active += node.is_active()
-                crude += [f'{values}: {what}' for what in node.unclear()]
+                crude += [f'{values}: {what}' for what in node.unclear_state()]
             finally:
                 node.destroy_node()
         except Exception as error:

@@ -65,7 +65,7 @@ class WatchedNode(DetectorNode):
         """Return whether it detects."""
         return self._state == 'active'
 
-    def unclear(self) -> list[str]:
+    def unclear_state(self) -> list[str]:
         """Return what keeps it from being configured, unless that is one clear line."""
         if self.is_active() or (self._problem and '\n' not in self._problem):
             return []
