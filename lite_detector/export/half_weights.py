@@ -14,14 +14,13 @@ again).
 from __future__ import annotations
 
 from pathlib import Path
-import struct
 
 from lite_detector.core.errors import ModelError
 from lite_detector.export.import_ncnn import read_convolutions
+from lite_detector.export.ncnn_files import tagged
 import numpy as np
 import numpy.typing as npt
 
-FULL_TAG, HALF_TAG = 0x00000000, 0x01306B47
 FEW_PRODUCTS = 32
 """Layers whose outputs sum up no more products than this stay in single precision."""
 
@@ -41,9 +40,7 @@ def store_half(param: Path, source: Path, target: Path) -> None:
     for layer in read_convolutions(param, source):
         half = sums_many(layer.weight)
         stored = in_half(layer.weight, layer.name) if half else layer.weight.astype('<f4')
-        data = stored.tobytes()
-        chunks += [struct.pack('<I', HALF_TAG if half else FULL_TAG), data,
-                   bytes(-len(data) % 4), layer.bias.astype('<f4').tobytes()]
+        chunks += [tagged(stored), layer.bias.astype('<f4').tobytes()]
     target.write_bytes(b''.join(chunks))
     read_convolutions(param, target)  # fails where a layer has no bias: none of ours
 
