@@ -192,7 +192,7 @@ def test_the_figure_names_every_model_and_sizes_of_the_card(tmp_path):
     (['--threads', '0'], 'num_threads: got 0'),
     (['--models', 'absent'], "model 'absent' not found"),
     (['--plot', '/absent/a.png'], '/absent/a.png: cannot write'),
-    (['--precisions', 'int8'], "invalid choice: 'int8'"),
+    (['--precisions', 'fp64'], "invalid choice: 'fp64'"),
 ])
 def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
     try:

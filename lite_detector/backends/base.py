@@ -14,13 +14,13 @@ from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import checked_files, ModelCard
 from lite_detector.core.types import FloatArray
 
-Precision = Literal['auto', 'fp32', 'bf16']
+Precision = Literal['auto', 'fp32', 'bf16', 'int8']
 
 BACKENDS = {
     'ncnn': 'lite_detector.backends.ncnn_backend',
     'onnx': 'lite_detector.backends.onnx_backend',
 }
-PRECISIONS = ('auto', 'fp32', 'bf16')
+PRECISIONS = ('auto', 'fp32', 'bf16', 'int8')
 
 
 class Backend(Protocol):
@@ -46,7 +46,8 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     :param folder: where its files lie.
     :param runtime: a key of ``BACKENDS``.
     :param num_threads: threads for one inference, at least 1.
-    :param precision: auto (the runtime's own choice), fp32 or bf16 storage.
+    :param precision: auto (the runtime's own choice), fp32, bf16 (storage) or int8 (the int8 form
+        of the folder).
     :raises ConfigError: if an option is not among the choices.
     :raises ModelError: if the weights are missing, damaged or another network's.
     """
@@ -57,6 +58,8 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     if num_threads < 1:
         raise ConfigError(f'num_threads: got {num_threads}, wanted at least 1')
     files = card.runtime_files(runtime)
+    if precision == 'int8' and runtime == 'ncnn':
+        files = card.int8_files()
     paths = checked_files(folder, files)
     try:
         module = import_module(BACKENDS[runtime])

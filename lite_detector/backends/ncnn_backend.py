@@ -113,7 +113,8 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
     :param files: the card's ncnn section.
     :param paths: paths by role, param and bin.
     :param num_threads: threads for one inference.
-    :param precision: auto leaves ncnn its choice (fp16 where the processor has it).
+    :param precision: auto leaves ncnn its choice (fp16 where the processor has it); int8: what is
+        not in int8 is in fp32.
     :raises ModelError: if ncnn refuses them or a blob of the card is not in the network.
     """
     _check_blobs(paths['param'], files)

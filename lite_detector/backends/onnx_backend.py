@@ -46,8 +46,8 @@ def open_network(files: OnnxFiles, paths: dict[str, Path], num_threads: int,
     :param precision: auto or fp32; the file itself says the rest.
     :raises ModelError: if ONNX Runtime refuses it or an input or output of the card is absent.
     """
-    if precision == 'bf16':
-        raise ModelError('runtime onnx has no precision bf16; wanted auto or fp32')
+    if precision in ('bf16', 'int8'):
+        raise ModelError(f'runtime onnx has no precision {precision}; wanted auto or fp32')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1

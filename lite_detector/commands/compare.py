@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'square network inputs ({" ".join(map(str, SIDES))})')
     parser.add_argument('--resizes', nargs='+', choices=RESIZES, default=(), metavar='R',
                         help="how images are fitted (both letterboxes, and the card's)")
-    parser.add_argument('--precisions', nargs='+', choices=('fp32', 'bf16'), metavar='P',
+    parser.add_argument('--precisions', nargs='+', choices=('fp32', 'bf16', 'int8'), metavar='P',
                         default=('fp32', 'bf16'), help='(fp32 bf16)')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--reference', metavar='M', help='model that others are compared with, '

@@ -103,8 +103,9 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection(),
     """
     size = ImageSize(args.size, args.size) if args.size is not None else None
     if is_checkpoint(args.model):
-        if args.precision == 'bf16':
-            raise ConfigError(f'precision: got bf16, but checkpoints run in fp32: {args.model}')
+        if args.precision in ('bf16', 'int8'):
+            raise ConfigError(f'precision: got {args.precision}, but checkpoints run in fp32: '
+                              f'{args.model}')
         # here, because only this needs torch
         from lite_detector.train.torch_backend import detector_from_checkpoint
         return detector_from_checkpoint(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lite_detector.backends.base import PRECISIONS
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.operator_grid import operator_grid
 from lite_detector.bench.operator_speed import (
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', required=True, type=Path, metavar='FILE',
                         help='the table (.json); a table that is there is completed')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='auto')
+    parser.add_argument('--precision', choices=('auto', 'fp32', 'bf16'), default='auto')
     parser.add_argument('--quick', action='store_true',
                         help='fewer operators and repetitions: a rougher table')
     parser.add_argument('--networks', type=int, default=0, metavar='N',

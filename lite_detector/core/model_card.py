@@ -82,6 +82,18 @@ class DecodeSpec(Spec):
     """YOLOF: input pixels that a box lies at most beside its anchor, in x and in y."""
 
 
+class Int8Files(Spec):
+    """The int8 form of an ncnn network, with the same blobs; ``quantize`` makes it."""
+
+    param: str
+    bin: str  # noqa: A003
+    sha256: dict[Literal['param', 'bin'], Sha256] = {}
+
+    def files(self) -> dict[str, str]:
+        """Return role -> file name."""
+        return {'param': self.param, 'bin': self.bin}
+
+
 class NcnnFiles(Spec):
     """The ncnn runtime of a model; ``url`` and ``sha256`` are keyed by param and bin."""
 
@@ -91,6 +103,7 @@ class NcnnFiles(Spec):
     outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
     url: dict[Literal['param', 'bin'], HttpsUrl] = {}
     sha256: dict[Literal['param', 'bin'], Sha256] = {}
+    int8: Int8Files | None = None
 
     def files(self) -> dict[str, str]:
         """Return role -> file name."""
@@ -112,6 +125,7 @@ class OnnxFiles(Spec):
 
 
 RuntimeFiles = NcnnFiles | OnnxFiles
+HashedFiles = RuntimeFiles | Int8Files
 
 
 class Runtimes(Spec):
@@ -197,6 +211,7 @@ class ModelCard(NetworkCard, kw_only=True):
     metrics: dict[str, Any] = {}
     training: dict[str, Any] = {}
     parity: dict[str, Any] = {}
+    quantization: dict[str, Any] = {}
 
     def network(self) -> NetworkCard:
         """Return the part that holds in any runtime."""
@@ -216,6 +231,19 @@ class ModelCard(NetworkCard, kw_only=True):
             raise ModelError(f'{self.name}: card has no runtime {runtime!r}; it has '
                              f'{", ".join(have)}')
         return files
+
+    def int8_files(self) -> NcnnFiles:
+        """
+        Return the section of ncnn with the files of its int8 form.
+
+        :raises ModelError: if the card has none.
+        """
+        files = self.runtimes.ncnn
+        if files is None or files.int8 is None:
+            raise ModelError(f'{self.name}: has no int8 form; make a folder that has one with '
+                             '`lite_detector quantize`')
+        return NcnnFiles(files.int8.param, files.int8.bin, files.input, files.outputs,
+                         sha256=files.int8.sha256)
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -283,7 +311,7 @@ def path_inside(folder: Path, file_name: str) -> Path:
     return path
 
 
-def checked_files(folder: Path, files: RuntimeFiles) -> dict[str, Path]:
+def checked_files(folder: Path, files: HashedFiles) -> dict[str, Path]:
     """
     Return role -> path of a runtime's files, after holding them against the card's sha256.
 
