@@ -21,6 +21,7 @@ COMMANDS = (
     'import_weights',
     'search',
     'export',
+    'quantize',
     'camera_replay',
     'frame_saver',
 )

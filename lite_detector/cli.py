@@ -35,6 +35,7 @@ COMMANDS = {
     'import_weights': 'make a torch checkpoint of public ncnn weights',
     'search': 'find the backbone that makes the most of the milliseconds of a board',
     'export': 'make a model folder of a checkpoint: ncnn, ONNX, compared with torch',
+    'quantize': 'make a model folder with an int8 form, refused if it loses too much',
 }
 """Commands with options; each is a file of ``lite_detector.commands``."""
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import tempfile
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.model_card import CARD_FILE, RuntimeFiles
+from lite_detector.core.model_card import CARD_FILE, HashedFiles
 import msgspec
 
-OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx'))
+OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx', 'model.int8.param',
+                       'model.int8.bin', 'model.int8.table', 'quantize.md', 'quantize.png'))
 """What a model folder made here holds; another file is somebody's, and not ours to delete."""
 
 
@@ -62,7 +63,7 @@ def check_target(target: Path) -> None:
                           'path, or a folder with nothing but a model in it')
 
 
-def with_sha256(folder: Path, files: RuntimeFiles) -> RuntimeFiles:
+def with_sha256(folder: Path, files: HashedFiles) -> HashedFiles:
     """
     Return what a card says on the files of a runtime, with the sha256 of each.
 

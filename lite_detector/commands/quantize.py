@@ -1,0 +1,231 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``quantize``: a model folder with an int8 form beside the float one, refused if it is worse."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+import math
+from pathlib import Path
+import shutil
+from typing import Any
+
+from lite_detector.backends.base import Backend
+from lite_detector.bench.machine import describe_machine
+from lite_detector.bench.speed import clock_for, interleave
+from lite_detector.commands.options import (
+    add_dataset_options,
+    check_writable,
+    is_checkpoint,
+    write_json,
+)
+from lite_detector.core.config import from_mapping
+from lite_detector.core.errors import ConfigError, DataError, ModelError
+from lite_detector.core.model_card import (
+    Int8Files,
+    load_card,
+    ModelCard,
+    Name,
+    NcnnFiles,
+    save_card,
+)
+from lite_detector.core.types import FloatArray
+from lite_detector.data.coco import CocoDataset, CocoImage, find_images
+from lite_detector.data.dataset import read_sized_image
+from lite_detector.data.formats import open_as_coco
+from lite_detector.data.pictures import require_matplotlib, save_figure, spread_indices
+from lite_detector.detector import Detector, Selection
+from lite_detector.evaluation.coco_metrics import evaluate, measure
+from lite_detector.export.int8_network import calibration_table, write_int8
+from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
+from lite_detector.export.quantize import Choice, choose, FloatNetwork, write_text
+from lite_detector.export.quantize_report import draw_layers, report, summary, Verdict
+from lite_detector.zoo import find_model
+import msgspec
+from tqdm import tqdm
+
+CALIBRATION_IMAGES = 128
+HELD_OUT_IMAGES = 200
+"""Other images of the same set, which tell how much is lost while layers are chosen."""
+ERROR_IMAGES = 16
+"""Of these, as many are looked at where outputs are compared."""
+SECONDS = 2.0
+"""Time to compare the speed of both forms."""
+AP_SELECTION = Selection(score_threshold=0.05)
+"""As ``evaluate``."""
+INT8_FILES = Int8Files('model.int8.param', 'model.int8.bin')
+TABLE_FILE, REPORT_FILE, PICTURE_FILE = 'model.int8.table', 'quantize.md', 'quantize.png'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('--model', required=True, help='name or folder of a model')
+    add_dataset_options(parser)
+    parser.add_argument('--output', required=True, type=Path, metavar='DIR',
+                        help='model folder to write; one that is there is replaced')
+    parser.add_argument('--max-loss', type=float, default=1.0, metavar='X',
+                        help='percent points of AP that may be lost (1.0)')
+    parser.add_argument('--val-annotations', type=Path, metavar='F',
+                        help='labels that the loss is judged by (images of --annotations that '
+                             'calibrated nothing)')
+    parser.add_argument('--val-images', type=Path, metavar='DIR', help='folder of their images')
+    parser.add_argument('--name', help='name of the model (that of the folder)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Choose, measure and print; then write the folder, or refuse."""
+    _check(args)
+    name = from_mapping(args.name or args.output.resolve().name, Name,
+                        'name of the model, --name')
+    folder = find_model(args.model)
+    card = load_card(folder)
+    network = FloatNetwork(card, folder)
+    labelled = Labelled(args.annotations.name, open_as_coco(args.annotations, args.images),
+                        args.images)
+    calibration, held_out = labelled.split()
+    judged = held_out
+    if args.val_annotations:
+        judged = Labelled(args.val_annotations.name,
+                          open_as_coco(args.val_annotations, args.val_images), args.val_images)
+    for each in (held_out, judged):
+        each.check(card)
+    detector = Detector(card, network)
+    choice = choose(network, calibration.blobs(detector),
+                    list(held_out.some(ERROR_IMAGES).blobs(detector)),
+                    lambda backend: held_out.ap(card, backend), args.max_loss, _show_progress)
+    verdict = _judge(card, network, choice, judged, args.max_loss,
+                     next(held_out.blobs(detector)))
+    print(summary(verdict, choice))
+    if args.json:
+        write_json(args.json, {'verdict': msgspec.to_builtins(verdict),
+                               **msgspec.to_builtins(choice)})
+    if not verdict.good:
+        raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP, wanted at most '
+                         f'{args.max_loss:g}; nothing was written')
+    source = {'annotations': labelled.name, 'calibration_images': len(calibration.dataset.images),
+              'held_out_images': len(held_out.dataset.images)}
+    _write(args.output, card, name, folder, network, choice, verdict, source)
+    print(f'{args.output}: serve it with --precision int8')
+
+
+def _check(args: argparse.Namespace) -> None:
+    check_writable(args.json)
+    require_matplotlib()
+    check_target(args.output.resolve())
+    if is_checkpoint(args.model):
+        raise ConfigError(f'--model {args.model}: is a checkpoint; make a model folder of it with '
+                          '`lite_detector export` first')
+    if not 0 <= args.max_loss < math.inf:
+        raise ConfigError(f'--max-loss: got {args.max_loss:g}, wanted 0 or more')
+    if (args.val_annotations is None) != (args.val_images is None):
+        raise ConfigError('--val-annotations and --val-images: wanted both or none')
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """
+    Labelled images.
+
+    :param name: of the annotations.
+    :param dataset: which images.
+    :param folder: where they lie.
+    """
+
+    name: str
+    dataset: CocoDataset
+    folder: Path
+
+    def split(self) -> tuple[Labelled, Labelled]:
+        """
+        Return images to calibrate with and others, held out, from all over the set.
+
+        :raises DataError: if there are less than two images.
+        """
+        images = self.dataset.images
+        if len(images) < 2:
+            raise DataError(f'{self.name}: one image, wanted at least two: one to calibrate with '
+                            'and one to measure on')
+        return (self._of(images[::2]).some(CALIBRATION_IMAGES),
+                self._of(images[1::2]).some(HELD_OUT_IMAGES))
+
+    def some(self, count: int) -> Labelled:
+        """Return at most so many of the images, evenly apart."""
+        images = self.dataset.images
+        return self._of([images[index] for index in spread_indices(len(images), count)])
+
+    def _of(self, images: Sequence[CocoImage]) -> Labelled:
+        ids = {image.image_id for image in images}
+        boxes = tuple(box for box in self.dataset.annotations if box.image_id in ids)
+        return Labelled(self.name, CocoDataset(tuple(images), boxes, self.dataset.categories),
+                        self.folder)
+
+    def blobs(self, detector: Detector) -> Iterable[FloatArray]:
+        """Read the images, one by one, as the network gets them."""
+        paths = find_images(self.dataset, self.folder)
+        for image in self.dataset.images:
+            image_bgr = read_sized_image(paths[image.image_id], image.size)
+            yield detector.make_blob(image_bgr, detector.fit(image_bgr)).copy()
+
+    def check(self, card: ModelCard) -> None:
+        """
+        Find out before the long work whether AP can be measured here.
+
+        :raises DataError: if nothing is labelled that the model knows.
+        """
+        if measure(self.dataset, {}, card.class_names).ap is None:
+            raise DataError(f'{self.name}: no object of a class of {card.name} is labelled in '
+                            'the images that AP would be measured on')
+
+    def ap(self, card: ModelCard, backend: Backend) -> float:
+        """Return the AP in percent."""
+        return evaluate(Detector(card, backend, AP_SELECTION), self.dataset, self.folder,
+                        lambda images: _show_progress('measure', images)).ap
+
+
+def _judge(card: ModelCard, network: FloatNetwork, choice: Choice, judged: Labelled,
+           max_loss: float, blob: FloatArray) -> Verdict:
+    in_int8 = network.open_int8(choice.thresholds)
+    ap_fp32, ap_int8 = (judged.ap(card, backend) for backend in (network, in_int8))
+    timings = interleave({'float': lambda: network.infer(blob),
+                          'int8': lambda: in_int8.infer(blob)}, SECONDS, clock_for(1))
+    bytes_int8 = len(write_int8(network.layers, choice.thresholds).weights)
+    bytes_float = sum(len(stored.data) for stored in network.layers)
+    return Verdict(judged.name, len(judged.dataset.images), ap_fp32, ap_int8,
+                   round(ap_fp32 - ap_int8, 2), max_loss, bytes_float, bytes_int8,
+                   round(bytes_int8 / bytes_float, 3),
+                   round(timings['int8'].cpu_ratio(timings['float']), 3), describe_machine())
+
+
+def _write(output: Path, card: ModelCard, name: str, folder: Path, network: FloatNetwork,
+           choice: Choice, verdict: Verdict, source: dict[str, Any]) -> None:
+    with staged_folder(output) as staged:
+        runtimes = card.runtimes
+        for files in filter(None, (runtimes.ncnn, runtimes.onnx)):
+            for file_name in files.files().values():
+                if (folder / file_name).is_file():
+                    (staged / file_name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / file_name, staged / file_name)
+        write_text(staged, INT8_FILES, write_int8(network.layers, choice.thresholds))
+        ncnn: NcnnFiles = msgspec.structs.replace(runtimes.ncnn,
+                                                  int8=with_sha256(staged, INT8_FILES))
+        quantization = {
+            'precision': 'int8', 'thresholds': choice.method, 'data': source,
+            'in_float': ['depthwise convolutions', *(layer.name for layer in choice.layers
+                                                     if layer.precision == 'float')],
+            'metrics': msgspec.to_builtins(verdict)}
+        save_card(staged, msgspec.structs.replace(
+            card, name=name, runtimes=msgspec.structs.replace(runtimes, ncnn=ncnn),
+            quantization=quantization))
+        (staged / TABLE_FILE).write_text(
+            calibration_table(network.layers, choice.thresholds), encoding='ascii')
+        (staged / REPORT_FILE).write_text(report(name, verdict, choice), encoding='utf-8')
+        save_figure(staged / PICTURE_FILE, draw_layers(name, choice))
+        Detector.from_folder(staged, precision='int8')  # what was written can be served
+
+
+def _show_progress(what: str, items: Sequence[Any]) -> Iterable[Any]:
+    return tqdm(items, desc=what, disable=None)

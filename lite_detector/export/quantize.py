@@ -1,0 +1,183 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Choose what of a network is computed in int8, by measurement.
+
+First the way to choose thresholds: that with which all layers together change the outputs least.
+Then the layers, ordered by what each alone changes: the most sensitive ones stay in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+import tempfile
+from typing import Any
+
+from lite_detector.backends.base import Backend, open_backend
+from lite_detector.core.agreement import output_error
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import Int8Files, ModelCard, NcnnFiles, Runtimes
+from lite_detector.core.types import FloatArray
+from lite_detector.export.calibration import Histogram, METHODS
+from lite_detector.export.import_ncnn import read_network, StoredLayer
+from lite_detector.export.int8_network import candidates, NcnnText, write_int8
+import msgspec
+import numpy as np
+
+SAFETY = 0.5
+"""
+Of the AP that may be lost, the part that is allowed on the held-out images: others will differ.
+"""
+
+Measure = Callable[[Backend], float]
+"""A network -> its AP in percent on the held-out images."""
+Progress = Callable[[str, Sequence[Any]], Iterable[Any]]
+"""Hands on the items of one step, and may show how far it is."""
+
+
+class LayerChoice(Spec):
+    """What a layer does to the outputs, and what was chosen for it."""
+
+    name: str
+    shape: str
+    weights: int
+    error: float
+    """Of the outputs, in percent of what they are, with this layer alone in int8."""
+    precision: str
+    """int8 or float."""
+
+
+class Choice(Spec):
+    """The int8 form that was chosen, and what it was chosen by."""
+
+    method: str
+    """Of the thresholds, a key of ``METHODS``."""
+    method_errors: dict[str, float]
+    """Of the outputs in percent, with all layers in int8."""
+    layers: tuple[LayerChoice, ...]
+    """Most sensitive first."""
+    thresholds: dict[str, float]
+    """Name of each layer in int8 -> its largest absolute input."""
+    held_out_losses: dict[int, float]
+    """Layers kept in float -> AP lost on the held-out images, in percent points."""
+
+
+class FloatNetwork:
+    """
+    A network in float, and the int8 forms that it could have.
+
+    :param card: its card.
+    :param folder: where its files lie.
+    :raises ModelError: if it is not for ncnn, not in float, or has layers that are not known here.
+    """
+
+    def __init__(self, card: ModelCard, folder: Path) -> None:
+        files = card.runtime_files('ncnn')
+        self._card, self._folder = card, folder
+        self._backend = open_backend(card, folder, 'ncnn', 1, 'fp32')
+        self.layers: list[StoredLayer] = read_network(folder / files.param, folder / files.bin)
+
+    def infer(self, blob: FloatArray) -> list[FloatArray]:
+        """Return the outputs for a network input."""
+        return self._backend.infer(blob)
+
+    def observe(self, blobs: Iterable[FloatArray]) -> dict[str, Histogram]:
+        """
+        Run the network and watch what its layers read.
+
+        :param blobs: network inputs.
+        :return: name of each layer that can be int8 -> how often it reads which absolute values.
+        :raises ModelError: if some are not finite.
+        """
+        read = {stored.layer.name: stored.layer.bottoms[0] for stored in candidates(self.layers)}
+        names = tuple(dict.fromkeys(read.values()))  # in the order in which they are computed
+        files = msgspec.structs.replace(self._card.runtimes.ncnn, outputs=names)
+        backend = open_backend(_with_ncnn(self._card, files), self._folder, 'ncnn', 1, 'fp32')
+        histograms = {name: Histogram() for name in names}
+        for blob in blobs:
+            for name, values in zip(names, backend.infer(blob), strict=True):
+                if not np.isfinite(values).all():
+                    raise ModelError(f'{self._card.name}: blob {name!r} has NaN or infinity')
+                histograms[name].add(values)
+        return {layer: histograms[name] for layer, name in read.items()}
+
+    def open_int8(self, thresholds: Mapping[str, float]) -> Backend:
+        """Load the form with these layers in int8."""
+        with tempfile.TemporaryDirectory() as name:
+            files = NcnnFiles('model.param', 'model.bin', self._card.runtimes.ncnn.input,
+                              self._card.runtimes.ncnn.outputs)
+            write_text(Path(name), files, write_int8(self.layers, thresholds))
+            return open_backend(_with_ncnn(self._card, files), Path(name), 'ncnn', 1, 'fp32')
+
+
+def write_text(folder: Path, files: NcnnFiles | Int8Files, text: NcnnText) -> None:
+    """Write both files of a network."""
+    (folder / files.param).write_text(text.param, encoding='ascii')
+    (folder / files.bin).write_bytes(text.weights)
+
+
+def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
+           held_out: Sequence[FloatArray], measure: Measure, max_loss: float,
+           progress: Progress = lambda _, items: items) -> Choice:
+    """
+    Find thresholds, and the layers to keep in float.
+
+    Of the most sensitive layers 0, 1, 2, 4 and so on are kept in float, until the loss is small
+    enough.
+
+    :param calibration: network inputs to find thresholds with.
+    :param held_out: other ones, at least one, to compare outputs with.
+    :param measure: gives the AP.
+    :param max_loss: percent points that may be lost.
+    :param progress: called with what is done and the steps it takes.
+    :raises ModelError: if there is no layer to quantize.
+    """
+    histograms = {name: histogram for name, histogram in network.observe(calibration).items()
+                  if histogram.peak > 0}
+    if not histograms:
+        raise ModelError('the network has no convolution that int8 could compute')
+    wanted = [network.infer(blob) for blob in held_out]
+
+    def error_of(thresholds: Mapping[str, float]) -> float:
+        backend = network.open_int8(thresholds)
+        return round(output_error(wanted, (backend.infer(blob) for blob in held_out)), 4)
+
+    thresholds = {method: {name: threshold(histogram) for name, histogram in histograms.items()}
+                  for method, threshold in METHODS.items()}
+    method_errors = {method: error_of(thresholds[method])
+                     for method in progress('thresholds', list(METHODS))}
+    method = min(method_errors, key=method_errors.__getitem__)
+    chosen = thresholds[method]
+    alone = {name: error_of({name: chosen[name]}) for name in progress('layers', list(chosen))}
+    order = sorted(alone, key=alone.__getitem__, reverse=True)
+    losses = _search(network, {name: chosen[name] for name in order}, measure,
+                     SAFETY * max_loss)
+    in_float = order[:list(losses)[-1]]
+    convolutions = {stored.layer.name: stored.convolution for stored in network.layers}
+    layers = tuple(LayerChoice(name, str(convolutions[name].shape),
+                               convolutions[name].weight.size, alone[name],
+                               'float' if name in in_float else 'int8') for name in order)
+    return Choice(method, method_errors, layers,
+                  {name: chosen[name] for name in order if name not in in_float}, losses)
+
+
+def _search(network: FloatNetwork, thresholds: Mapping[str, float], measure: Measure,
+            limit: float) -> dict[int, float]:
+    """Return layers in float -> AP lost, in the order tried; thresholds: most sensitive first."""
+    wanted, items = measure(network), list(thresholds.items())
+    counts = [0, *(2 ** power for power in range(len(items).bit_length())
+                   if 2 ** power < len(items))]
+    losses: dict[int, float] = {}
+    for count in counts:
+        losses[count] = round(wanted - measure(network.open_int8(dict(items[count:]))), 2)
+        if losses[count] <= limit:
+            break
+    return losses
+
+
+def _with_ncnn(card: ModelCard, files: NcnnFiles) -> ModelCard:
+    return msgspec.structs.replace(card, runtimes=Runtimes(
+        msgspec.structs.replace(files, sha256={}, int8=None)))

@@ -1,0 +1,172 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The command ``quantize``, on networks small enough to know what int8 makes of them.
+
+A weight of 10000 on red, which is black in all images, changes nothing in float; in int8 it
+leaves no step for the weights beside it.
+"""
+
+import json
+from pathlib import Path
+
+import cv2
+from lite_detector.cli import main
+from lite_detector.core.model_card import load_card
+from lite_detector.detector import Detector
+import numpy as np
+import pytest
+from tiny_models import change_card, square_image, write_tiny_nanodet, write_tiny_yolof
+import yaml
+
+RED = 2
+FILES = {'card.yaml', 'model.bin', 'model.int8.bin', 'model.int8.param', 'model.int8.table',
+         'model.onnx', 'model.param', 'quantize.md', 'quantize.png'}
+
+
+@pytest.fixture(autouse=True)
+def libraries():
+    pytest.importorskip('faster_coco_eval')
+    pytest.importorskip('matplotlib')
+
+
+@pytest.fixture
+def dataset(tmp_path) -> list[str]:
+    """Return the options for six images, each with a blue and a green square; none for one."""
+    images = tmp_path / 'images'
+    images.mkdir()
+    boxes = []
+    for image_id in range(6):
+        left = 32 * (image_id % 2)
+        image = square_image(64, 96, 0, left, (255, 0, 0))
+        image += square_image(64, 96, 32, 64 - left, (0, 255, 0))
+        cv2.imwrite(str(images / f'{image_id}.png'), image)
+        boxes += [{'id': len(boxes) + place, 'image_id': image_id, 'category_id': place,
+                   'bbox': bbox} for place, bbox in ((1, [left, 0, 32, 32]),
+                                                     (2, [64 - left, 32, 32, 32]))]
+    (tmp_path / 'instances.json').write_text(json.dumps({
+        'images': [{'id': image_id, 'file_name': f'{image_id}.png', 'height': 64, 'width': 96}
+                   for image_id in range(6)],
+        'annotations': boxes,
+        'categories': [{'id': 1, 'name': 'object0'}, {'id': 2, 'name': 'object1'}]}))
+    return ['--annotations', str(tmp_path / 'instances.json'), '--images', str(images)]
+
+
+def spoil(folder: Path) -> Path:
+    """Put a weight on red into every output of the convolution at stride 32, the last one."""
+    data = np.fromfile(folder / 'model.bin', np.float32)
+    outputs = load_card(folder).decode.reg_max
+    channels = 2 + 4 * (outputs + 1) if outputs else len(data) // (3 * 32 * 32)
+    start = len(data) - channels * (3 * 32 * 32 + 1)
+    data[start:start + channels * 3072].reshape(channels, 3, 32, 32)[:, RED, 0, 0] = 1e4
+    data.tofile(folder / 'model.bin')
+    return folder
+
+
+def quantize(folder: Path, output: Path, dataset: list[str], *options: str) -> int:
+    return main(['quantize', '--model', str(folder), '--output', str(output), *dataset, *options])
+
+
+def test_quantize_writes_a_folder_that_finds_the_same_in_int8(tiny_nanodet, tmp_path, dataset,
+                                                              capsys):
+    target, figures = tmp_path / 'small', tmp_path / 'figures.json'
+    assert quantize(tiny_nanodet, target, dataset, '--json', str(figures)) == 0
+    assert {path.name for path in target.iterdir()} == FILES
+    assert 'in float beside depthwise ones: none' in capsys.readouterr().out
+    card = load_card(target)
+    assert card.name == 'small'
+    assert set(card.runtimes.ncnn.int8.sha256) == {'param', 'bin'}
+    assert card.quantization['data'] == {'annotations': 'instances.json',
+                                         'calibration_images': 3, 'held_out_images': 3}
+    verdict = json.loads(figures.read_text())['verdict']
+    assert (verdict['ap_fp32'], verdict['ap_int8'], verdict['loss']) == (100, 100, 0)
+    assert verdict['bytes_int8'] == (target / 'model.int8.bin').stat().st_size
+    image = square_image(64, 96, 32, 64)
+    found, wanted = (Detector.from_folder(target, precision=precision).detect(image)
+                     for precision in ('int8', 'fp32'))
+    np.testing.assert_allclose(found.boxes_xyxy, wanted.boxes_xyxy, atol=0.1)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=0.01)
+
+
+def test_layer_that_int8_spoils_stays_in_float(tiny_nanodet, tmp_path, dataset, capsys):
+    assert quantize(spoil(tiny_nanodet), tmp_path / 'small', dataset) == 0
+    assert 'in float beside depthwise ones: conv2\n' in capsys.readouterr().out
+    assert load_card(tmp_path / 'small').quantization['in_float'][1:] == ['conv2']
+    options = [line.split()[6:] for line in (tmp_path / 'small' / 'model.int8.param')
+               .read_text().splitlines() if line.startswith('Convolution')]
+    assert ['8=2' in each for each in options] == [True, True, False]
+
+
+def test_quantize_refuses_what_loses_too_much_and_leaves_what_was_there(tmp_path, dataset,
+                                                                        capsys):
+    folder = spoil(write_tiny_yolof(tmp_path / 'yolof'))
+    assert quantize(folder, tmp_path / 'small', dataset) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line == ('error: tiny_yolof: int8 loses 100.00 AP, wanted at most 1; nothing was '
+                    'written')
+    assert not (tmp_path / 'small').exists()
+    assert quantize(folder, tmp_path / 'small', dataset, '--max-loss', '100') == 0
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (['--max-loss', '-1'], '--max-loss: got -1, wanted 0 or more'),
+    (['--val-images', '.'], 'wanted both or none'),
+    (['--model', 'x.pt'], 'is a checkpoint'),
+    (['--model', 'nowhere'], "model 'nowhere' not found"),
+    (['--images', 'nowhere'], 'nowhere'),
+    (['--output', '.'], 'is no model folder'),
+    (['--name', 'two words'], '--name'),
+])
+def test_quantize_with_a_wrong_option_says_so_in_one_line(tiny_nanodet, tmp_path, dataset, capsys,
+                                                          options, words):
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset, *options) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: ')
+    assert words in line
+
+
+def change_annotations(dataset: list[str], **values: list) -> None:
+    path = Path(dataset[1])
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_quantize_needs_labels_to_judge_by(tiny_nanodet, tmp_path, dataset, capsys):
+    change_annotations(dataset, annotations=[])
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 2
+    assert 'no object of a class of tiny_nanodet is labelled' in capsys.readouterr().err
+
+
+def test_quantize_needs_two_images(tiny_nanodet, tmp_path, dataset, capsys):
+    images = json.loads(Path(dataset[1]).read_text())['images']
+    change_annotations(dataset, annotations=[], images=images[:1])
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 2
+    assert 'one image, wanted at least two' in capsys.readouterr().err
+
+
+def test_folder_without_an_int8_form_says_how_to_make_one(tiny_nanodet, capsys):
+    with pytest.raises(Exception, match='tiny_nanodet: has no int8 form; .*quantize'):
+        Detector.from_folder(tiny_nanodet, precision='int8')
+    with pytest.raises(Exception, match='onnx has no precision int8'):
+        Detector.from_folder(tiny_nanodet, precision='int8', runtime='onnx')
+
+
+def test_int8_file_that_was_changed_is_refused(tmp_path, dataset):
+    target = tmp_path / 'small'
+    assert quantize(write_tiny_nanodet(tmp_path / 'tiny'), target, dataset) == 0
+    with (target / 'model.int8.bin').open('ab') as stream:
+        stream.write(b'more')
+    with pytest.raises(Exception, match=r'model\.int8\.bin: sha256 is'):
+        Detector.from_folder(target, precision='int8')
+    Detector.from_folder(target, precision='fp32')
+
+
+def test_network_that_is_int8_already_is_refused(tmp_path, dataset, capsys):
+    target = tmp_path / 'small'
+    assert quantize(write_tiny_nanodet(tmp_path / 'tiny'), target, dataset) == 0
+    change_card(target, 'runtimes.ncnn.param', 'model.int8.param')
+    change_card(target, 'runtimes.ncnn.bin', 'model.int8.bin')
+    capsys.readouterr()
+    assert quantize(target, tmp_path / 'again', dataset) == 2
+    assert 'layer conv0 is int8' in capsys.readouterr().err
+    assert 'int8' in yaml.safe_load((target / 'card.yaml').read_text())['runtimes']['ncnn']
