@@ -24,12 +24,12 @@ from lite_detector import load_model
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import (
     busy_processes,
-    generated_image,
     interleave,
     Progress,
     single_threaded_opencv,
     Timing,
 )
+from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize

@@ -14,13 +14,13 @@ from lite_detector import load_model
 from lite_detector.bench.speed import (
     busy_processes,
     fit_budget,
-    generated_image,
     interleave,
     single_threaded_opencv,
     Speed,
     Timing,
 )
 from lite_detector.cli import main
+from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.types import ImageSize
 import numpy as np

@@ -15,6 +15,7 @@ import cv2
 from lite_detector.cli import main
 from lite_detector.core.model_card import load_card
 from lite_detector.detector import Detector
+from lite_detector.export.quantize import half_of_the_harm
 import numpy as np
 import pytest
 from tiny_models import change_card, square_image, write_tiny_nanodet, write_tiny_yolof
@@ -170,3 +171,15 @@ def test_network_that_is_int8_already_is_refused(tmp_path, dataset, capsys):
     assert quantize(target, tmp_path / 'again', dataset) == 2
     assert 'layer conv0 is int8' in capsys.readouterr().err
     assert 'int8' in yaml.safe_load((target / 'card.yaml').read_text())['runtimes']['ncnn']
+
+
+@pytest.mark.parametrize(('errors', 'wanted'), [
+    ([5], 0),  # one has to be int8
+    ([0, 0], 1),
+    ([3, 3, 1], 2),  # 9 of 19 are less than half
+    ([4, 2, 1], 1),  # 16 of 21
+    ([1, 1, 1, 1], 2),
+    ([1, 9], 1),
+])
+def test_half_of_the_harm_is_counted_in_squares(errors, wanted):
+    assert half_of_the_harm(errors) == wanted

@@ -207,24 +207,6 @@ def busy_processes(count: int) -> Iterator[None]:
         yield
 
 
-def generated_image(size: ImageSize) -> ImageArray:
-    """
-    Return a picture that is the same everywhere: colour clouds with hard-edged shapes.
-
-    :return: uint8 BGR, shape (height, width, 3).
-    """
-    random = np.random.default_rng(0)
-    clouds = random.integers(0, 256, (12, 16, 3), np.uint8)
-    image_bgr = cv2.resize(clouds, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
-    for _ in range(12):
-        x, y, radius = (int(value) for value in random.uniform(0, 1, 3)
-                        * (size.width, size.height, min(size) / 6))
-        color = random.integers(0, 256, 3).tolist()
-        cv2.circle(image_bgr, (x, y), radius, color, cv2.FILLED)
-        cv2.rectangle(image_bgr, (y, x), (y + 2 * radius, x + radius), color[::-1], 2)
-    return image_bgr
-
-
 def peak_memory_mb() -> float | None:
     """Return the most memory that this process ever held, in MB of 10^6 bytes."""
     # Not getrusage: its peak is inherited from the process that started this one.

@@ -14,7 +14,6 @@ import cv2
 from lite_detector.bench.speed import (
     busy_processes,
     fit_budget,
-    generated_image,
     measure_speed,
     Speed,
 )
@@ -26,6 +25,7 @@ from lite_detector.commands.options import (
     image_size,
     write_json,
 )
+from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize

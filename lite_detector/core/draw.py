@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Boxes and labels on a picture."""
+"""Boxes and labels on a picture, and a picture to measure on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import colorsys
 
 import cv2
-from lite_detector.core.types import Detections, FloatArray, ImageArray, IntArray
+from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, IntArray
+import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 GOLDEN_RATIO = 0.618034
@@ -85,3 +86,21 @@ def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
     cv2.rectangle(canvas, (x, y - height - base), (x + width, y), color, cv2.FILLED)
     cv2.putText(canvas, label, (x, y - base // 2), FONT, scale, (0, 0, 0), thickness,
                 cv2.LINE_AA)
+
+
+def generated_image(size: ImageSize) -> ImageArray:
+    """
+    Return a picture that is the same everywhere: colour clouds with hard-edged shapes.
+
+    :return: uint8 BGR, shape (height, width, 3).
+    """
+    random = np.random.default_rng(0)
+    clouds = random.integers(0, 256, (12, 16, 3), np.uint8)
+    image_bgr = cv2.resize(clouds, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(12):
+        x, y, radius = (int(value) for value in random.uniform(0, 1, 3)
+                        * (size.width, size.height, min(size) / 6))
+        color = random.integers(0, 256, 3).tolist()
+        cv2.circle(image_bgr, (x, y), radius, color, cv2.FILLED)
+        cv2.rectangle(image_bgr, (y, x), (y + 2 * radius, x + radius), color[::-1], 2)
+    return image_bgr

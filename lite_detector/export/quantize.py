@@ -5,7 +5,8 @@
 Choose what of a network is computed in int8, by measurement.
 
 First the way to choose thresholds: that with which all layers together change the outputs least.
-Then the layers, ordered by what each alone changes: the most sensitive ones stay in float.
+Then the layers: what each alone changes is measured. A few small ones do most of the harm, and
+they stay in float from the start; more of them do if AP is lost.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from lite_detector.export.int8_network import candidates, NcnnText, write_int8
 import msgspec
 import numpy as np
 
-SAFETY = 0.5
+SHARE = 0.5
 """
-Of the AP that may be lost, the part that is allowed on the held-out images: others will differ.
+Of the harm, the squared errors of all layers, what is taken away from the start. The AP of one or
+two hundred images is too noisy to see it, the outputs are not.
 """
+HARMLESS = 1.0
+"""Percent that outputs may be off with all layers in int8 for none to stay in float."""
 
 Measure = Callable[[Backend], float]
 """A network -> its AP in percent on the held-out images."""
@@ -125,8 +129,8 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
     """
     Find thresholds, and the layers to keep in float.
 
-    Of the most sensitive layers 0, 1, 2, 4 and so on are kept in float, until the loss is small
-    enough.
+    Kept in float are the layers that do most harm for their weights: those that do half of it,
+    then twice as many each time until the AP lost is small enough.
 
     :param calibration: network inputs to find thresholds with.
     :param held_out: other ones, at least one, to compare outputs with.
@@ -152,29 +156,41 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
     method = min(method_errors, key=method_errors.__getitem__)
     chosen = thresholds[method]
     alone = {name: error_of({name: chosen[name]}) for name in progress('layers', list(chosen))}
-    order = sorted(alone, key=alone.__getitem__, reverse=True)
-    losses = _search(network, {name: chosen[name] for name in order}, measure,
-                     SAFETY * max_loss)
-    in_float = order[:list(losses)[-1]]
     convolutions = {stored.layer.name: stored.convolution for stored in network.layers}
+    order = sorted(alone, reverse=True,
+                   key=lambda name: alone[name] ** 2 / convolutions[name].weight.size)
+    first = 0 if method_errors[method] <= HARMLESS else half_of_the_harm(
+        [alone[name] for name in order])
+    losses = _search(network, [(name, chosen[name]) for name in order], first, measure, max_loss)
+    in_float = order[:list(losses)[-1]]
     layers = tuple(LayerChoice(name, str(convolutions[name].shape),
                                convolutions[name].weight.size, alone[name],
-                               'float' if name in in_float else 'int8') for name in order)
+                               'float' if name in in_float else 'int8')
+                   for name in sorted(alone, key=alone.__getitem__, reverse=True))
     return Choice(method, method_errors, layers,
                   {name: chosen[name] for name in order if name not in in_float}, losses)
 
 
-def _search(network: FloatNetwork, thresholds: Mapping[str, float], measure: Measure,
-            limit: float) -> dict[int, float]:
-    """Return layers in float -> AP lost, in the order tried; thresholds: most sensitive first."""
-    wanted, items = measure(network), list(thresholds.items())
-    counts = [0, *(2 ** power for power in range(len(items).bit_length())
-                   if 2 ** power < len(items))]
+def half_of_the_harm(errors: Sequence[float]) -> int:
+    """
+    Return how many layers it takes to have ``SHARE`` of the sum of squares, but never all.
+
+    :param errors: of each layer alone, those that are to be kept in float first.
+    """
+    harm = np.cumsum(np.square(errors))
+    return min(int(np.searchsorted(harm, SHARE * harm[-1])) + 1, len(errors) - 1)
+
+
+def _search(network: FloatNetwork, thresholds: Sequence[tuple[str, float]], first: int,
+            measure: Measure, limit: float) -> dict[int, float]:
+    """Return layers in float -> AP lost, in the order tried; thresholds: most harmful first."""
+    wanted, count = measure(network), first
     losses: dict[int, float] = {}
-    for count in counts:
-        losses[count] = round(wanted - measure(network.open_int8(dict(items[count:]))), 2)
+    while count < len(thresholds):
+        losses[count] = round(wanted - measure(network.open_int8(dict(thresholds[count:]))), 2)
         if losses[count] <= limit:
             break
+        count = max(1, 2 * count)
     return losses
 
 

@@ -96,6 +96,8 @@ def draw_layers(name: str, choice: Choice) -> matplotlib.figure.Figure:
     axes = figure.subplots()
     for precision, color in (('int8', 'tab:blue'), ('float', 'tab:orange')):
         rows = [index for index, layer in enumerate(layers) if layer.precision == precision]
+        if not rows:
+            continue
         axes.barh(rows, [layers[index].error for index in rows], color=color,
                   label=f'in {precision}')
     axes.set(yticks=range(len(layers)), yticklabels=[layer.name for layer in layers],

@@ -22,6 +22,7 @@ from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import checked_settings, current_settings, declare_parameters
+from lite_detector.ros.precision import load_detector
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.zoo import find_model
@@ -182,7 +183,9 @@ class DetectorNode(LifecycleNode):
 
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
-        detector = Detector.from_folder(folder, **settings.detector_options())
+        detector, chosen = load_detector(folder, settings.detector_options())
+        if chosen:
+            self.get_logger().info(chosen)
         return self._serve(detector, folder, settings)
 
     def _serve(self, detector: Detector, folder: Path, settings: Settings) -> Serving:

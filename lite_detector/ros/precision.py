@@ -1,0 +1,106 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the node computes in where parameter ``precision`` is auto: measured on this board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+import time
+from typing import Any, NamedTuple
+
+from lite_detector.core.agreement import output_error
+from lite_detector.core.draw import generated_image
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import load_card
+from lite_detector.core.types import ImageSize
+from lite_detector.detector import Detector
+
+EXACT = 'fp32'
+FASTER = ('auto', 'bf16', 'int8')
+"""Tried beside it, the most exact first; auto is ncnn's own choice, fp16 on many ARM boards."""
+MAX_ERROR = 10.0
+"""Percent that outputs may be off; networks that lose no AP to speak of are off by 1 to 4."""
+SAME_TIME = 1.05
+"""Whoever takes so many times the shortest time is as fast, and the more exact one wins."""
+ROUNDS, SECONDS = 7, 2.0
+"""Each precision is timed as often, or for as long all together if that is less."""
+CAMERA = ImageSize(480, 640)
+
+
+class Probe(NamedTuple):
+    """What one precision gave on the warm-up image."""
+
+    precision: str
+    ms: float
+    error: float
+    """Of the outputs against fp32, percent."""
+
+    def __str__(self) -> str:
+        """Print as in ``bf16 8.1 ms off by 0.4 %``."""
+        return f'{self.precision} {self.ms:.1f} ms off by {self.error:.1f} %'
+
+
+def load_detector(folder: Path, options: Mapping[str, Any]) -> tuple[Detector, str]:
+    """
+    Load a model folder; where precision is auto, in what is fastest here and agrees with fp32.
+
+    :param folder: with ``card.yaml`` and the weights.
+    :param options: keyword arguments of ``Detector.from_folder``.
+    :return: the detector, and what to log on the choice; empty where there was none.
+    :raises LiteDetectorError: as ``Detector.from_folder``.
+    """
+    if options['precision'] != 'auto' or options['runtime'] != 'ncnn':
+        return Detector.from_folder(folder, **options), ''
+    detectors = {EXACT: Detector.from_folder(folder, **{**options, 'precision': EXACT})}
+    ncnn, failures = load_card(folder).runtimes.ncnn, []
+    for precision in FASTER:
+        if precision == 'int8' and not (ncnn and ncnn.int8):
+            continue
+        try:
+            detectors[precision] = Detector.from_folder(
+                folder, **{**options, 'precision': precision})
+        except ModelError as error:  # NaN in half precision, a damaged int8 file: fp32 works
+            failures.append(f'; not {precision}: {error}')
+    probes = probe(detectors)
+    best = choose(probes)
+    return detectors[best.precision], (f'precision auto: chose {best.precision} of '
+                                       + ', '.join(map(str, probes)) + ''.join(failures))
+
+
+def probe(detectors: Mapping[str, Detector]) -> list[Probe]:
+    """
+    Time the networks in turn on a picture, and hold their outputs against those of the first.
+
+    :param detectors: by precision; the first is the exact one.
+    """
+    first = next(iter(detectors.values()))
+    image_bgr = generated_image(CAMERA)
+    blob = first.make_blob(image_bgr, first.fit(image_bgr))
+    outputs = {name: [output.copy() for output in detector.backend.infer(blob)]
+               for name, detector in detectors.items()}
+    times: dict[str, list[float]] = {name: [] for name in detectors}
+    begin = time.perf_counter()
+    for _ in range(ROUNDS):
+        for name, detector in detectors.items():
+            start = time.perf_counter()
+            detector.backend.infer(blob)
+            times[name].append(time.perf_counter() - start)
+        if time.perf_counter() - begin > SECONDS:
+            break
+    wanted = next(iter(outputs.values()))
+    # the shortest time is the one that neighbours disturbed least
+    return [Probe(name, 1000 * min(times[name]), output_error([wanted], [outputs[name]]))
+            for name in detectors]
+
+
+def choose(probes: Sequence[Probe]) -> Probe:
+    """
+    Return the most exact of those that are about as fast as the fastest that agrees.
+
+    :param probes: the most exact first; the first one agrees with itself.
+    """
+    good = [probes[0], *(each for each in probes[1:] if each.error <= MAX_ERROR)]
+    shortest = min(each.ms for each in good)
+    return next(each for each in good if each.ms <= SAME_TIME * shortest)
