@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tiny_models import change_card, write_tiny_nanodet
 
-AUTO = {'precision': 'auto', 'runtime': 'ncnn'}
+AUTO = {'precision': 'auto', 'runtime': 'ncnn', 'num_threads': 1}
 
 
 def with_int8(folder: Path) -> Path:
@@ -57,7 +57,7 @@ def test_int8_form_is_close_on_the_warm_up_picture(tmp_path):
     folder = with_int8(write_tiny_nanodet(tmp_path / 'random', seed=0))
     detectors = {precision: load_detector(folder, {**AUTO, 'precision': precision})[0]
                  for precision in ('fp32', 'int8')}
-    exact, int8 = probe(detectors)
+    exact, int8 = probe(detectors, 1)
     assert (exact.precision, exact.error) == ('fp32', 0)
     assert 0 < int8.error < 5
     assert int8.ms > 0
