@@ -21,7 +21,7 @@ EXACT = 'fp32'
 FASTER = ('auto', 'bf16', 'int8')
 """Tried beside it, the most exact first; auto is ncnn's own choice, fp16 on many ARM boards."""
 MAX_ERROR = 15.0
-"""Percent that outputs may be off; by up to 8 no network lost more than 0.8 AP (docs/int8.md)."""
+"""Percent that outputs may be off; networks off by 2 to 8 lost 0.2 to 1.4 AP (docs/int8.md)."""
 SAME_TIME = 1.05
 """Whoever takes so many times the shortest time is as fast, and the more exact one wins."""
 ROUNDS, SECONDS = 7, 2.0
