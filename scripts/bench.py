@@ -21,9 +21,9 @@ from typing import TypeVar
 
 import cv2
 from lite_detector import load_model
+from lite_detector.bench.load import busy_processes
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import (
-    busy_processes,
     interleave,
     Progress,
     single_threaded_opencv,

@@ -1,0 +1,44 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The other nodes of a robot, as a benchmark sees them: processes that compute and move memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, ExitStack
+import os
+import subprocess
+import sys
+
+# Half of the time is spent on copies larger than the caches of a board, half on the interpreter.
+# A busy process ends by itself when its parent is gone, however that came about.
+BUSY = """\
+import os, sys
+parent = int(sys.argv[1])
+source, copy = bytearray(8 << 20), bytearray(8 << 20)
+print('busy', flush=True)
+while os.getppid() == parent:
+    copy[:] = source
+    for _ in range(100000):
+        pass
+"""
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """
+    Keep processors and memory busy meanwhile, as the other nodes of a robot do.
+
+    :param count: processes that work without a pause; all of them run when this begins and none
+        when it is left.
+    """
+    with ExitStack() as stack:
+        for _ in range(count):
+            process = subprocess.Popen([sys.executable, '-I', '-S', '-c', BUSY,
+                                        str(os.getpid())], stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            process.stdout.readline()
+        yield
