@@ -11,18 +11,17 @@ import math
 from pathlib import Path
 
 import cv2
-from lite_detector.bench.speed import (
-    busy_processes,
-    fit_budget,
-    measure_speed,
-    Speed,
-)
+from lite_detector.backends.base import BACKENDS, PRECISIONS
+from lite_detector.bench.advice import node_parameters, write_parameters
+from lite_detector.bench.load import busy_processes
+from lite_detector.bench.speed import fit_budget, measure_speed, Speed
+from lite_detector.bench.sweep import WAIT_POLICIES
 from lite_detector.commands.options import (
-    add_model_options,
     check_writable,
-    CHECKPOINT_SUFFIX,
     detector_from,
     image_size,
+    is_checkpoint,
+    RESIZES,
     write_json,
 )
 from lite_detector.core.draw import generated_image
@@ -32,7 +31,6 @@ from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector
 import msgspec
 from tqdm import tqdm
-import yaml
 
 DEFAULT_SIZE = ImageSize(480, 640)
 MAX_LOAD = 64
@@ -40,31 +38,65 @@ MAX_LOAD = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    add_model_options(parser)
+    _add_setting_options(parser)
     parser.add_argument('--image', type=Path, metavar='FILE',
                         help='measure on this image: what the camera will see, since boxes cost '
                              'time too (a generated picture)')
     parser.add_argument('--image-size', type=image_size, metavar='WxH',
                         help=f'scale the source to this ({DEFAULT_SIZE}, or as --image is)')
     parser.add_argument('--seconds', type=float, default=5.0, metavar='S',
-                        help='time for each input size measured (5)')
+                        help='time for each setting measured (5); in minutes a board gets hot')
     parser.add_argument('--load', type=int, default=0, metavar='N',
-                        help='meanwhile keep N other processes busy (0)')
+                        help='meanwhile keep N other processes busy; a sweep measures the idle '
+                             'board too (0)')
     parser.add_argument('--budget-ms', type=float, metavar='X',
                         help="find the largest input, from the card's or --size down to 160, "
-                             'that takes at most X ms from image to detections')
+                             'that takes at most X ms from image to detections for 19 of 20 '
+                             'images; of a sweep, the best setting')
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='write the settings measured as ROS parameters, for '
                              '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the table of a sweep')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw a sweep')
+
+
+def _add_setting_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--sweep', action='store_true',
+                        help='measure every combination of the following, each of which takes '
+                             'several values then')
+    parser.add_argument('--model', required=True, nargs='+', metavar='M',
+                        help='name or folder of a model, or a checkpoint (.pt)')
+    parser.add_argument('--size', type=int, nargs='+', metavar='N',
+                        help="square network input, a multiple of 32 (the card's; sweep: it and "
+                             'smaller ones)')
+    parser.add_argument('--resize', choices=RESIZES, nargs='+', metavar='R',
+                        help="how images are fitted: %(choices)s (the card's)")
+    parser.add_argument('--threads', type=int, nargs='+', metavar='N',
+                        help='threads per inference (1; sweep: 1, 2 and 4)')
+    parser.add_argument('--precision', choices=PRECISIONS, nargs='+', metavar='P',
+                        help='%(choices)s (auto; sweep: auto and bf16)')
+    parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
+                        help='how threads of a sweep wait for each other: %(choices)s (both)')
+    parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, write figures and parameters."""
-    check_writable(args.json, args.output)
+    check_writable(args.json, args.output, args.markdown, args.plot)
     _check(args)
+    image_bgr = _image(args)
+    if args.sweep:
+        # here, because it brings what only a sweep needs
+        from lite_detector.commands import benchmark_sweep
+        benchmark_sweep.run(args, image_bgr)
+        return
+    _measure_one(_one_setting(args), image_bgr)
+
+
+def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
     detector = detector_from(args)
-    measure = _measurement(_image(args), args.threads, args.seconds)
+    measure = _measurement(image_bgr, args.threads, args.seconds)
     with busy_processes(args.load):
         if args.budget_ms is None:
             speed = measure(detector)
@@ -74,7 +106,11 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         write_json(args.json, msgspec.to_builtins(speed))
     if args.output:
-        _write_parameters(args, detector, speed)
+        write_parameters(
+            args.output, node_parameters(args.model, detector.card, detector.input_size,
+                                         args.threads, args.runtime, args.precision),
+            f'{speed.end_to_end_ms:.1f} ms per image of {speed.image_size}, '
+            f'{speed.end_to_end_p95_ms:.1f} ms for 19 of 20, beside {args.load} busy processes.')
         print(f'parameters in {args.output}')
 
 
@@ -84,11 +120,31 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f'{option}: got {value:g}, wanted more than 0')
     if not 0 <= args.load <= MAX_LOAD:
         raise ConfigError(f'--load: got {args.load}, wanted 0 to {MAX_LOAD}')
-    if args.output and args.model.endswith(CHECKPOINT_SUFFIX):
-        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model}')
+    if args.sweep:
+        if args.output and args.budget_ms is None:
+            raise ConfigError('--output: of a sweep, one setting is written that fits a budget; '
+                              'wanted --budget-ms too')
+        return
+    for option in ('markdown', 'plot', 'wait_policy'):
+        if getattr(args, option):
+            raise ConfigError(f'--{option.replace("_", "-")}: belongs to --sweep')
+    if args.output and any(map(is_checkpoint, args.model)):
+        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model[0]}')
     if args.output and args.resize:
         raise ConfigError('--resize goes into no parameter file: the node fits images as the '
                           'model card says')
+
+
+def _one_setting(args: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with one value each."""
+    one = argparse.Namespace(**vars(args))
+    for option, default in (('model', None), ('size', None), ('resize', None), ('threads', 1),
+                            ('precision', 'auto')):
+        values = getattr(args, option) or [default]
+        if len(values) > 1:
+            raise ConfigError(f'--{option}: got {len(values)} values, wanted one, or --sweep')
+        setattr(one, option, values[0])
+    return one
 
 
 def _measurement(image_bgr: ImageArray, num_threads: int,
@@ -119,24 +175,6 @@ def _table(speed: Speed, detector: Detector, load: int) -> str:
         f'  {"":12} {"wall ms":>9} {"CPU ms":>9}',
         f'  {"forward":12} {speed.forward_ms:9.2f} {speed.forward_cpu_ms:9.2f}',
         f'  {"end to end":12} {speed.end_to_end_ms:9.2f} {speed.end_to_end_cpu_ms:9.2f}',
+        f'  19 of 20 images take at most {speed.end_to_end_p95_ms:.2f} ms',
         f'  {speed.overhead_ratio:.3f} times the CPU time of the network alone, '
         f'{speed.fps:.1f} images/s{memory}'))
-
-
-def _write_parameters(args: argparse.Namespace, detector: Detector, speed: Speed) -> None:
-    # The node may start in another folder; a name is looked up anew there.
-    folder = Path(args.model).expanduser()
-    model = str(folder.resolve()) if folder.is_dir() else args.model
-    size = detector.input_size
-    parameters = {'/**/detector': {'ros__parameters': {
-        'model': model, 'num_threads': args.threads,
-        # 0 is the card's own size, the only one that need not be square
-        'input_size': 0 if size == detector.card.size else size.width,
-        'runtime': args.runtime, 'precision': args.precision}}}
-    try:
-        args.output.write_text(
-            f'# Measured by `lite_detector benchmark`: {speed.end_to_end_ms:.1f} ms per image '
-            f'of {speed.image_size}, beside {args.load} busy processes.\n'
-            + yaml.safe_dump(parameters, sort_keys=False), encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'{args.output}: cannot write: {error.strerror}') from None

@@ -15,7 +15,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from figures import at_most, Figure, told
 from flight import DOMAIN_ID, flight, ROOT, SENSOR_QOS, SIZE, size_name
-from lite_detector.bench.speed import generated_image
+from lite_detector.core.draw import generated_image
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
 import rclpy

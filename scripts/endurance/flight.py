@@ -20,7 +20,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from figures import at_most, equal, Figure, none_of, told, wrong_boxes
 import lite_detector
-from lite_detector.bench.speed import generated_image
+from lite_detector.core.draw import generated_image
 from lite_detector.core.types import ImageSize, size_of
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np

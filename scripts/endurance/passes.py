@@ -16,7 +16,7 @@ import time
 
 from flight import ROOT, SIZE
 from lite_detector import load_model
-from lite_detector.bench.speed import generated_image
+from lite_detector.core.draw import generated_image
 import numpy as np
 
 PERIOD_S = 0.25

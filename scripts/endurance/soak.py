@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from figures import at_most, Figure, told
 from flight import Flight, flight
-from lite_detector.bench.speed import busy_processes
+from lite_detector.bench.load import busy_processes
 import numpy as np
 from passes import forward_passes
 

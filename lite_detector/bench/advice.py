@@ -1,0 +1,97 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which of the measured settings a robot should run, and the parameter file that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lite_detector.bench.sweep import PASSIVE, Row, Sweep
+from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.core.model_card import ModelCard, NetworkCard
+from lite_detector.core.types import ImageSize
+import yaml
+
+Parameters = dict[str, str | int]
+
+
+def choose(sweep: Sweep, cards: Mapping[str, ModelCard], budget_ms: float) -> Row:
+    """
+    Choose the setting for a time budget.
+
+    Only settings count that a parameter file can say. Of those that keep the budget for 19 of 20
+    images beside the most load measured: the best AP, where the cards tell it of the very setting
+    and were measured on the same images; else the largest input, then the better model. Of equals
+    the one that takes the least CPU time, which is left to other nodes.
+
+    :param sweep: what was measured.
+    :param cards: name of the model -> its card, in the order of preference.
+    :raises LiteDetectorError: naming the fastest, if none is fast enough.
+    """
+    rows = [row for row in sweep.rows if can_be_served(row, cards)]
+    if not rows:
+        raise LiteDetectorError('--budget-ms: no setting measured can stand in a parameter file: '
+                                'the node fits images as the card says and waits passively')
+    fitting = [row for row in rows if row.decisive.p95_ms <= budget_ms]
+    if not fitting:
+        fastest = min(rows, key=lambda row: row.decisive.p95_ms)
+        raise LiteDetectorError(f'nothing fits into {budget_ms:g} ms here; the fastest is '
+                                f'{fastest.setting} with {fastest.decisive.p95_ms:.1f} ms')
+    comparable = aps_are_comparable(cards)
+    best_first = sorted(cards, key=lambda name: _ap(cards[name]) * comparable, reverse=True)
+
+    def worth(row: Row) -> tuple[float, ...]:
+        size = row.setting.input_size
+        return ((row.ap or 0.0) * comparable, size.height * size.width,
+                -best_first.index(row.setting.model), -row.decisive.cpu_ms)
+    return max(fitting, key=worth)
+
+
+def can_be_served(row: Row, cards: Mapping[str, ModelCard]) -> bool:
+    """Return whether parameters of the node can say this setting."""
+    own_resize = cards[row.setting.model].preprocess.resize
+    return row.setting.resize == own_resize and row.setting.wait_policy == PASSIVE
+
+
+def aps_are_comparable(cards: Mapping[str, ModelCard]) -> bool:
+    """Return whether all cards that tell an AP measured it on the same images."""
+    return len({(card.metrics.get('annotations'), card.metrics.get('images'))
+                for card in cards.values() if _ap(card)}) <= 1
+
+
+def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_threads: int,
+                    runtime: str, precision: str) -> Parameters:
+    """
+    Return the parameters of the node that make it run as it was measured.
+
+    :param model: name or folder, as the user gave it.
+    """
+    # The node may start in another folder; a name is looked up anew there.
+    folder = Path(model).expanduser()
+    return {'model': str(folder.resolve()) if folder.is_dir() else model,
+            'num_threads': num_threads,
+            # 0 is the card's own size, the only one that need not be square
+            'input_size': 0 if input_size == card.size else input_size.width,
+            'runtime': runtime, 'precision': precision}
+
+
+def write_parameters(path: Path, parameters: Parameters, remark: str) -> None:
+    """
+    Write a ROS parameter file for the node, under whatever namespace it is started.
+
+    :param remark: one line that says where it comes from.
+    :raises ConfigError: if the file cannot be written.
+    """
+    content = {'/**/detector': {'ros__parameters': parameters}}
+    try:
+        path.write_text(f'# Measured by `lite_detector benchmark`: {remark}\n'
+                        + yaml.safe_dump(content, sort_keys=False), encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot write: {error.strerror}') from None
+
+
+def _ap(card: ModelCard) -> float:
+    ap = card.metrics.get('ap')
+    return float(ap) if isinstance(ap, (int, float)) else 0.0

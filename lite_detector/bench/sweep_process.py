@@ -1,0 +1,145 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+A process that measures some settings in turn and ends: what OpenMP keeps ends with it.
+
+It reads a job from stdin and answers in lines of JSON: the seconds that passed, again and again,
+then the times; or a text, which is an error. When its parent is gone, it cannot answer and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+from lite_detector.bench.speed import clock_for, interleave, Progress, single_threaded_opencv
+from lite_detector.core.errors import LiteDetectorError
+from lite_detector.core.types import ImageSize
+from lite_detector.detector import Detector, with_resize
+import msgspec
+import numpy as np
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One way to run one model."""
+
+    model: str
+    input_size: ImageSize
+    resize: str
+    precision: str
+    threads: int
+    wait_policy: str
+    """How threads wait for the others of an inference: passive sleeps, active spins."""
+
+    def __str__(self) -> str:
+        """Print as people say it."""
+        waiting = f' ({self.wait_policy})' if self.threads > 1 else ''
+        return (f'{self.model} at {self.input_size}, {self.resize}, {self.precision}, '
+                f'threads {self.threads}{waiting}')
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What to measure; all settings share threads and wait policy."""
+
+    runtime: str
+    folders: dict[str, str]
+    image: str
+    """A ``.npy`` file, uint8, shape (height, width, 3)."""
+    settings: list[Setting]
+    seconds: float
+
+
+class Times(msgspec.Struct, frozen=True):
+    """Milliseconds from image to detections, shape (settings, rounds)."""
+
+    wall_ms: list[list[float]]
+    cpu_ms: list[list[float]]
+
+
+def measure_apart(job: Job, progress: Progress) -> Times:
+    """
+    Measure in a process of its own.
+
+    :param progress: told the seconds as they pass.
+    :raises LiteDetectorError: if a setting does not work.
+    """
+    environment = {**os.environ, 'OMP_WAIT_POLICY': job.settings[0].wait_policy.upper(),
+                   'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    # in a session of its own: Ctrl-C is for us, who end it without a word from it
+    with subprocess.Popen([sys.executable, '-m', __name__], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, env=environment,
+                          start_new_session=True) as process:
+        try:
+            with suppress(BrokenPipeError):  # it ended at once; its status says so below
+                process.stdin.write(msgspec.json.encode(job))
+                process.stdin.close()
+            for line in process.stdout:
+                answer = msgspec.json.decode(line, type=float | str | Times)
+                if isinstance(answer, Times):
+                    return answer
+                if isinstance(answer, str):
+                    raise LiteDetectorError(answer)
+                progress(answer)
+            status = process.wait()
+        finally:
+            process.kill()
+    raise LiteDetectorError(f'the process that measures ended with status {status}; is there '
+                            'memory for so many models?')
+
+
+def main() -> None:
+    """Read a job, measure, answer."""
+    # Answers go where stdout was, and what a library prints goes to stderr.
+    with os.fdopen(os.dup(1), 'wb') as answers:
+        os.dup2(2, 1)
+
+        def answer(what: float | str | Times) -> None:
+            answers.write(msgspec.json.encode(what) + b'\n')
+            answers.flush()
+
+        try:
+            answer(_measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Job), answer))
+        except LiteDetectorError as error:
+            answer(str(error))
+
+
+def _measure(job: Job, progress: Progress) -> Times:
+    image_bgr = np.load(job.image)
+    with single_threaded_opencv():
+        steps = {number: lambda detector=detector: detector.detect(image_bgr)
+                 for number, detector in enumerate(_open(job))}
+        timings = interleave(steps, job.seconds, clock_for(job.settings[0].threads), progress)
+    return Times([_rounded(each.wall_ms) for each in timings.values()],
+                 [_rounded(each.cpu_ms) for each in timings.values()])
+
+
+def _open(job: Job) -> Iterable[Detector]:
+    loaded: dict[tuple[str, str], Detector] = {}
+    for setting in job.settings:
+        key = setting.model, setting.precision
+        if key not in loaded:
+            loaded[key] = Detector.from_folder(
+                Path(job.folders[setting.model]), runtime=job.runtime,
+                num_threads=setting.threads, precision=setting.precision)
+        first = loaded[key]
+        detector = Detector(with_resize(first.card, setting.resize), first.backend,
+                            input_size=setting.input_size)
+        detector.warm_up()
+        yield detector
+
+
+def _rounded(times_ms: Iterable[float]) -> list[float]:
+    return [round(float(time_ms), 4) for time_ms in times_ms]
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except BrokenPipeError:
+        # nobody listens any more; nor to what Python would say about it
+        os._exit(1)

@@ -1,0 +1,323 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""``benchmark --sweep``: what is measured, what is chosen, and what is written."""
+
+import json
+from pathlib import Path
+import subprocess
+import time
+
+import cv2
+from lite_detector.bench.advice import aps_are_comparable, choose
+from lite_detector.bench.heat import Heat
+from lite_detector.bench.sweep import ap_of, Measured, Row, Sample, settings_of, Sweep
+from lite_detector.bench.sweep_process import Job, measure_apart, Setting
+from lite_detector.bench.sweep_report import draw_sweep, heat_lines, table
+from lite_detector.cli import main
+from lite_detector.core.errors import LiteDetectorError
+from lite_detector.core.model_card import load_card
+from lite_detector.core.types import ImageSize
+import numpy as np
+import pytest
+from tiny_models import change_card, write_tiny_nanodet
+import yaml
+
+SQUARE = ImageSize(96, 96)
+OWN = ImageSize(64, 96)
+"""Of the tiny models' cards."""
+
+
+@pytest.fixture
+def options(tiny_nanodet) -> list[str]:
+    return ['benchmark', '--sweep', '--model', str(tiny_nanodet), '--seconds', '0.01',
+            '--image-size', '96x64', '--precision', 'fp32', '--size', '96', '--threads', '1']
+
+
+@pytest.fixture
+def cards(tmp_path) -> dict:
+    """Return three cards that differ by their names alone."""
+    folder = write_tiny_nanodet(tmp_path / 'some')
+    found = {}
+    for name in 'abc':
+        change_card(folder, 'name', name)
+        found[name] = load_card(folder)
+    return found
+
+
+def with_ap(folder: Path, name: str, ap: object, images: int = 88):
+    """Return a card that tells an AP."""
+    change_card(folder, 'name', name)
+    change_card(folder, 'metrics', {'annotations': 'val.json', 'images': images, 'ap': ap})
+    return load_card(folder)
+
+
+def setting(model: str = 'a', size: ImageSize = SQUARE, **changes: object) -> Setting:
+    return Setting(**{'model': model, 'input_size': size, 'resize': 'letterbox_rect',
+                      'precision': 'fp32', 'threads': 1, 'wait_policy': 'passive', **changes})
+
+
+def row(of: Setting, ms: float, ap: float | None = None, cpu_ms: float = 1.0,
+        idle_ms: float = 1.0) -> Row:
+    return Row(of, ap, Measured(idle_ms, idle_ms, cpu_ms), Measured(ms / 2, ms, cpu_ms))
+
+
+def sweep_of(*rows: Row, samples: tuple[Sample, ...] = ()) -> Sweep:
+    return Sweep(2, list(rows), {'idle': 1.0, 'loaded': 1.25}, list(samples))
+
+
+# what is measured
+
+def test_settings_have_each_combination_once(cards):
+    found = settings_of(cards['a'], [OWN, SQUARE, OWN], ['stretch'], ['fp32', 'bf16'], [1, 2],
+                        ['passive', 'active'])
+    # two sizes and two precisions, with one thread, two that sleep and two that spin
+    assert len(found) == len(set(found)) == 2 * 2 * 3
+    assert {(each.threads, each.wait_policy) for each in found} == {
+        (1, 'passive'), (2, 'passive'), (2, 'active')}
+    # one thread waits for nobody, whatever is asked for
+    assert settings_of(cards['a'], [OWN], ['stretch'], ['fp32'], [1], ['active']) == [
+        setting(size=OWN, resize='stretch')]
+
+
+def test_card_tells_ap_of_its_own_size_and_resize_only(tiny_nanodet):
+    card = with_ap(tiny_nanodet, 'a', 31)
+    assert ap_of(card, setting(size=OWN)) == 31
+    assert ap_of(card, setting(size=OWN, precision='bf16', threads=2)) == 31
+    assert ap_of(card, setting(size=SQUARE)) is None
+    assert ap_of(card, setting(size=OWN, resize='stretch')) is None
+    for nothing in (None, 'high', [1]):
+        assert ap_of(with_ap(tiny_nanodet, 'a', nothing), setting(size=OWN)) is None
+
+
+def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monkeypatch):
+    np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
+    seen, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, 'Popen', lambda *args, **options: (
+        seen.append(options['env']['OMP_WAIT_POLICY']), start(*args, **options))[1])
+    job = Job('ncnn', {'tiny': str(tiny_nanodet)}, str(tmp_path / 'image.npy'),
+              [setting('tiny', threads=2, wait_policy='active'),
+               setting('tiny', OWN, threads=2, wait_policy='active')], 0.01)
+    told = []
+    times = measure_apart(job, told.append)
+    assert seen == ['ACTIVE']
+    assert np.shape(times.wall_ms) == np.shape(times.cpu_ms) == (2, len(told))
+    assert np.min(times.wall_ms) > 0
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    ([setting('tiny', ImageSize(100, 100))], 'input size 100x100'),
+    ([setting('tiny', threads=0)], 'num_threads: got 0, wanted at least 1'),
+])
+def test_a_setting_that_does_not_work_is_named(tiny_nanodet, tmp_path, settings, message):
+    np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
+    with pytest.raises(LiteDetectorError, match=message):
+        measure_apart(Job('ncnn', {'tiny': str(tiny_nanodet)}, str(tmp_path / 'image.npy'),
+                          settings, 0.01), lambda seconds: None)
+
+
+def test_a_process_that_dies_is_an_error_and_no_success(tmp_path, monkeypatch):
+    monkeypatch.setattr('sys.executable', '/bin/false')
+    with pytest.raises(LiteDetectorError, match='ended with status 1; is there memory'):
+        measure_apart(Job('ncnn', {}, '', [setting()], 0.01), lambda seconds: None)
+
+
+def test_a_process_that_measures_ends_with_a_parent_that_was_killed(tiny_nanodet, tmp_path,
+                                                                    run_python):
+    np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
+    done = run_python('-c', f"""
+import os, signal
+from lite_detector.bench.sweep_process import Job, measure_apart, Setting
+from lite_detector.core.types import ImageSize
+def kill(seconds):
+    print(open(f'/proc/self/task/{{os.getpid()}}/children').read(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+measure_apart(Job('ncnn', {{'a': {str(tiny_nanodet)!r}}}, {str(tmp_path / 'image.npy')!r},
+                  [Setting('a', ImageSize(96, 96), 'stretch', 'fp32', 1, 'passive')], 600), kill)
+""")
+    child = Path('/proc') / done.stdout.split()[0]
+    deadline = time.monotonic() + 20
+    while child.exists() and 'State:\tZ' not in (child / 'status').read_text():
+        assert time.monotonic() < deadline, 'still running'
+        time.sleep(0.05)
+
+
+# what is chosen
+
+def test_the_load_decides_and_not_the_idle_board(cards):
+    quiet, robust = setting(threads=2), setting(size=ImageSize(64, 64))
+    sweep = sweep_of(row(quiet, 30, idle_ms=5), row(robust, 19, idle_ms=15))
+    assert choose(sweep, cards, 20).setting == robust
+    idle = Sweep(0, [Row(each.setting, None, each.idle, None) for each in sweep.rows], {}, [])
+    assert choose(idle, cards, 20).setting == quiet
+
+
+def test_the_largest_input_wins_where_no_card_tells_an_ap(cards):
+    rows = [row(setting(size=ImageSize(side, side)), side) for side in (160, 192, 224)]
+    assert choose(sweep_of(*rows), cards, 200).setting.input_size == ImageSize(192, 192)
+    # height times width, not one side
+    rows.append(row(setting(size=ImageSize(160, 256)), 190))
+    assert choose(sweep_of(*rows), cards, 200).setting.input_size == ImageSize(160, 256)
+
+
+def test_of_equals_the_first_model_and_the_least_cpu_time_win(cards):
+    rows = [row(setting('b'), 5, cpu_ms=1), row(setting('a', threads=2), 6, cpu_ms=9),
+            row(setting('a'), 8, cpu_ms=7)]
+    assert choose(sweep_of(*rows), cards, 10) is rows[2]
+
+
+def test_the_best_ap_wins_over_a_larger_input_of_unknown_ap(tiny_nanodet):
+    cards = {name: with_ap(tiny_nanodet, name, ap) for name, ap in
+             (('small', 20), ('good', 30), ('silent', None))}
+    rows = [row(setting('small', OWN), 5, 20), row(setting('good', OWN), 9, 30),
+            row(setting('silent', ImageSize(320, 320)), 9)]
+    assert choose(sweep_of(*rows), cards, 10) is rows[1]
+    assert choose(sweep_of(*rows), cards, 8) is rows[0]
+    # at a size that no card speaks of, the model that is better at its own
+    rows = [row(setting(name, SQUARE), 5) for name in ('small', 'good')]
+    assert choose(sweep_of(*rows), cards, 10) is rows[1]
+
+
+def test_aps_of_different_images_are_not_compared(tiny_nanodet):
+    cards = {'few': with_ap(tiny_nanodet, 'few', 20, images=88),
+             'many': with_ap(tiny_nanodet, 'many', 30, images=300)}
+    assert not aps_are_comparable(cards)
+    rows = [row(setting('few', SQUARE), 5, 20), row(setting('many', OWN), 5, 30)]
+    assert choose(sweep_of(*rows), cards, 10) is rows[0]
+    assert aps_are_comparable({'many': cards['many']})
+    assert aps_are_comparable({})
+
+
+def test_what_a_parameter_file_cannot_say_is_not_chosen(cards):
+    rows = [row(setting(resize='stretch'), 1), row(setting(threads=2, wait_policy='active'), 1)]
+    with pytest.raises(LiteDetectorError, match='no setting measured can stand in a parameter'):
+        choose(sweep_of(*rows), cards, 10)
+    rows.append(row(setting(size=OWN), 9))
+    assert choose(sweep_of(*rows), cards, 10) is rows[2]
+    with pytest.raises(LiteDetectorError, match=r'nothing fits into 8 ms here; the fastest is a '
+                       r'at 96x64, letterbox_rect, fp32, threads 1 with 9\.0 ms'):
+        choose(sweep_of(*rows), cards, 8)
+
+
+# what is told
+
+def test_table_marks_the_chosen_row_and_puts_the_fastest_first():
+    rows = [row(setting('b'), 5, 31.25), row(setting('a'), 9), row(setting('a', threads=2), 7)]
+    lines = table(sweep_of(*rows), rows[0])
+    assert len(set(map(len, lines))) == 1
+    cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+    assert cells[0][-3:] == ['beside 2 ms', 'p95', 'CPU ms']
+    assert cells[2] == ['**b**', '96x96', 'letterbox_rect', 'fp32', '1', '-', '31.2',
+                        '1.0', '1.0', '1.0', '2.5', '5.0', '1.0']
+    assert [line[4:6] for line in cells[3:]] == [['2', 'passive'], ['1', '-']]
+
+
+def test_heat_lines_tell_idle_and_loaded_apart():
+    samples = tuple(Sample(second, busy, Heat(degrees, None, None))
+                    for second, busy, degrees in ((0, 0, 40), (1, 0, 50), (2, 2, 60), (3, 2, 80)))
+    assert heat_lines(sweep_of(samples=samples)) == [
+        'idle: 40 to 50 °C (40 .. 50); the second half of the time, which the figures are of, '
+        'took 1.00 times the first.',
+        'beside 2 busy processes: 60 to 80 °C (60 .. 80); the second half of the time, which the '
+        'figures are of, took 1.25 times the first.']
+
+
+@pytest.mark.parametrize('heat', [Heat(None, None, None), Heat(50.0, None, ()),
+                                  Heat(None, 1500.0, None), Heat(50.0, 1500.0, ('throttled',))])
+def test_figure_has_a_panel_for_what_is_known(heat):
+    figure = pytest.importorskip('matplotlib.figure').Figure()
+    rows = [row(setting('a$b'), 5), row(setting('c'), 9)]
+    samples = (Sample(0, 0, heat), Sample(1, 2, Heat(None, None, None)), Sample(2, 2, heat))
+    draw_sweep(figure, sweep_of(*rows, samples=samples), 8.0, rows[1])
+    figure.canvas.draw()
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_fontweight() for label in labels] == ['bold', 'normal']
+    panels = {axes.get_ylabel() for axes in figure.axes[1:]}
+    assert panels - {''} == ({'°C'} if heat.temperature_c else set()) | (
+        {'MHz'} if heat.frequency_mhz else set())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        '8 ms', 'idle', 'beside 2 busy processes']
+
+
+# the command
+
+def test_sweep_writes_everything(options, tiny_nanodet, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('matplotlib')
+    change_card(tiny_nanodet, 'metrics', {'ap': 31.5, 'annotations': 'val.json', 'images': 8})
+    monkeypatch.chdir(tmp_path)
+    assert main([*options[:-4], '--threads', '1', '2', '--wait-policy', 'active', '--load', '1',
+                 '--budget-ms', '1e6', '--output', 'params.yaml', '--json', 'sweep.json',
+                 '--markdown', 'sweep.md', '--plot', 'sweep.png']) == 0
+    figures = json.loads(Path('sweep.json').read_text())
+    assert [(each['setting']['input_size'], each['setting']['threads'],
+             each['setting']['wait_policy'], each['ap']) for each in figures['rows']] == [
+        ('96x64', 1, 'passive', 31.5), ('96x64', 2, 'active', 31.5)]
+    for each in figures['rows']:
+        for load in ('idle', 'loaded'):
+            assert each[load]['p95_ms'] >= each[load]['wall_ms'] > 0
+            assert each[load]['cpu_ms'] > 0
+    assert figures['chosen'] == figures['rows'][0]
+    assert {sample['busy_processes'] for sample in figures['samples']} <= {0, 1}
+    assert figures['slowdown'].keys() == {'idle', 'loaded'}
+    # the card's own size, which no square can say
+    assert yaml.safe_load(Path('params.yaml').read_text()) == {'/**/detector': {
+        'ros__parameters': {'model': str(tiny_nanodet), 'num_threads': 1, 'input_size': 0,
+                            'runtime': 'ncnn', 'precision': 'fp32'}}}
+    text, out = Path('sweep.md').read_text(), capsys.readouterr().out
+    assert '| **tiny_nanodet** | 96x64 |' in text and '(sweep.png)' in text
+    assert '| **tiny_nanodet** | 96x64 |' in out and 'parameters in params.yaml' in out
+    assert cv2.imread('sweep.png').std() > 1
+
+
+def test_sweep_without_a_fitting_setting_tells_what_it_measured(options, tmp_path, capsys):
+    assert main([*options, '--budget-ms', '1e-6', '--json', str(tmp_path / 'sweep.json'),
+                 '--output', str(tmp_path / 'params.yaml')]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith('error: nothing fits into 1e-06 ms here; the fastest is tiny_nanodet at '
+                          '96x96, letterbox_rect, fp32, threads 1 with ')
+    assert len(err.splitlines()) == 1
+    assert '| tiny_nanodet | 96x96 |' in out
+    assert json.loads((tmp_path / 'sweep.json').read_text())['chosen'] is None
+    assert not (tmp_path / 'params.yaml').exists()
+
+
+@pytest.mark.parametrize(('more', 'message'), [
+    (['--model', 'a.pt'], '--sweep: wanted model folders, got the checkpoint a.pt'),
+    (['--model', 'absent'], "model 'absent' not found"),
+    (['--size', '100'], 'input size 100x100'),
+    (['--output', 'params.yaml'], '--output: of a sweep, one setting is written that fits a '
+                                  'budget; wanted --budget-ms too'),
+    (['--load', '65'], '--load: got 65, wanted 0 to 64'),
+    (['--plot', '/absent/plot.png'], '/absent/plot.png: cannot write'),
+    (['--wait-policy', 'lazy'], "invalid choice: 'lazy'"),
+    (['--runtime', 'onnx', '--precision', 'bf16'], 'runtime onnx has no precision bf16'),
+])
+def test_sweep_with_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
+    try:
+        status = main([*options, *more])
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2
+    error, = capsys.readouterr().err.splitlines()
+    assert error.startswith('error: ')
+    assert message in error
+
+
+def test_sweep_refuses_two_models_of_one_name(options, tmp_path, capsys):
+    twin = write_tiny_nanodet(tmp_path / 'twin')
+    options[3:4] = [options[3], str(twin)]
+    assert main(options) == 2
+    assert "are both named 'tiny_nanodet'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('more', 'message'), [
+    (['--size', '64', '96'], '--size: got 2 values, wanted one, or --sweep'),
+    (['--threads', '1', '2'], '--threads: got 2 values, wanted one, or --sweep'),
+    (['--plot', 'a.png'], '--plot: belongs to --sweep'),
+    (['--wait-policy', 'active'], '--wait-policy: belongs to --sweep'),
+])
+def test_options_of_a_sweep_want_a_sweep(tiny_nanodet, more, message, capsys, monkeypatch,
+                                         tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(['benchmark', '--model', str(tiny_nanodet), *more]) == 2
+    assert capsys.readouterr().err == f'error: {message}\n'
