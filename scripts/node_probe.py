@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
@@ -83,16 +84,16 @@ def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / 'camera.png'
         cv2.imwrite(str(picture), image_bgr)
-        with _reader() as (executor, ages_s, diagnostics), _started(
+        with reader() as (executor, ages_s, diagnostics), started(
                 'camera_replay', source=picture, rate_hz=CAMERA_RATE_HZ):
             time.sleep(2)  # the camera is up before the node, as on a robot
             _time_passes(detector, blob, passes_ms)
             start = time.monotonic()
-            with _started('detect_node', model=model) as node:
-                _spin(executor, START_TIMEOUT_S, lambda: ages_s)
+            with started('detect_node', model=model) as node:
+                spin(executor, START_TIMEOUT_S, lambda: ages_s)
                 first_s = time.monotonic() - start
                 ages_s.clear()
-                _spin(executor, seconds, lambda: False)
+                spin(executor, seconds, lambda: False)
                 status = Path(f'/proc/{node.pid}/status').read_text()
             _time_passes(detector, blob, passes_ms)
     peak_mb, now_mb = (int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) / 1024
@@ -125,7 +126,8 @@ def _time_passes(detector: Detector, blob: FloatArray, passes_ms: list[float]) -
 
 
 @contextmanager
-def _reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, str]]]:
+def reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, str]]]:
+    """Listen: an executor, the ages in seconds of all detections, and what diagnostics say."""
     rclpy.init(domain_id=DOMAIN_ID)
     node = rclpy.create_node('probe')
     ages_s: list[float] = []
@@ -150,17 +152,20 @@ def _reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, s
         rclpy.shutdown()
 
 
-def _spin(executor: SingleThreadedExecutor, seconds: float, enough: object) -> None:
+def spin(executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], Any]) -> None:
+    """Serve an executor for a while, or until it is enough."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not enough():
         executor.spin_once(timeout_sec=0.05)
 
 
 @contextmanager
-def _started(command: str, **parameters: object) -> Iterator[subprocess.Popen]:
-    ros_args = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+def started(command: str, *ros_args: str, **parameters: object) -> Iterator[subprocess.Popen]:
+    """Run a node of the package as a process with these arguments of ROS and parameters."""
+    pairs = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     process = subprocess.Popen(
-        [sys.executable, '-m', 'lite_detector', command, '--ros-args', *ros_args],
+        [sys.executable, '-m', 'lite_detector', command, '--ros-args', *ros_args,
+         *pairs],
         env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID),
              'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)}, stderr=subprocess.DEVNULL)
     try:

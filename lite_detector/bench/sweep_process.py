@@ -24,6 +24,16 @@ from lite_detector.detector import Detector, with_resize
 import msgspec
 import numpy as np
 
+# Ctrl-C is for the parent, who ends this process without a word from it. A session of its own
+# would keep it away too, but Linux shares processors among sessions, and the busy processes have
+# to be in the same one, as other nodes are.
+START = f"""\
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from {__name__} import main
+main()
+"""
+
 
 class Setting(msgspec.Struct, frozen=True):
     """One way to run one model."""
@@ -70,10 +80,8 @@ def measure_apart(job: Job, progress: Progress) -> Times:
     """
     environment = {**os.environ, 'OMP_WAIT_POLICY': job.settings[0].wait_policy.upper(),
                    'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
-    # in a session of its own: Ctrl-C is for us, who end it without a word from it
-    with subprocess.Popen([sys.executable, '-m', __name__], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, env=environment,
-                          start_new_session=True) as process:
+    with subprocess.Popen([sys.executable, '-c', START], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, env=environment) as process:
         try:
             with suppress(BrokenPipeError):  # it ended at once; its status says so below
                 process.stdin.write(msgspec.json.encode(job))
@@ -106,6 +114,9 @@ def main() -> None:
             answer(_measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Job), answer))
         except LiteDetectorError as error:
             answer(str(error))
+        except BrokenPipeError:
+            # nobody listens any more; nor to what Python would say about it
+            os._exit(1)
 
 
 def _measure(job: Job, progress: Progress) -> Times:
@@ -135,11 +146,3 @@ def _open(job: Job) -> Iterable[Detector]:
 
 def _rounded(times_ms: Iterable[float]) -> list[float]:
     return [round(float(time_ms), 4) for time_ms in times_ms]
-
-
-if __name__ == '__main__':
-    try:
-        main()
-    except BrokenPipeError:
-        # nobody listens any more; nor to what Python would say about it
-        os._exit(1)
