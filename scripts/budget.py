@@ -6,9 +6,10 @@ Let the node run with a parameter file of the adviser, and hold its own figures 
 
     python scripts/budget.py params.yaml --budget-ms 50 --load 2
 
-Camera and node are processes beside as many busy ones as `benchmark --sweep` measured with. What
-counts is what the node says of itself in /diagnostics: the time from the stamp of an image to the
-publication. Exit status 1 if that is over the budget.
+Camera and node are processes beside as many busy ones as `benchmark` measured with. What counts
+is what the node says of itself in /diagnostics: the work on an image, from the message to the
+publication. The latency counts from the stamp; message and wait are no matter of the settings.
+Exit status 1 if 19 of 20 images do not keep the budget.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ def main() -> int:
           f'{args.seconds:g} s beside {args.load} busy processes.\n')
     print('| figure of the node | value |\n|---|---|')
     for name in ('model', 'input size', 'rate (Hz)', 'received', 'dropped for a newer frame',
-                 'latency p50 (ms)', 'latency p95 (ms)'):
+                 'work p50 (ms)', 'work p95 (ms)', 'latency p50 (ms)', 'latency p95 (ms)'):
         print(f'| {name} | {figures[name]} |')
     print(f'| budget (ms) | {args.budget_ms:g} |')
-    return 0 if float(figures['latency p95 (ms)']) <= args.budget_ms else 1
+    return 0 if float(figures['work p95 (ms)']) <= args.budget_ms else 1
 
 
 def _watch(args: argparse.Namespace) -> tuple[dict[str, str], int]:

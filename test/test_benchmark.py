@@ -6,26 +6,21 @@
 import json
 import os
 from pathlib import Path
-import re
 import time
 
 import cv2
-from lite_detector import load_model
 from lite_detector.bench.load import busy_processes
 from lite_detector.bench.speed import (
-    fit_budget,
     interleave,
     single_threaded_opencv,
-    Speed,
     Timing,
 )
 from lite_detector.cli import main
 from lite_detector.core.draw import generated_image
-from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.types import ImageSize
 import numpy as np
 import pytest
-from tiny_models import change_card, square_image
+from tiny_models import square_image
 import yaml
 
 KEYS = ['model', 'threads', 'image_size', 'forward_ms', 'end_to_end_ms', 'end_to_end_p95_ms',
@@ -35,10 +30,6 @@ KEYS = ['model', 'threads', 'image_size', 'forward_ms', 'end_to_end_ms', 'end_to
 @pytest.fixture
 def options(tiny_nanodet) -> list[str]:
     return ['benchmark', '--model', str(tiny_nanodet), '--seconds', '0.01']
-
-
-def speed_of(p95_ms: float) -> Speed:
-    return Speed('tiny', 1, '640x480', 1.0, 1.1, p95_ms, 1.1, 1.0, 1.1, 50.0, 100.0)
 
 
 @pytest.mark.parametrize('threads', [1, 2])
@@ -65,10 +56,9 @@ def test_benchmark_measures_the_image_asked_for(options, more, size, tmp_path, m
     assert json.loads(Path('figures.json').read_text())['image_size'] == size
 
 
-def test_benchmark_within_a_budget_writes_ros_parameters(options, tiny_nanodet, tmp_path, capsys):
+def test_benchmark_writes_ros_parameters(options, tiny_nanodet, tmp_path, capsys):
     path = tmp_path / 'params.yaml'
-    assert main([*options, '--size', '192', '--budget-ms', '1e6', '--load', '1',
-                 '--output', str(path)]) == 0
+    assert main([*options, '--size', '192', '--load', '1', '--output', str(path)]) == 0
     assert yaml.safe_load(path.read_text()) == {'/**/detector': {'ros__parameters': {
         'model': str(tiny_nanodet), 'num_threads': 1, 'input_size': 192, 'runtime': 'ncnn',
         'precision': 'auto'}}}
@@ -79,12 +69,6 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
     path = tmp_path / 'params.yaml'
     assert main([*options, '--output', str(path)]) == 0
     assert yaml.safe_load(path.read_text())['/**/detector']['ros__parameters']['input_size'] == 0
-
-
-def test_benchmark_with_an_impossible_budget_names_the_fastest(options, capsys):
-    assert main([*options, '--budget-ms', '1e-9']) == 2
-    assert re.fullmatch(r'error: no input size of tiny_nanodet takes 1e-09 ms or less here; the '
-                        r'fastest is 96x64 with \d+\.\d ms\n', capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(('more', 'message'), [
@@ -109,31 +93,6 @@ def test_benchmark_with_a_wrong_option_exits_2_with_one_line(options, more, mess
     error, = capsys.readouterr().err.splitlines()
     assert error.startswith('error: ')
     assert message in error
-
-
-@pytest.mark.parametrize(('budget_ms', 'side'), [(500, 256), (250, 224), (200, 192), (165, 160)])
-def test_fit_budget_takes_the_largest_that_fits(tiny_nanodet, budget_ms, side):
-    detector = load_model(str(tiny_nanodet), input_size=ImageSize(256, 256))
-    smaller, speed = fit_budget(detector, lambda each: speed_of(each.input_size.width), budget_ms)
-    assert smaller.input_size == ImageSize(side, side)
-    assert speed.end_to_end_p95_ms == side
-
-
-def test_fit_budget_of_an_oblong_input_goes_on_with_squares_inside_it(tiny_nanodet):
-    detector = load_model(str(tiny_nanodet), input_size=ImageSize(192, 320))
-    tried = []
-    with pytest.raises(LiteDetectorError, match='the fastest is 160x160 with 160.0 ms'):
-        fit_budget(detector, lambda each: (tried.append(each.input_size)
-                                           or speed_of(each.input_size.width)), 1)
-    assert tried == [ImageSize(192, 320), ImageSize(192, 192), ImageSize(160, 160)]
-
-
-def test_fit_budget_keeps_the_way_images_are_fitted(tiny_nanodet):
-    change_card(tiny_nanodet, 'input_size', {'height': 192, 'width': 192})
-    detector = load_model(str(tiny_nanodet), resize='stretch')
-    smaller, _ = fit_budget(detector, lambda each: speed_of(each.input_size.width), 160)
-    assert smaller.input_size == ImageSize(160, 160)
-    assert smaller.card.preprocess.resize == 'stretch'
 
 
 def test_interleave_takes_the_steps_in_turn():

@@ -46,6 +46,8 @@ def test_figures_without_a_frame_say_so(clock):
         'age of last frame (s)': 'no frame yet',
         'latency p50 (ms)': 'none',
         'latency p95 (ms)': 'none',
+        'work p50 (ms)': 'none',
+        'work p95 (ms)': 'none',
     }
 
 
@@ -59,6 +61,7 @@ def test_figures_count_every_kind_of_frame(clock):
     stats.on_bad('data is short')
     for latency_s in (0.05, 0.01, 0.03, 0.02, 0.04):
         stats.on_published(latency_s)
+        stats.on_worked(latency_s / 2)
         clock.now_s += 0.1
     assert stats.figures() == {
         'received': '6',
@@ -71,6 +74,8 @@ def test_figures_count_every_kind_of_frame(clock):
         'latency p50 (ms)': '30.0',
         # between the 4th and the 5th of five: 40 + 0.8 * 10
         'latency p95 (ms)': '48.0',
+        'work p50 (ms)': '15.0',
+        'work p95 (ms)': '24.0',
     }
     assert (stats.received, stats.published) == (6, 5)
     assert (stats.dropped_newer, stats.dropped_bad, stats.last_drop) == (2, 2, 'data is short')
@@ -154,7 +159,7 @@ def test_counts_of_several_threads_add_up():
     for thread in threads:
         thread.start()
     for _ in range(20):
-        assert len(stats.figures()) == 9
+        assert len(stats.figures()) == 11
     for thread in threads:
         thread.join()
     counts = (stats.received, stats.published, stats.dropped_newer, stats.dropped_bad)

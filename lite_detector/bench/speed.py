@@ -17,7 +17,6 @@ from pathlib import Path
 import time
 
 import cv2
-from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.types import ImageArray, ImageSize, size_of
 from lite_detector.detector import Detector
 import msgspec
@@ -135,31 +134,6 @@ def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, s
         end_to_end_cpu_ms=round(float(np.median(end_to_end.cpu_ms)), 3),
         peak_rss_mb=None if peak_rss_mb is None else round(peak_rss_mb, 1),
         fps=round(1000 / end_to_end_ms, 2))
-
-
-def fit_budget(detector: Detector, measure: Callable[[Detector], Speed],
-               budget_ms: float) -> tuple[Detector, Speed]:
-    """
-    Find the largest network input that is fast enough.
-
-    Tried are the size of the detector, then squares that fit into it, down to 160 pixels or so.
-
-    :param detector: of the largest size that may be used.
-    :param measure: measures a detector of one size.
-    :param budget_ms: most milliseconds, end to end on the wall clock, for 19 of 20 images.
-    :return: a detector of that size, and its figures.
-    :raises LiteDetectorError: naming the fastest, if none is fast enough.
-    """
-    best = (float('inf'), '')
-    for size in sizes_down_from(detector.input_size, detector.card.grid):
-        smaller = Detector(detector.card, detector.backend, detector.selection, size)
-        smaller.warm_up()
-        speed = measure(smaller)
-        if speed.end_to_end_p95_ms <= budget_ms:
-            return smaller, speed
-        best = min(best, (speed.end_to_end_p95_ms, str(size)))
-    raise LiteDetectorError(f'no input size of {detector.card.name} takes {budget_ms:g} ms or '
-                            f'less here; the fastest is {best[1]} with {best[0]:.1f} ms')
 
 
 def sizes_down_from(largest: ImageSize, grid: int) -> list[ImageSize]:

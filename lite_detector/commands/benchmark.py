@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 import math
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import cv2
 from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.bench.advice import node_parameters, write_parameters
 from lite_detector.bench.load import busy_processes
-from lite_detector.bench.speed import fit_budget, measure_speed, Speed
+from lite_detector.bench.speed import measure_speed, Speed
 from lite_detector.bench.sweep import WAIT_POLICIES
 from lite_detector.commands.options import (
     check_writable,
@@ -34,6 +33,8 @@ from tqdm import tqdm
 
 DEFAULT_SIZE = ImageSize(480, 640)
 MAX_LOAD = 64
+DEFAULTS = {'model': None, 'size': None, 'resize': None, 'threads': 1, 'precision': 'auto'}
+"""Options with several values, and what holds where one setting is measured."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,37 +48,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=float, default=5.0, metavar='S',
                         help='time for each setting measured (5); in minutes a board gets hot')
     parser.add_argument('--load', type=int, default=0, metavar='N',
-                        help='meanwhile keep N other processes busy; a sweep measures the idle '
-                             'board too (0)')
+                        help='meanwhile keep N other processes busy; several settings are '
+                             'measured idle too (0)')
     parser.add_argument('--budget-ms', type=float, metavar='X',
-                        help="find the largest input, from the card's or --size down to 160, "
-                             'that takes at most X ms from image to detections for 19 of 20 '
-                             'images; of a sweep, the best setting')
+                        help='choose the best setting that takes at most X ms for 19 of 20 '
+                             'images, without the tenth of it that the node needs besides')
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='write the settings measured as ROS parameters, for '
                              '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
-    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the table of a sweep')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw a sweep')
+    parser.add_argument('--markdown', type=Path, metavar='FILE',
+                        help='write a table of several settings')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw several settings')
 
 
 def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sweep', action='store_true',
-                        help='measure every combination of the following, each of which takes '
-                             'several values then')
+                        help='of what is not given, measure all that is worth a try; every '
+                             'combination is measured in turn')
     parser.add_argument('--model', required=True, nargs='+', metavar='M',
-                        help='name or folder of a model, or a checkpoint (.pt)')
+                        help='names or folders of models, or a checkpoint (.pt)')
     parser.add_argument('--size', type=int, nargs='+', metavar='N',
-                        help="square network input, a multiple of 32 (the card's; sweep: it and "
-                             'smaller ones)')
+                        help="square network inputs, multiples of 32 (the card's; --sweep and "
+                             '--budget-ms: also smaller ones)')
     parser.add_argument('--resize', choices=RESIZES, nargs='+', metavar='R',
-                        help="how images are fitted: %(choices)s (the card's)")
+                        help=f"how images are fitted: {', '.join(RESIZES)} (the card's)")
     parser.add_argument('--threads', type=int, nargs='+', metavar='N',
-                        help='threads per inference (1; sweep: 1, 2 and 4)')
+                        help='threads per inference (1; --sweep: 1, 2 and 4)')
     parser.add_argument('--precision', choices=PRECISIONS, nargs='+', metavar='P',
-                        help='%(choices)s (auto; sweep: auto and bf16)')
+                        help=f"{', '.join(PRECISIONS)} (auto; --sweep: auto and bf16)")
     parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
-                        help='how threads of a sweep wait for each other: %(choices)s (both)')
+                        help='how several threads wait for each other: '
+                             f"{', '.join(WAIT_POLICIES)} (passive; --sweep: both)")
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
 
 
@@ -86,22 +88,29 @@ def run(args: argparse.Namespace) -> None:
     check_writable(args.json, args.output, args.markdown, args.plot)
     _check(args)
     image_bgr = _image(args)
-    if args.sweep:
-        # here, because it brings what only a sweep needs
+    if _are_several(args):
+        # here, because it brings what only several settings need
         from lite_detector.commands import benchmark_sweep
         benchmark_sweep.run(args, image_bgr)
         return
-    _measure_one(_one_setting(args), image_bgr)
+    for option in ('markdown', 'plot', 'wait_policy'):
+        if getattr(args, option):
+            raise ConfigError(f'--{option.replace("_", "-")}: belongs to several settings; name '
+                              'some, or give --sweep or --budget-ms')
+    _measure_one(_with_one_value_each(args), image_bgr)
 
 
 def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
+    if args.output and is_checkpoint(args.model):
+        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model}')
+    if args.output and args.resize:
+        raise ConfigError('--resize goes into no parameter file: the node fits images as the '
+                          'model card says')
     detector = detector_from(args)
-    measure = _measurement(image_bgr, args.threads, args.seconds)
-    with busy_processes(args.load):
-        if args.budget_ms is None:
-            speed = measure(detector)
-        else:
-            detector, speed = fit_budget(detector, measure, args.budget_ms)
+    with (busy_processes(args.load),
+          tqdm(total=args.seconds, desc=f'input {detector.input_size}', leave=False, disable=None,
+               bar_format='{desc} {bar} {n:.1f}/{total:.1f} s') as bar):
+        speed = measure_speed(detector, image_bgr, args.threads, args.seconds, bar.update)
     print(_table(speed, detector, args.load))
     if args.json:
         write_json(args.json, msgspec.to_builtins(speed))
@@ -120,40 +129,20 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f'{option}: got {value:g}, wanted more than 0')
     if not 0 <= args.load <= MAX_LOAD:
         raise ConfigError(f'--load: got {args.load}, wanted 0 to {MAX_LOAD}')
-    if args.sweep:
-        if args.output and args.budget_ms is None:
-            raise ConfigError('--output: of a sweep, one setting is written that fits a budget; '
-                              'wanted --budget-ms too')
-        return
-    for option in ('markdown', 'plot', 'wait_policy'):
-        if getattr(args, option):
-            raise ConfigError(f'--{option.replace("_", "-")}: belongs to --sweep')
-    if args.output and any(map(is_checkpoint, args.model)):
-        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model[0]}')
-    if args.output and args.resize:
-        raise ConfigError('--resize goes into no parameter file: the node fits images as the '
-                          'model card says')
+    if args.output and args.budget_ms is None and _are_several(args):
+        raise ConfigError('--output: of several settings, the one is written that fits a budget; '
+                          'wanted --budget-ms too')
 
 
-def _one_setting(args: argparse.Namespace) -> argparse.Namespace:
-    """Return the options with one value each."""
-    one = argparse.Namespace(**vars(args))
-    for option, default in (('model', None), ('size', None), ('resize', None), ('threads', 1),
-                            ('precision', 'auto')):
-        values = getattr(args, option) or [default]
-        if len(values) > 1:
-            raise ConfigError(f'--{option}: got {len(values)} values, wanted one, or --sweep')
-        setattr(one, option, values[0])
-    return one
+def _are_several(args: argparse.Namespace) -> bool:
+    return args.sweep or args.budget_ms is not None or any(
+        len(getattr(args, option) or ()) > 1 for option in (*DEFAULTS, 'wait_policy'))
 
 
-def _measurement(image_bgr: ImageArray, num_threads: int,
-                 seconds: float) -> Callable[[Detector], Speed]:
-    def measure(detector: Detector) -> Speed:
-        with tqdm(total=seconds, desc=f'input {detector.input_size}', leave=False, disable=None,
-                  bar_format='{desc} {bar} {n:.1f}/{total:.1f} s') as bar:
-            return measure_speed(detector, image_bgr, num_threads, seconds, bar.update)
-    return measure
+def _with_one_value_each(args: argparse.Namespace) -> argparse.Namespace:
+    values = {option: getattr(args, option) or [default] for option, default in DEFAULTS.items()}
+    return argparse.Namespace(**{**vars(args), **{option: value for option, (value,)
+                                                  in values.items()}})
 
 
 def _image(args: argparse.Namespace) -> ImageArray:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``benchmark --sweep``: every combination of models and settings, and the one that fits."""
+"""``benchmark`` of several settings: every combination, and the one that fits a budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import sizes_down_from
 from lite_detector.bench.sweep import (
     default_threads,
-    PASSIVE,
     Row,
     run_sweep,
     settings_of,
@@ -79,7 +78,8 @@ def _models(named: list[str]) -> Models:
     models: Models = {}
     for model in named:
         if is_checkpoint(model):
-            raise ConfigError(f'--sweep: wanted model folders, got the checkpoint {model}')
+            raise ConfigError('--model: several settings are measured of model folders alone, '
+                              f'got the checkpoint {model}')
         folder = find_model(model)
         card = load_card(folder)
         if card.name in models:
@@ -90,17 +90,18 @@ def _models(named: list[str]) -> Models:
 
 
 def _settings(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
-    if args.size is None:
-        sizes = sizes_down_from(card.size, card.grid)
-    else:
+    sizes = [card.size]
+    if args.size:
         sizes = [ImageSize(side, side) for side in fitting_sizes(card, args.size)]
-    ncnn = args.runtime == 'ncnn'
+    elif args.sweep or args.budget_ms is not None:
+        sizes = sizes_down_from(card.size, card.grid)
     # ONNX Runtime has neither bf16 nor OpenMP
+    wide = args.sweep and args.runtime == 'ncnn'
     return settings_of(
         card, sizes, args.resize or [card.preprocess.resize],
-        args.precision or (PRECISIONS if ncnn else PRECISIONS[:1]),
-        args.threads or default_threads(), args.wait_policy or WAIT_POLICIES if ncnn
-        else [PASSIVE])
+        args.precision or (PRECISIONS if wide else PRECISIONS[:1]),
+        args.threads or (default_threads() if args.sweep else [1]),
+        args.wait_policy or (WAIT_POLICIES if wide else WAIT_POLICIES[:1]))
 
 
 def _report(args: argparse.Namespace, sweep: Sweep, chosen: Row | None, image_size: str) -> None:
@@ -121,7 +122,7 @@ def _report(args: argparse.Namespace, sweep: Sweep, chosen: Row | None, image_si
         save_figure(args.plot, figure)
     if args.markdown:
         head = ['# What fits this board\n', f'{describe_machine()} Made by `lite_detector '
-                f'benchmark --sweep`: images of {image_size}, {args.seconds:g} s for each '
+                f'benchmark`: images of {image_size}, {args.seconds:g} s for each '
                 'setting, all measured in turn; medians, p95 and CPU time in milliseconds.\n']
         if args.plot:
             head.append(f'![times of every setting]({args.plot.name})\n')

@@ -21,6 +21,7 @@ class CameraStats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._latencies_s: deque[float] = deque(maxlen=WINDOW)
+        self._works_s: deque[float] = deque(maxlen=WINDOW)
         self._published_s: deque[float] = deque(maxlen=WINDOW)
         self._received_s: float | None = None
         self._started_s = time.monotonic()
@@ -58,6 +59,15 @@ class CameraStats:
             self._latencies_s.append(latency_s)
             self._published_s.append(time.monotonic())
 
+    def on_worked(self, work_s: float) -> None:
+        """
+        Note what a frame took that is done.
+
+        :param work_s: of the worker, from the message to the publication.
+        """
+        with self._lock:
+            self._works_s.append(work_s)
+
     def restart(self) -> None:
         """Begin to wait anew: silence counts from now on."""
         with self._lock:
@@ -78,7 +88,8 @@ class CameraStats:
     def figures(self) -> dict[str, str]:
         """Return everything as diagnostics show it."""
         with self._lock:
-            latencies_ms = np.array(self._latencies_s) * 1e3
+            times_ms = {'latency': np.array(self._latencies_s) * 1e3,
+                        'work': np.array(self._works_s) * 1e3}
             age = None if self._received_s is None else time.monotonic() - self._received_s
             figures = {
                 'received': str(self.received),
@@ -89,9 +100,10 @@ class CameraStats:
                 'rate (Hz)': f'{self._rate_hz():.1f}',
                 'age of last frame (s)': 'no frame yet' if age is None else f'{age:.2f}',
             }
-        for percent in (50, 95):
-            value = f'{np.percentile(latencies_ms, percent):.1f}' if len(latencies_ms) else 'none'
-            figures[f'latency p{percent} (ms)'] = value
+        for name, each_ms in times_ms.items():
+            for percent in (50, 95):
+                value = f'{np.percentile(each_ms, percent):.1f}' if len(each_ms) else 'none'
+                figures[f'{name} p{percent} (ms)'] = value
         return figures
 
     def _rate_hz(self) -> float:

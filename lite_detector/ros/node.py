@@ -10,6 +10,7 @@ from itertools import count
 import os
 from pathlib import Path
 import threading
+import time
 from typing import NamedTuple
 
 import cv2
@@ -216,11 +217,13 @@ class DetectorNode(LifecycleNode):
 
     def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
         """Convert, detect and publish one frame; the whole work of the worker thread."""
+        begin_s = time.monotonic()
         detector, class_ids, _, track_threshold = self._serving
         image_bgr = camera.read(msg)
         found = camera.detect(image_bgr, detector)
         tracked = camera.track(msg, found, detector, track_threshold)
         camera.publish(msg, image_bgr, tracked, class_ids, detector)
+        camera.stats.on_worked(time.monotonic() - begin_s)
         if self._capture:
             threshold = track_threshold or detector.selection.score_threshold
             self._capture.look(camera.label, image_bgr, Seen(
