@@ -74,22 +74,25 @@ class Timing:
 
 
 def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_clock: Clock,
-               progress: Progress | None = None) -> dict[str, Timing]:
+               progress: Progress | None = None, warm_up_rounds: int = WARM_UP_ROUNDS,
+               min_rounds: int = MIN_ROUNDS) -> dict[str, Timing]:
     """
     Time several steps in turn, round by round, after a few rounds to warm up.
 
     :param steps: name -> what to time.
-    :param seconds: wall time to spend; at least ``MIN_ROUNDS`` rounds are made.
+    :param seconds: wall time to spend, after the rounds to warm up.
     :param cpu_clock: ``time.thread_time`` where a step computes in this thread alone, else
         ``time.process_time``.
     :param progress: told the seconds as they pass.
+    :param warm_up_rounds: rounds that do not count.
+    :param min_rounds: as many are made, however long they take.
     """
     rounds: list[list[tuple[float, float]]] = []
-    for _ in range(WARM_UP_ROUNDS):
+    for _ in range(warm_up_rounds):
         for step in steps.values():
             step()
     start = last = time.perf_counter()
-    while last - start < seconds or len(rounds) < MIN_ROUNDS:
+    while last - start < seconds or len(rounds) < min_rounds:
         rounds.append([_time(step, cpu_clock) for step in steps.values()])
         now = time.perf_counter()
         if progress:

@@ -35,6 +35,10 @@ main()
 """
 
 
+# Threads that spin can take seconds for an image beside busy processes.
+WARM_UP_ROUNDS, MIN_ROUNDS = 1, 2
+
+
 class Setting(msgspec.Struct, frozen=True):
     """One way to run one model."""
 
@@ -124,7 +128,8 @@ def _measure(job: Job, progress: Progress) -> Times:
     with single_threaded_opencv():
         steps = {number: lambda detector=detector: detector.detect(image_bgr)
                  for number, detector in enumerate(_open(job))}
-        timings = interleave(steps, job.seconds, clock_for(job.settings[0].threads), progress)
+        timings = interleave(steps, job.seconds, clock_for(job.settings[0].threads), progress,
+                             WARM_UP_ROUNDS, MIN_ROUNDS)
     return Times([_rounded(each.wall_ms) for each in timings.values()],
                  [_rounded(each.cpu_ms) for each in timings.values()])
 

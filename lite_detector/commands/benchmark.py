@@ -78,8 +78,8 @@ def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', choices=PRECISIONS, nargs='+', metavar='P',
                         help=f"{', '.join(PRECISIONS)} (auto; --sweep: auto and bf16)")
     parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
-                        help='how several threads wait for each other: '
-                             f"{', '.join(WAIT_POLICIES)} (passive; --sweep: both)")
+                        help='how threads wait for each other, if several settings are '
+                             f"measured: {', '.join(WAIT_POLICIES)} (passive)")
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
 
 

@@ -18,11 +18,11 @@ from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import sizes_down_from
 from lite_detector.bench.sweep import (
     default_threads,
+    PASSIVE,
     Row,
     run_sweep,
     settings_of,
     Sweep,
-    WAIT_POLICIES,
 )
 from lite_detector.bench.sweep_process import Setting
 from lite_detector.bench.sweep_report import as_json, draw_sweep, heat_lines, table
@@ -95,13 +95,12 @@ def _settings(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
         sizes = [ImageSize(side, side) for side in fitting_sizes(card, args.size)]
     elif args.sweep or args.budget_ms is not None:
         sizes = sizes_down_from(card.size, card.grid)
-    # ONNX Runtime has neither bf16 nor OpenMP
-    wide = args.sweep and args.runtime == 'ncnn'
+    has_bf16 = args.runtime == 'ncnn'
     return settings_of(
         card, sizes, args.resize or [card.preprocess.resize],
-        args.precision or (PRECISIONS if wide else PRECISIONS[:1]),
+        args.precision or (PRECISIONS if args.sweep and has_bf16 else PRECISIONS[:1]),
         args.threads or (default_threads() if args.sweep else [1]),
-        args.wait_policy or (WAIT_POLICIES if wide else WAIT_POLICIES[:1]))
+        args.wait_policy or [PASSIVE])
 
 
 def _report(args: argparse.Namespace, sweep: Sweep, chosen: Row | None, image_size: str) -> None:
