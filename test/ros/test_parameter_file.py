@@ -21,6 +21,7 @@ from tiny_models import square_image
 from vision_msgs.msg import Detection2DArray
 import yaml
 
+START_TIMEOUT_S = 45.0
 DOMAIN_ID = os.getpid() % 30 + 61
 WANTED = {'num_threads': 2, 'input_size': 192, 'runtime': 'ncnn', 'precision': 'fp32'}
 
@@ -61,7 +62,8 @@ def test_node_runs_with_the_parameter_file(params_file, tiny_nanodet, client, na
     camera = client.node.create_publisher(Image, f'{namespace}/image', 1)
     asked = client.node.create_client(GetParameters, f'{namespace}/detector/get_parameters')
     client.spin_until(lambda: asked.service_is_ready() and camera.get_subscription_count()
-                      and client.node.count_publishers(f'{namespace}/detections'))
+                      and client.node.count_publishers(f'{namespace}/detections'),
+                      START_TIMEOUT_S)
     answer = asked.call_async(GetParameters.Request(names=[*WANTED, 'model']))
     client.spin_until(answer.done)
     values = [value.integer_value if value.type == ParameterType.PARAMETER_INTEGER
@@ -74,7 +76,7 @@ def test_node_runs_with_the_parameter_file(params_file, tiny_nanodet, client, na
         camera.publish(bgr_to_image_msg(square_image(192, 192, 64, 128, (255, 0, 0)), header))
         client.spin_for(0.2)
         return bool(found)
-    client.spin_until(sent_until_found)
+    client.spin_until(sent_until_found, START_TIMEOUT_S)
     box, = found[0].detections
     # at 192 pixels the square is one cell, as it is in the picture
     assert (box.bbox.center.position.x, box.bbox.size_x) == pytest.approx((144, 32), abs=0.1)
