@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'measured idle too (0)')
     parser.add_argument('--budget-ms', type=float, metavar='X',
                         help='choose the best setting that takes at most X ms for 19 of 20 '
-                             'images, without the tenth of it that the node needs besides')
+                             'images, with a quarter of it left to the rest of the node')
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='write the settings measured as ROS parameters, for '
                              '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
