@@ -3,6 +3,7 @@
 
 """``benchmark`` of several settings: what is measured, what is chosen, what is written."""
 
+import argparse
 import json
 from pathlib import Path
 import subprocess
@@ -16,9 +17,11 @@ from lite_detector.bench.sweep import ap_of, Measured, Row, Sample, settings_of,
 from lite_detector.bench.sweep_process import Job, measure_apart, Setting
 from lite_detector.bench.sweep_report import draw_sweep, heat_lines, table
 from lite_detector.cli import main
+from lite_detector.commands.benchmark_sweep import settings_to_try
 from lite_detector.core.errors import LiteDetectorError
-from lite_detector.core.model_card import load_card
+from lite_detector.core.model_card import Int8Files, load_card, Runtimes
 from lite_detector.core.types import ImageSize
+from msgspec.structs import replace
 import numpy as np
 import pytest
 from tiny_models import change_card, write_tiny_nanodet
@@ -89,6 +92,17 @@ def test_card_tells_ap_of_its_own_size_and_resize_only(tiny_nanodet):
     assert ap_of(card, setting(size=OWN, resize='stretch')) is None
     for nothing in (None, 'high', [1]):
         assert ap_of(with_ap(tiny_nanodet, 'a', nothing), setting(size=OWN)) is None
+
+
+@pytest.mark.parametrize(('int8', 'tried'), [
+    (None, ['auto', 'bf16']), (Int8Files('int8.param', 'int8.bin'), ['auto', 'bf16', 'int8'])])
+def test_sweep_tries_int8_where_the_folder_has_it(tiny_nanodet, int8, tried):
+    card = load_card(tiny_nanodet)
+    ncnn = replace(card.runtimes.ncnn, int8=int8)
+    args = argparse.Namespace(size=[96], sweep=True, budget_ms=None, runtime='ncnn', resize=None,
+                              precision=None, threads=[1], wait_policy=None)
+    settings = settings_to_try(replace(card, runtimes=Runtimes(ncnn)), args)
+    assert [each.precision for each in settings] == tried
 
 
 def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monkeypatch):

@@ -36,7 +36,6 @@ from lite_detector.zoo import find_model
 import msgspec
 from tqdm import tqdm
 
-PRECISIONS = ('auto', 'bf16')
 Models = dict[str, tuple[str, Path, ModelCard]]
 """Name of the card -> what the user named, its folder and its card."""
 
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace, image_bgr: ImageArray) -> None:
         require_matplotlib()
     models = _models(args.model)
     cards = {name: card for name, (_, _, card) in models.items()}
-    settings = [setting for card in cards.values() for setting in _settings(card, args)]
+    settings = [setting for card in cards.values() for setting in settings_to_try(card, args)]
     seconds = args.seconds * len(settings) * (2 if args.load else 1)
     print(f'{len(settings)} settings, {seconds / 60:.1f} minutes and the time to load them')
     with tqdm(total=seconds, desc='sweep', leave=False, disable=None,
@@ -89,16 +88,19 @@ def _models(named: list[str]) -> Models:
     return models
 
 
-def _settings(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
+def settings_to_try(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
+    """Return what the options, or where they are silent the defaults, ask of a model."""
     sizes = [card.size]
     if args.size:
         sizes = [ImageSize(side, side) for side in fitting_sizes(card, args.size)]
     elif args.sweep or args.budget_ms is not None:
         sizes = sizes_down_from(card.size, card.grid)
-    has_bf16 = args.runtime == 'ncnn'
+    precisions = ['auto']
+    if args.sweep and args.runtime == 'ncnn':
+        ncnn = card.runtimes.ncnn
+        precisions += ['bf16', 'int8'] if ncnn and ncnn.int8 else ['bf16']
     return settings_of(
-        card, sizes, args.resize or [card.preprocess.resize],
-        args.precision or (PRECISIONS if args.sweep and has_bf16 else PRECISIONS[:1]),
+        card, sizes, args.resize or [card.preprocess.resize], args.precision or precisions,
         args.threads or (default_threads() if args.sweep else [1]),
         args.wait_policy or [PASSIVE])
 
