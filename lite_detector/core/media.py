@@ -17,8 +17,8 @@ import numpy as np
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg'}
 
-MAX_PIXELS = 2 ** 27
-"""Of a compressed image: 400 MB once it is decoded."""
+MAX_PIXELS = 2 ** 26
+"""Of a compressed image: 200 MB once it is decoded; decoders take several times that meanwhile."""
 JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 """Second byte of the segments that tell the size."""
 JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}

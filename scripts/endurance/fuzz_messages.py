@@ -34,7 +34,7 @@ PHASE = 1000
 """Messages between two changes of the settings."""
 PATIENCE_S = 300.0
 SLOWEST_S = 5.0
-"""A JPEG of 100 bytes may still claim 134 million pixels."""
+"""A JPEG of 100 bytes may still claim 67 million pixels."""
 LONGEST_REASON = 500
 """Characters of a log line."""
 SETTINGS = (
