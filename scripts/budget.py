@@ -22,7 +22,7 @@ import tempfile
 import cv2
 from lite_detector.bench.load import busy_processes
 from lite_detector.bench.machine import describe_machine
-from lite_detector.bench.speed import generated_image
+from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
@@ -42,6 +42,8 @@ def main() -> int:
     parser.add_argument('--image', type=Path, metavar='FILE',
                         help=f'what the camera shows (a generated picture of {SIZE})')
     args = parser.parse_args()
+    if not args.budget_ms > 0:
+        parser.error(f'--budget-ms: got {args.budget_ms:g}, wanted more than 0')
     try:
         figures, detections = _watch(args)
     except (LiteDetectorError, OSError) as error:

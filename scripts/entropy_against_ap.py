@@ -50,7 +50,8 @@ def draw(args: argparse.Namespace) -> None:
                               for genes in chosen.genes], table)
     make_folder(args.output)
     choice = Choice(tuple(range(len(times))), tuple(times), (), True)
-    found = write_configs(args.output, args.config, evaluate.space, chosen, choice, config)
+    found = write_configs(args.output, Path(args.config).stem, evaluate.space, chosen, choice,
+                          config)
     write_json(args.output / FILE, [{
         'name': each.name, 'entropy': each.score, 'predicted_ms': each.costs.latency_ms,
         'measured_ms': each.measured_ms, 'macs_m': each.costs.macs_m,
@@ -67,20 +68,26 @@ def _from_low_to_high(networks: Candidates, ms: float, task: Task, count: int) -
         raise ConfigError(f'--ms {ms:g}: {len(networks.scores)} networks take as long, wanted '
                           f'{count}')
     wanted = np.linspace(networks.scores.max(), networks.scores.min(), count)
-    return networks.take(abs(networks.scores - wanted[:, None]).argmin(axis=1))
+    nearest = abs(networks.scores - wanted[:, None]).argmin(axis=1)
+    return networks.take(np.array(list(dict.fromkeys(nearest.tolist()))))
 
 
 def tell(args: argparse.Namespace) -> None:
     """Print scores and AP as a Markdown table, and how alike they rank the networks."""
-    rows = {row['name']: row for row in json.loads((args.output / FILE).read_text())}
+    try:
+        rows = {row['name']: row for row in json.loads((args.output / FILE).read_text())}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'{args.output / FILE}: {error}; wanted what draw writes') from None
     for folder in args.models:
         card = load_card(folder)
-        if card.name not in rows or not card.metrics:
+        if card.name not in rows or 'ap' not in card.metrics:
             raise ConfigError(f'{folder}: got a card of {card.name} '
-                              f'{"with" if card.metrics else "without"} metrics, wanted one '
-                              f'with metrics of {", ".join(rows)}')
+                              f'{"with" if "ap" in card.metrics else "without"} an AP, '
+                              f'wanted one with an AP of {", ".join(rows)}')
         rows[card.name]['ap'] = card.metrics['ap']
     trained = [row for row in rows.values() if 'ap' in row]
+    if len(trained) < 2:
+        raise ConfigError('one network has no order; wanted two or more')
     print('| network | entropy | ms predicted | ms measured | MACs, M | layers | AP |\n'
           '|---|---|---|---|---|---|---|')
     for row in trained:
@@ -112,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except LiteDetectorError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -158,6 +158,13 @@ def test_decode_image_finds_the_size_behind_whatever_stands_before_it(filling):
         decode_image(data, 'camera')
 
 
+def test_decode_image_that_hides_its_size_is_refused():
+    whole = np.frombuffer(jpeg_of_size(8, 9), np.uint8)
+    data = np.concatenate((whole[:2], np.zeros(2000, np.uint8), whole[2:]))
+    with pytest.raises(ImageError, match='65535x65535'):
+        decode_image(data, 'camera')
+
+
 @pytest.mark.parametrize('count', range(2, 30))
 def test_decode_image_that_ends_in_its_header_does_not_decode(count):
     for data in (jpeg_of_size(8, 9), png_of_size(8, 9)):

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is written in two places because two tools read it agrees."""
 
+import os
 from pathlib import Path
 import runpy
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 from packaging.requirements import Requirement
@@ -49,6 +52,15 @@ def test_every_command_is_a_console_script(setup_keywords):
 def test_every_python_folder_is_installed(setup_keywords):
     folders = {path.parent.relative_to(ROOT) for path in ROOT.glob('lite_detector/**/*.py')}
     assert {'.'.join(folder.parts) for folder in folders} == set(setup_keywords['packages'])
+
+
+def test_every_script_finds_what_it_imports():
+    for library in ('torch', 'rclpy', 'ncnn', 'matplotlib'):
+        pytest.importorskip(library)
+    names = [path.stem for path in ROOT.glob('scripts/*.py')]
+    subprocess.run([sys.executable, '-c', f'import {", ".join(names)}'], cwd=ROOT / 'scripts',
+                   env={**os.environ, 'PYTHONPATH': os.pathsep.join((str(ROOT), *sys.path))},
+                   check=True)
 
 
 @pytest.mark.parametrize('folder', ['launch', 'config', 'models'])

@@ -99,13 +99,22 @@ def test_layer_that_int8_spoils_stays_in_float(tiny_nanodet, tmp_path, dataset, 
     assert ['8=2' in each for each in options] == [True, True, False]
 
 
+def test_quantize_copies_no_file_from_outside_the_folder(tiny_nanodet, tmp_path, dataset, capsys):
+    (tmp_path / 'secret').write_bytes(b'key')
+    (tiny_nanodet / 'model.onnx').unlink()
+    (tiny_nanodet / 'model.onnx').symlink_to(tmp_path / 'secret')
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 2
+    assert 'lies outside the model folder' in capsys.readouterr().err
+    assert not (tmp_path / 'small').exists()
+
+
 def test_quantize_refuses_what_loses_too_much_and_leaves_what_was_there(tmp_path, dataset,
                                                                         capsys):
     folder = spoil(write_tiny_yolof(tmp_path / 'yolof'))
     assert quantize(folder, tmp_path / 'small', dataset) == 2
     line, = capsys.readouterr().err.splitlines()
-    assert line == ('error: tiny_yolof: int8 loses 100.00 AP, wanted at most 1; nothing was '
-                    'written')
+    assert line == ('error: tiny_yolof: int8 loses 100.00 AP, wanted at most 1; no folder '
+                    'was written')
     assert not (tmp_path / 'small').exists()
     assert quantize(folder, tmp_path / 'small', dataset, '--max-loss', '100') == 0
 

@@ -105,6 +105,15 @@ def test_sweep_tries_int8_where_the_folder_has_it(tiny_nanodet, int8, tried):
     assert [each.precision for each in settings] == tried
 
 
+def test_int8_has_an_ap_of_its_own_if_it_was_measured_on_the_same_images(tiny_nanodet):
+    in_int8 = setting(size=OWN, precision='int8')
+    assert ap_of(with_ap(tiny_nanodet, 'a', 31), in_int8) is None
+    change_card(tiny_nanodet, 'quantization', {'metrics': {
+        'annotations': 'val.json', 'images': 88, 'ap_int8': 30.2}})
+    assert ap_of(load_card(tiny_nanodet), in_int8) == 30.2
+    assert ap_of(with_ap(tiny_nanodet, 'a', 31, images=300), in_int8) is None
+
+
 def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monkeypatch):
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
     seen, start = [], subprocess.Popen

@@ -71,7 +71,9 @@ def aps_are_comparable(cards: Mapping[str, ModelCard]) -> bool:
 def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_threads: int,
                     runtime: str, precision: str) -> Parameters:
     """
-    Return the parameters of the node that make it run as it was measured.
+    Return the parameters of the node that say a setting.
+
+    With precision auto it starts with what it finds fastest, int8 included.
 
     :param model: name or folder, as the user gave it.
     """

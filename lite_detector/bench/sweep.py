@@ -102,10 +102,18 @@ def settings_of(card: ModelCard, sizes: Sequence[ImageSize], resizes: Sequence[s
 
 
 def ap_of(card: ModelCard, setting: Setting) -> float | None:
-    """Return the AP that a card tells of a setting, or None."""
-    ap = card.metrics.get('ap')
+    """Return the AP that a card tells of a setting, or None; int8 has one of its own."""
+    if setting.precision == 'int8':
+        quantized = card.quantization.get('metrics', {})
+        ap = quantized.get('ap_int8') if _same_images(card.metrics, quantized) else None
+    else:
+        ap = card.metrics.get('ap')
     own = (setting.input_size, setting.resize) == (card.size, card.preprocess.resize)
     return float(ap) if own and isinstance(ap, (int, float)) else None
+
+
+def _same_images(metrics: Mapping[str, object], quantized: Mapping[str, object]) -> bool:
+    return all(metrics.get(key) == quantized.get(key) for key in ('annotations', 'images'))
 
 
 def run_sweep(cards: Mapping[str, ModelCard], folders: Mapping[str, Path], runtime: str,

@@ -76,7 +76,8 @@ def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', type=int, nargs='+', metavar='N',
                         help='threads per inference (1; --sweep: 1, 2 and 4)')
     parser.add_argument('--precision', choices=PRECISIONS, nargs='+', metavar='P',
-                        help=f"{', '.join(PRECISIONS)} (auto; --sweep: auto and bf16)")
+                        help=f"{', '.join(PRECISIONS)} (auto; --sweep: auto, bf16, and int8 "
+                             'if the folder has it)')
     parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
                         help='how threads wait for each other, if several settings are '
                              f"measured: {', '.join(WAIT_POLICIES)} (passive)")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from lite_detector.bench.advice import (
@@ -126,7 +127,8 @@ def _report(args: argparse.Namespace, sweep: Sweep, chosen: Row | None, image_si
                 f'benchmark`: images of {image_size}, {args.seconds:g} s for each '
                 'setting, all measured in turn; medians, p95 and CPU time in milliseconds.\n']
         if args.plot:
-            head.append(f'![times of every setting]({args.plot.name})\n')
+            head.append('![times of every setting]'
+                        f'({os.path.relpath(args.plot, args.markdown.parent)})\n')
         args.markdown.write_text('\n'.join(head + lines) + '\n', encoding='utf-8')
 
 

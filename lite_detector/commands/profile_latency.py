@@ -55,11 +55,12 @@ def run(args: argparse.Namespace) -> None:
     """Measure what is missing in the table; compare predictions with networks."""
     check_writable(args.output, args.json)
     _check(args)
+    groups = _networks(args.networks) if args.networks else []
     table = _complete(args)
     print(f'{args.output}: {len(table.measured)} operators, threads {table.threads}, '
           f'precision {table.precision}\n  {table.machine}')
     if args.networks:
-        rows = _compare(table, args)
+        rows = _compare(table, groups)
         print(_summary(rows))
         if args.json:
             write_json(args.json, rows)
@@ -116,10 +117,10 @@ def _batches(operators: list[Operator]) -> list[list[Operator]]:
             for first in range(0, len(group), BATCH)]
 
 
-def _compare(table: LatencyTable, args: argparse.Namespace) -> list[dict[str, float | str]]:
+def _compare(table: LatencyTable, groups: list[list[tuple[str, Graph]]]
+             ) -> list[dict[str, float | str]]:
     rows: list[dict[str, float | str]] = []
-    groups = _networks(args.networks)
-    with tqdm(total=args.networks, desc='networks', leave=False, disable=None) as bar:
+    with tqdm(total=len(groups), desc='networks', leave=False, disable=None) as bar:
         # a few at a time: neighbours share their clock rate with the reference network
         for group in groups:
             times_ms = measure_networks([graph for _, graph in group], table, NETWORK_ROUNDS)
@@ -139,6 +140,9 @@ def _networks(count: int) -> list[list[tuple[str, Graph]]]:
         evaluate = Evaluator(task)
         drawn = evaluate(evaluate.space.draw(np.random.default_rng(0), DRAWN * count))
         fitting = drawn.genes[violation(drawn.costs, task.limits) == 0][:count]
+        if len(fitting) < count:
+            raise ConfigError(f'--networks {count}: of {DRAWN * count} random networks of '
+                              f'{path.stem}, {len(fitting)} keep its budgets')
         kinds.append([(spec.space.block,
                        network_graph(evaluate.space.structure(genes), task.frame))
                       for genes in fitting])

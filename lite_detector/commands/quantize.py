@@ -25,11 +25,13 @@ from lite_detector.commands.options import (
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, DataError, ModelError
 from lite_detector.core.model_card import (
+    checked_files,
     Int8Files,
     load_card,
     ModelCard,
     Name,
     NcnnFiles,
+    path_inside,
     save_card,
 )
 from lite_detector.core.types import FloatArray
@@ -105,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
                                **msgspec.to_builtins(choice)})
     if not verdict.good:
         raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP, wanted at most '
-                         f'{args.max_loss:g}; nothing was written')
+                         f'{args.max_loss:g}; no folder was written')
     source = {'annotations': labelled.name, 'calibration_images': len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
     _write(args.output, card, name, folder, network, choice, verdict, source)
@@ -205,10 +207,11 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
     with staged_folder(output) as staged:
         runtimes = card.runtimes
         for files in filter(None, (runtimes.ncnn, runtimes.onnx)):
-            for file_name in files.files().values():
-                if (folder / file_name).is_file():
-                    (staged / file_name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / file_name, staged / file_name)
+            names = files.files()
+            if all(path_inside(folder, file_name).is_file() for file_name in names.values()):
+                for role, path in checked_files(folder, files).items():
+                    (staged / names[role]).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, staged / names[role])
         write_text(staged, INT8_FILES, write_int8(network.layers, choice.thresholds))
         ncnn: NcnnFiles = msgspec.structs.replace(runtimes.ncnn,
                                                   int8=with_sha256(staged, INT8_FILES))

@@ -19,6 +19,8 @@ VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpe
 
 MAX_PIXELS = 2 ** 26
 """Of a compressed image: 200 MB once it is decoded; decoders take several times that meanwhile."""
+FILE_PIXELS = 2 ** 30
+"""Of a file, which its owner named: the most that OpenCV reads."""
 JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 """Second byte of the segments that tell the size."""
 JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
@@ -72,23 +74,24 @@ def read_image(path: Path) -> ImageArray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f'{path}: {error.strerror}') from None
-    return decode_image(data, str(path))
+    return decode_image(data, str(path), FILE_PIXELS)
 
 
-def decode_image(data: ImageArray, where: str) -> ImageArray:
+def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> ImageArray:
     """
     Decode a JPEG, PNG or other compressed image.
 
     :param data: the file's bytes, uint8, shape (n,).
     :param where: name for the message.
+    :param max_pixels: that a JPEG or a PNG may claim to have.
     :return: uint8 BGR, shape (height, width, 3).
     :raises ImageError: if it cannot be decoded.
     """
     # before OpenCV believes it: a flipped bit in 700 bytes can ask for gigabytes
     height, width = _claimed_size(data) or (0, 0)
-    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+    if max(height, width) > MAX_SIDE or height * width > max_pixels:
         raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
-                         f'wanted sides up to {MAX_SIDE} and at most {MAX_PIXELS} pixels')
+                         f'wanted sides up to {MAX_SIDE} and at most {max_pixels} pixels')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except cv2.error:
@@ -104,20 +107,22 @@ def _claimed_size(data: ImageArray) -> ImageSize | None:
     if head.startswith(b'\x89PNG\r\n\x1a\n') and len(head) == 24:
         width, height = struct.unpack('>II', head[16:])
         return ImageSize(height, width)
+    if not head.startswith(b'\xff\xd8'):
+        return None
     place = 2
-    for _ in range(JPEG_STEPS if head.startswith(b'\xff\xd8') else 0):
+    for _ in range(JPEG_STEPS):
         segment = data[place:place + 9].tobytes()
         if len(segment) < 9:
-            break
+            return None
         if segment[0] != 0xff or segment[1] in JPEG_BARE:
             place += 1
         elif segment[1] in JPEG_FRAMES:
             return ImageSize(*struct.unpack('>HH', segment[5:]))
         elif segment[1] in JPEG_PIXELS:
-            break
+            return None
         else:
             place += 2 + int.from_bytes(segment[2:4], 'big')
-    return None
+    return ImageSize(0xffff, 0xffff)  # it hides what it claims: the most that it can be
 
 
 class VideoReader:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lite_detector.core.errors import ImageError
 from lite_detector.core.geometry import clip_boxes
-from lite_detector.core.media import decode_image
+from lite_detector.core.media import decode_image, FILE_PIXELS
 from lite_detector.core.types import FloatArray, ImageSize, size_of
 from lite_detector.data.dataset import Dataset, describe_size_error, ImageLabels
 from lite_detector.data.duplicates import ImagePrints, Pairs
@@ -148,7 +148,7 @@ def _check_image(labels: ImageLabels, findings: dict[str, list[str]],
     path = labels.image_path
     try:
         data = path.read_bytes()
-        image_bgr = decode_image(np.frombuffer(data, np.uint8), str(path))
+        image_bgr = decode_image(np.frombuffer(data, np.uint8), str(path), FILE_PIXELS)
     except OSError as error:
         findings['unreadable'].append(f'{path}: {error.strerror}')
         return None

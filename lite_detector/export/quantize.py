@@ -147,7 +147,8 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
 
     def error_of(thresholds: Mapping[str, float]) -> float:
         backend = network.open_int8(thresholds)
-        return round(output_error(wanted, (backend.infer(blob) for blob in held_out)), 4)
+        error = output_error(wanted, (backend.infer(blob) for blob in held_out))
+        return round(error, 4) if error == error else np.inf  # NaN would pass for the best
 
     thresholds = {method: {name: threshold(histogram) for name, histogram in histograms.items()}
                   for method, threshold in METHODS.items()}
