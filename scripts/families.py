@@ -107,7 +107,7 @@ def _draw(points: Mapping[str, tuple[float, float]], path: Path) -> None:
                    if name.partition('-')[0] == family}
         axes.scatter(*zip(*members.values(), strict=True), color=f'C{index}', label=family)
     for name, point in points.items():
-        axes.annotate(name.partition('-')[2].removeprefix('1.0x-'), point, fontsize=8,
+        axes.annotate(name.removeprefix(f'{REFERENCE}-'), point, fontsize=8,
                       xytext=(4, 4), textcoords='offset points')
     axes.set(xlabel=f'processor time in ncnn, {REFERENCE} = 1',
              ylabel='AP of persons, percent, after 6 epochs from random weights')
