@@ -3,6 +3,7 @@
 
 """What several tests share; nothing of the machine's own models or caches leaks in."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import subprocess
 import sys
 
 import lite_detector
+from lite_detector.cli import main
 import pytest
 from tiny_models import write_tiny_nanodet
 
@@ -72,4 +74,19 @@ def run_python():
         return subprocess.run([sys.executable, *map(str, arguments)], text=True, timeout=100,
                               capture_output=True,
                               env={**os.environ, 'PYTHONPATH': path, **environment})
+    return run
+
+
+@pytest.fixture
+def one_line_error(capsys):
+    """Return a function: from the arguments of a command that is refused to the line it says."""
+    def run(arguments: Sequence[str]) -> str:
+        try:
+            status = main(arguments)
+        except SystemExit as exit_:  # of the parser
+            status = exit_.code
+        assert status == 2
+        error, = capsys.readouterr().err.splitlines()
+        assert error.startswith('error: ')
+        return error
     return run

@@ -84,15 +84,9 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
     (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),
     (['--model', 'x.pt', '--output', 'params.yaml'], 'the node cannot run a checkpoint: x.pt'),
 ])
-def test_benchmark_with_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
-    try:
-        status = main([*options, *more])
-    except SystemExit as exit_:
-        status = exit_.code
-    assert status == 2
-    error, = capsys.readouterr().err.splitlines()
-    assert error.startswith('error: ')
-    assert message in error
+def test_benchmark_with_a_wrong_option_exits_2_with_one_line(options, more, message,
+                                                             one_line_error):
+    assert message in one_line_error([*options, *more])
 
 
 def test_interleave_takes_the_steps_in_turn():

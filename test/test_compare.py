@@ -194,15 +194,8 @@ def test_the_figure_names_every_model_and_sizes_of_the_card(tmp_path):
     (['--plot', '/absent/a.png'], '/absent/a.png: cannot write'),
     (['--precisions', 'fp64'], "invalid choice: 'fp64'"),
 ])
-def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
-    try:
-        status = main([*options, *more])
-    except SystemExit as error:  # of the parser
-        status = error.code
-    assert status == 2
-    error, = capsys.readouterr().err.splitlines()
-    assert error.startswith('error: ')
-    assert message in error
+def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):
+    assert message in one_line_error([*options, *more])
 
 
 def test_compare_without_any_weights_says_how_to_get_some(options, monkeypatch, capsys):

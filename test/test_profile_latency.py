@@ -92,15 +92,8 @@ def test_networks_are_predicted_and_measured(options, monkeypatch, tmp_path, cap
     (['--json', 'figures.json'], '--json: wanted --networks too'),
     (['--output', 'absent/table.json'], 'absent/table.json: cannot write'),
     (['--precision', 'int8'], 'invalid choice')])
-def test_a_wrong_option_exits_2_with_one_line(options, more, message, capsys):
-    try:
-        status = main([*options, *more])
-    except SystemExit as exit_:
-        status = exit_.code
-    assert status == 2
-    error, = capsys.readouterr().err.splitlines()
-    assert error.startswith('error: ')
-    assert message in error
+def test_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):
+    assert message in one_line_error([*options, *more])
 
 
 def test_without_ncnn_one_line_says_what_to_install(options, monkeypatch, capsys):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 4096
-LEVELS = 128
+KL_LEVELS = 128
 """Steps of a histogram that KL compares: those of int8 without its sign."""
 KL_STEP = 32
 """Every so many bins a threshold is tried."""
@@ -74,10 +74,10 @@ def kl_threshold(histogram: Histogram) -> float:
     describes it (8-bit Inference with TensorRT, GTC 2017).
     """
     used = int(np.flatnonzero(histogram.counts)[-1]) + 1 if histogram.peak > 0 else 0
-    if used <= LEVELS:
+    if used <= KL_LEVELS:
         return histogram.peak
     best, threshold = np.inf, histogram.peak
-    for last in (*range(LEVELS, used, KL_STEP), used):
+    for last in (*range(KL_LEVELS, used, KL_STEP), used):
         divergence = _divergence(histogram.counts[:used], last)
         if divergence < best:
             best, threshold = divergence, last * histogram.top / BINS
@@ -89,10 +89,10 @@ def _divergence(counts: Counts, last: int) -> float:
     wanted = inside.copy()
     wanted[-1] += counts[last:].sum()
     # a step shares what is in it among those of its bins that are not empty
-    step = np.arange(last) * LEVELS // last
+    step = np.arange(last) * KL_LEVELS // last
     filled = inside > 0
-    sums = np.bincount(step, inside, LEVELS)
-    shares = np.bincount(step, filled, LEVELS)
+    sums = np.bincount(step, inside, KL_LEVELS)
+    shares = np.bincount(step, filled, KL_LEVELS)
     given = np.where(filled, sums[step] / np.maximum(shares[step], 1), 0)
     wanted, given = wanted / wanted.sum(), given / max(given.sum(), 1)
     both = wanted > 0

@@ -26,8 +26,8 @@ import numpy.typing as npt
 INT8_TERM = 8
 """Number of the parameter that says whether a layer is in int8."""
 PER_CHANNEL = 2
-LEVELS = 127
-WINOGRAD_LEVELS = 31
+INT8_MAX = 127
+WINOGRAD_MAX = 31
 """
 3 x 3 at stride 1 goes through Winograd's transform, which adds up weights: 6 bits leave it room.
 """
@@ -59,7 +59,7 @@ def quantize_weight(convolution: ConvWeights) -> tuple[npt.NDArray[np.int8], Flo
     winograd = (shape.kernel_size, shape.stride, shape.dilation) == (3, 1, 1)
     peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     # a channel of zeros has no range: any scale will do
-    scales = (WINOGRAD_LEVELS if winograd else LEVELS) / np.where(peaks > 0, peaks, 1)
+    scales = (WINOGRAD_MAX if winograd else INT8_MAX) / np.where(peaks > 0, peaks, 1)
     scales = scales.astype(np.float32)
     return np.rint(weight * scales[:, None, None, None]).astype(np.int8), scales
 
@@ -80,7 +80,7 @@ def write_int8(network: Sequence[StoredLayer], thresholds: Mapping[str, float]) 
             bias = convolution.bias if layer.option(5) else convolution.bias[:0]
             data = b''.join((tagged(weight), bias.astype('<f4').tobytes(),
                              scales.astype('<f4').tobytes(),
-                             np.array(LEVELS / thresholds[layer.name], '<f4').tobytes()))
+                             np.array(INT8_MAX / thresholds[layer.name], '<f4').tobytes()))
         layers.append(layer)
         chunks.append(data)
     return NcnnText(param_text(layers), b''.join(chunks))
@@ -96,5 +96,5 @@ def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, f
     lines = [' '.join((f'{layer.name}_param_0', *(f'{scale:.6f}' for scale
                                                   in quantize_weight(convolution)[1])))
              for layer, convolution, _ in chosen]
-    lines += [f'{layer.name} {LEVELS / thresholds[layer.name]:.6f}' for layer, _, _ in chosen]
+    lines += [f'{layer.name} {INT8_MAX / thresholds[layer.name]:.6f}' for layer, _, _ in chosen]
     return '\n'.join(lines) + '\n'

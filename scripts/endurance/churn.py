@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-import os
 import subprocess
 import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from figures import at_most, Figure, told
-from flight import DOMAIN_ID, flight, ROOT, SENSOR_QOS, SIZE, size_name
+from flight import DOMAIN_ID, environment, flight, SENSOR_QOS, SIZE, size_name
 from lite_detector.core.draw import generated_image
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
@@ -92,9 +91,8 @@ def _guest(domain_id: int, random: np.random.Generator | None = None) -> Iterato
 @contextmanager
 def _killed_guest() -> Iterator[None]:
     """Let a process join that is killed, so that it does not take its leave."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     process = subprocess.Popen([sys.executable, __file__, str(DOMAIN_ID)],
-                               env={**os.environ, 'PYTHONPATH': path})
+                               env=environment())
     try:
         yield
     finally:

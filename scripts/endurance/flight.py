@@ -49,6 +49,12 @@ class NoFlightError(Exception):
     """The node does not begin to detect."""
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a process that finds this package."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'PYTHONPATH': path}
+
+
 class NodeProcess:
     """
     ``detect_node`` while it runs.
@@ -61,12 +67,11 @@ class NodeProcess:
         words = [word for name, value in values.items()
                  for word in ('-p', f'{name}:={json.dumps(value)}')]
         self._log = folder / 'node.log'
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
         with self._log.open('w') as log:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', 'lite_detector', 'detect_node', '--ros-args', *words],
                 stdout=log, stderr=log,
-                env={**os.environ, 'PYTHONPATH': path, 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
+                env={**environment(), 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
         self.pid = self._process.pid
 
     def is_running(self) -> bool:
@@ -186,7 +191,7 @@ class Flight:
         self.streams = [Stream(client, name, images, now_s + index / 2 / RATE_HZ, stamp_ns)
                         for index, name in enumerate(('front', 'rear'))]
         client.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, 10)
-        self.restart()
+        self.begin_memory()
 
     def fly(self, seconds: float, until: Callable[[], object] = lambda: False,
             send: bool = True) -> bool:
@@ -209,10 +214,13 @@ class Flight:
                 return True
         return False
 
-    def restart(self) -> None:
-        """Measure from now on."""
+    def begin_memory(self) -> None:
+        """Watch the memory of the node from now on."""
         self._begin_s = time.monotonic()
         self.memory_mb.clear()
+
+    def restart(self) -> None:
+        """Measure from now on; what the memory was stays."""
         self.diagnosed_s.clear()
         for stream in self.streams:
             stream.restart()
@@ -291,6 +299,7 @@ def flight(model: str, stamp_ns: Callable[[], int] = time.time_ns,
             flying = Flight(process, client, executor, stamp_ns)
             if flying.answered_s(START_S) > START_S:
                 raise NoFlightError('no detections: ' + ' / '.join(process.log('')[-3:]))
+            flying.begin_memory()
             flying.restart()
             yield flying
         finally:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-import os
 from pathlib import Path
 import subprocess
 import sys
 import tempfile
 import time
 
-from flight import ROOT, SIZE
+from flight import environment, SIZE
 from lite_detector import load_model
 from lite_detector.core.draw import generated_image
 import numpy as np
@@ -30,12 +29,11 @@ def forward_passes(model: str) -> Iterator[list[float]]:
     :return: seconds, filled in when the block is left.
     """
     passes_s: list[float] = []
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'passes'
         with file.open('w') as output:
             process = subprocess.Popen([sys.executable, __file__, model], stdout=output,
-                                       env={**os.environ, 'PYTHONPATH': path})
+                                       env=environment())
         try:
             while process.poll() is None and not file.stat().st_size:
                 time.sleep(0.1)
