@@ -10,7 +10,6 @@ alone, so a run that was cut goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 import os
 from pathlib import Path
@@ -102,6 +101,7 @@ class Engine:
         self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._ema = Ema(self.objective.model, config.ema)
         self._state = RunState()
+        self._sums: dict[str, Tensor] = {}  # of the terms of the loss in this epoch
         self._saved_at = time.monotonic()
         self.plan = self._make_plan()
 
@@ -215,10 +215,8 @@ class Engine:
     def _train_epoch(self, epoch: Epoch, monitor: Monitor | None) -> None:
         state = self._state
         self.begin(epoch)
-        zero = torch.zeros((), device=self.device)
-        sums: dict[str, Tensor] = defaultdict(lambda: zero)
         first = state.batch
-        began = time.monotonic()
+        began = now = time.monotonic()
         title = f'epoch {epoch.number + 1}/{len(self.plan)}'
         for batch in self._console.progress(self.loader(epoch, first), title):
             if monitor is not None and not state.iteration:
@@ -227,18 +225,19 @@ class Engine:
             if state.iteration % LOG_EVERY == 0:
                 self._log(terms, monitor)
             for name, term in terms.items():
-                sums[name] = sums[name] + term
+                self._sums[name] = self._sums.get(name, 0) + term
             state.batch, state.iteration = state.batch + 1, state.iteration + 1
+            before, now = now, time.monotonic()
+            state.seconds += now - before
             if state.batch < epoch.batches:  # else the epoch is finished first
                 self._save_now_and_then()
-        seconds, steps = time.monotonic() - began, state.batch - first
-        state.seconds += seconds
-        images = steps * min(epoch.batch_size, len(self._samples))
+        images = (state.batch - first) * min(epoch.batch_size, len(self._samples))
         state.history.append({
             'epoch': epoch.number + 1, 'iteration': state.iteration,
             'learning_rate': self._optimizer.param_groups[-1]['lr'],
-            'images_per_second': images / max(seconds, 1e-9),
-            **self._losses({name: total / max(1, steps) for name, total in sums.items()})})
+            'images_per_second': images / max(now - began, 1e-9),
+            **self._losses({name: total / state.batch for name, total in self._sums.items()})})
+        self._sums = {}
 
     def _log(self, terms: Mapping[str, Tensor], monitor: Monitor | None) -> None:
         figures = self._losses(terms)  # in every process, since it averages over them
@@ -312,6 +311,7 @@ class Engine:
         self._saved_at = time.monotonic()
         self._save_weights(LAST_FILE, self._ema.model.state_dict())
         if self._is_main:
+            self._state.loss_sums = {name: total.item() for name, total in self._sums.items()}
             self._folder.save_state(self._state, {
                 'objective': self.objective.state_dict(), 'ema': self._ema.model.state_dict(),
                 'optimizer': self._optimizer.state_dict(), 'rng': torch.get_rng_state(),
@@ -319,6 +319,8 @@ class Engine:
 
     def _load(self) -> None:
         self._state, tensors = self._folder.load_state()
+        self._sums = {name: torch.tensor(total, device=self.device)
+                      for name, total in self._state.loss_sums.items()}
         self.objective.load_state_dict(tensors['objective'])
         self._ema.model.load_state_dict(tensors['ema'])
         self._optimizer.load_state_dict(tensors['optimizer'])

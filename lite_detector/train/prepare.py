@@ -23,7 +23,6 @@ from lite_detector.train.models.batch_norm import (
 )
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
-from lite_detector.train.optimizer import freeze
 from lite_detector.train.transfer import init_backbone, transfer_weights
 import msgspec
 import torch
@@ -65,8 +64,7 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
         say(f'backbone of {config.start.backbone}')
     if config.start.checkpoint is not None:
         model, is_fine_tuned = _started(config, spec, card, batches, say)
-    freeze(model, config.start.freeze)
-    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned)
+    return Network(spec, card, model, is_fine_tuned)
 
 
 def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,

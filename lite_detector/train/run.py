@@ -20,6 +20,7 @@ from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.loader import EpochLoader
 from lite_detector.train.models.layers import count_macs, count_parameters
+from lite_detector.train.optimizer import freeze
 from lite_detector.train.prepare import Network, prepare
 from lite_detector.train.run_folder import RunFolder, START_FILE
 from lite_detector.train.sources import Datasets, open_datasets
@@ -102,11 +103,12 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     samples = cached(datasets.train, _cache_side(config), config.data, console.progress)
     if resume:
         start = folder.load_weights(START_FILE)
-        network = Network(start.spec, start.card,
-                          start.model().to(memory_format=torch.channels_last),
+        network = Network(start.spec, start.card, start.model(),
                           bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
     else:
         network = prepare(config, samples, lambda: _some_batches(config, samples), console.say)
+    freeze(network.model, config.start.freeze)
+    network.model.to(memory_format=torch.channels_last)
     size = network.card.size
     console.say(f'{network.card.name}: {network.spec.label}, '
                 f'{count_parameters(network.model) / 1e6:.2f} M parameters, '

@@ -41,6 +41,8 @@ class RunState(Struct):
     """Epochs that are done."""
     batch: int = 0
     """Batches of the next epoch that are done."""
+    loss_sums: dict[str, float] = {}
+    """Of these batches, in the first process."""
     iteration: int = 0
     """Steps that are done."""
     seconds: float = 0.0

@@ -61,8 +61,12 @@ def same(first: object, second: object) -> bool:
 
 
 def assert_same_end(first: Path, second: Path) -> None:
-    states = [load_file(folder / STATE_FILE)['tensors'] for folder in (first, second)]
-    assert same(*states)
+    contents = [load_file(folder / STATE_FILE) for folder in (first, second)]
+    assert same(*(each['tensors'] for each in contents))
+    rows = [each['state']['history'] for each in contents]
+    for row in (*rows[0], *rows[1]):
+        del row['images_per_second']
+    assert rows[0] == rows[1]
     for name in (LAST_FILE, BEST_FILE):
         assert same(load_checkpoint(first / name).state_dict,
                     load_checkpoint(second / name).state_dict)
@@ -253,6 +257,12 @@ def test_fine_tuning_starts_from_a_checkpoint_and_tries_mixtures(whole_run, labe
     end = load_checkpoint(tmp_path / LAST_FILE).state_dict
     changed = {name for name, value in end.items() if not torch.equal(value, start[name])}
     assert changed and not [name for name in changed if name.startswith('backbone.')]
+
+
+def test_run_with_a_frozen_part_resumes(labels, tmp_path):
+    run = {'start__freeze': ['backbone'], 'phases': [{'epochs': 1}]}
+    assert train(tmp_path, labels, **run) == 0
+    assert train(tmp_path, labels, '--resume', **run) == 0
 
 
 def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, capsys):
