@@ -62,10 +62,10 @@ def run(args: argparse.Namespace) -> None:
     if args.plots:
         require_matplotlib()
         make_folder(args.plots, '--plots')
-    dataset = open_as_coco(args.annotations, args.images)
-    _tell_soft(dataset)
     detector = detector_from(args, selection_from(args), view_from(args))
     names = detector.card.class_names
+    dataset = open_as_coco(args.annotations, args.images, names)
+    _tell_soft(dataset)
     _tell_unknown(dataset, detector)
     found = detect_dataset(detector, dataset, args.images, _show_progress)
     metrics = measure(dataset, found, names)

@@ -15,7 +15,7 @@ from typing import Any
 from lite_detector.backends.base import open_backend
 from lite_detector.commands.options import check_writable, write_json
 from lite_detector.core.config import from_mapping
-from lite_detector.core.errors import ConfigError
+from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.media import find_media, is_video, read_image
 from lite_detector.core.model_card import ModelCard, Name, NetworkCard, Runtimes, save_card
 from lite_detector.core.types import Detections, ImageArray
@@ -161,21 +161,22 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
     if annotations is not None and images is None:
         raise ConfigError('--annotations: needs --images, the folder of the images')
     if annotations is not None:
-        return _labelled(network, images, annotations)
+        whole = open_as_coco(annotations, images, network.class_names)
+        return _labelled(network, annotations.name, whole, images)
     if images is not None:
         if not images.is_dir():
             raise ConfigError(f'--images {images}: no such folder')
         paths = [path for path in find_media([images]) if not is_video(path)]
         return ParityImages(images.name, _some(paths), read_image)
-    validation = _validation(training)
-    if validation:
-        return _labelled(network, *validation)
+    validation = _validation(network, training)
+    if validation is not None:
+        return validation
     source, samples = sample_images()
     return ParityImages(source, samples, lambda image: image)
 
 
-def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
-    """Return images and annotations that the training was measured on, if still there."""
+def _validation(network: NetworkCard, training: Mapping[str, Any]) -> ParityImages | None:
+    """Return the labelled images that the training was measured on, if all are still there."""
     from lite_detector.train.config import DataSpec
     from lite_detector.train.sources import val_images
 
@@ -183,14 +184,19 @@ def _validation(training: Mapping[str, Any]) -> tuple[Path, Path] | None:
     if not isinstance(config, Mapping):
         return None  # imported weights
     data = from_mapping(config.get('data', {}), DataSpec, 'training.config.data')
-    if data.val is None or not Path(data.val).exists():
+    if data.val is None:
         return None
-    images = val_images(data)
-    return (images, Path(data.val)) if images.is_dir() else None
+    annotations = Path(data.val)
+    try:
+        images = val_images(data)
+        whole = open_as_coco(annotations, images, network.class_names)
+    except (ConfigError, DataError):
+        return None
+    return _labelled(network, annotations.name, whole, images)
 
 
-def _labelled(network: NetworkCard, images: Path, annotations: Path) -> ParityImages:
-    whole = open_as_coco(annotations, images)
+def _labelled(network: NetworkCard, source: str, whole: CocoDataset,
+              images: Path) -> ParityImages:
     paths = find_images(whole, images)
     taken = _some(whole.images)
     ids = {image.image_id for image in taken}
@@ -206,7 +212,7 @@ def _labelled(network: NetworkCard, images: Path, annotations: Path) -> ParityIm
         return measure(coco, by_image, network.class_names).ap
 
     measure_ap([])  # a class or a library that is missing shows now, not after the work
-    return ParityImages(annotations.name, taken, read, measure_ap, (whole, images))
+    return ParityImages(source, taken, read, measure_ap, (whole, images))
 
 
 def _some(items: Sequence[Any]) -> list[Any]:

@@ -64,7 +64,8 @@ def read_annotations(annotations: Path, images: Path,
     return read_coco(annotations, images)
 
 
-def open_as_coco(annotations: Path, images: Path) -> CocoDataset:
+def open_as_coco(annotations: Path, images: Path,
+                 class_names: Sequence[str] | None = None) -> CocoDataset:
     """
     Open labelled images of any format as AP is measured on them.
 
@@ -72,11 +73,14 @@ def open_as_coco(annotations: Path, images: Path) -> CocoDataset:
 
     :param annotations: see :func:`read_annotations`.
     :param images: folder of the images.
+    :param class_names: of the model, for labels that do not name their classes.
     :raises DataError: if anything is missing, or malformed.
     :raises ImageError: if an image cannot be read whose size only the image tells.
     """
     if annotations.is_dir() or annotations.suffix.lower() in NOT_COCO:
-        return to_coco(open_dataset(annotations, images))
+        labelled = read_annotations(annotations, images, class_names)
+        require_images([labels.image_path for labels in labelled.labels])
+        return to_coco(labelled)
     dataset = load_coco(annotations)
     find_images(dataset, images)
     return dataset

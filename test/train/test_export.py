@@ -15,6 +15,7 @@ from lite_detector.commands import export
 from lite_detector.core.model_card import checked_files, load_card
 from lite_detector.detector import Detector
 from lite_detector.export import parity
+from lite_detector.export.sample_images import sample_images
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lite_detector.train.models.backbones.names import WIDTHS
 from lite_detector.train.models.batch_norm import renew_statistics
@@ -24,6 +25,7 @@ from networks import network_card, trained_model
 import numpy as np
 import onnx
 import pytest
+from tiny_datasets import write_images
 from tiny_models import ANCHORS, square_image, write_tiny_nanodet
 import torch
 
@@ -192,6 +194,19 @@ def test_export_fills_the_card_and_writes_figures(tmp_path, photographs, annotat
     # what the robot does with it
     found = Detector.from_folder(tmp_path / 'model').detect(square_image(80, 120, 0, 0))
     assert len(found) <= 100
+
+
+def test_export_compares_on_other_images_where_those_of_the_training_are_gone(tmp_path):
+    pytest.importorskip('faster_coco_eval')
+    images, labels = write_images(tmp_path / 'images'), tmp_path / 'labels'
+    labels.mkdir()
+    (labels / 'a.txt').write_text('1 0.5 0.5 0.25 0.5\n')  # YOLO; the model names the classes
+    data = {'val': str(labels), 'val_images': str(images)}
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST, config={'data': data})
+    for images_from in ('labels', sample_images()[0]):
+        assert run_export(checkpoint, tmp_path / 'model') == 0
+        assert load_card(tmp_path / 'model').parity['images_from'] == images_from
+        (images / 'a.png').unlink(missing_ok=True)
 
 
 def test_export_that_differs_fails_and_leaves_the_last_model(tmp_path, photographs, capsys,
