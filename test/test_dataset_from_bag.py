@@ -69,6 +69,15 @@ def labelled_bag(tmp_path) -> Path:
     return write_bag(tmp_path / 'bag', messages)
 
 
+def test_recorded_labels_without_stamps_are_refused(extract, tmp_path, capsys):
+    boxes = detections(0, ('cup', 0.5, (10, 5, 30, 25)))
+    boxes = boxes._replace(fields=boxes.fields | {'stamp_s': -1})
+    bag = write_bag(tmp_path / 'bag', [raw_image(view(0), 0.0, stamp_s=-1), boxes])
+    status, _ = extract(bag, '--labels-topic', LABELS)
+    assert status == 2
+    assert f'{LABELS}: header.stamp is zero' in capsys.readouterr().err
+
+
 def test_dataset_from_recorded_labels_is_what_training_takes(extract, labelled_bag, capsys):
     status, output = extract(labelled_bag, '--labels-topic', LABELS)
     assert status == 0

@@ -4,11 +4,12 @@
 """Which frames of a recording are kept, and for what."""
 
 from importlib.util import find_spec
+import math
 from pathlib import Path
 
 import cv2
 from lite_detector.core.types import ImageSize
-from lite_detector.data.duplicates import look_distances, look_of
+from lite_detector.data.duplicates import look_of, nearest_look
 from lite_detector.data.extraction import (
     Choice,
     choose_frames,
@@ -97,10 +98,10 @@ def test_split_keeps_its_fraction_and_no_neighbours(fraction):
     assert np.abs(of['train'][:, None] - of['val'][None, :]).min() >= 1.99
 
 
-def test_look_distance_counts_bits():
-    looks = np.array([[0, 0], [255, 0], [255, 255]], np.uint8)
-    assert look_distances(np.array([1, 0], np.uint8), looks).tolist() == [1, 7, 15]
-    assert look_distances(looks[0], looks[:0]).shape == (0,)
+def test_nearest_look_counts_bits():
+    looks = np.array([[255, 255], [255, 0], [0, 0]], np.uint8)
+    look = np.array([1, 0], np.uint8)
+    assert [nearest_look(look, looks[:count]) for count in range(4)] == [math.inf, 15, 7, 1]
 
 
 @pytest.fixture
@@ -124,5 +125,5 @@ def test_sharpness_of_a_photograph_falls_with_motion_and_hardly_with_size(photo)
 def test_look_of_a_photograph_stays_with_noise_and_changes_with_the_view(photo):
     noisy = np.clip(photo + np.random.default_rng(0).normal(0, 4, photo.shape), 0, 255)
     looks = np.stack([look_of(view) for view in (noisy.astype(np.uint8), photo[:, 100:])])
-    near, far = look_distances(look_of(photo), looks)
+    near, far = (nearest_look(look_of(photo), looks[index:index + 1]) for index in (0, 1))
     assert near <= 24 < far

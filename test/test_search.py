@@ -109,11 +109,12 @@ def test_search_measures_where_the_table_was_measured(tmp_path, capsys):
     config = write_search(tmp_path, budget={'latency_ms': 1000, 'layers': 70})
     table = write_table(tmp_path / 'table.json', describe_machine())
     assert run('--config', config, '--table', table, '--output', tmp_path / 'found') == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('tiny_')]
+    printed = capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if line.startswith('tiny_')]
     assert lines
     assert all(re.search(r'predicted \d+\.\d\d ms, measured \d+\.\d\d ms', line)
                for line in lines)
-    assert 'warning' not in lines
+    assert 'warning' not in printed
 
 
 def test_search_whose_networks_are_all_too_slow_says_so(tmp_path, capsys, monkeypatch):
@@ -151,6 +152,7 @@ def test_search_that_is_resumed_goes_on_to_the_same_end(tmp_path, capsys):
     (['budget=null'], '$.budget'),
     (['budget.milliseconds=5'], '$.budget'),
     (['space.block=dense'], '$.space.block'),
+    (['space.stages.0.kernels=[3, 5]', 'space.block=residual'], 'residual: got kernel 5'),
     (['train=absent'], "configuration 'absent' not found"),
     (['train=yolov5_lite_e_320'], 'train: yolov5_lite_e_320 is a yolov5_lite e, wanted a nanodet'),
     (['train=nanodet_plus_m_coarse_320'], 'is a nanodet_plus m-coarse, wanted'),
@@ -168,6 +170,20 @@ def test_search_with_a_mistake_ends_with_one_line(options, words, tmp_path, caps
     line, = capsys.readouterr().err.splitlines()
     assert line.startswith('error: ')
     assert words in line
+
+
+def test_search_whose_name_no_network_can_have_is_refused(tmp_path, one_line_error):
+    config = write_search(tmp_path).rename(tmp_path / 'my search.yaml')
+    assert 'my search.yaml: its name, which the networks get' in one_line_error(
+        ['search', '--config', str(config), '--output', str(tmp_path / 'found')])
+
+
+def test_resumed_search_that_keeps_fewer_leaves_no_others(tmp_path):
+    arguments = ['--config', write_search(tmp_path), '--output', tmp_path / 'found']
+    assert run(*arguments) == 0
+    assert (tmp_path / 'found' / 'tiny_2.yaml').exists()
+    assert run(*arguments, '--resume', 'keep=1') == 0
+    assert [path.name for path in (tmp_path / 'found').glob('*.yaml')] == ['tiny_1.yaml']
 
 
 def test_search_into_the_folder_of_another_is_refused(tmp_path, capsys):

@@ -70,7 +70,7 @@ def write_search(folder: Path, block: BlockKind = 'mobile', **changes: object) -
 def tiny_operators(block: BlockKind = 'mobile') -> list[Operator]:
     """Return the operators of the smallest and of the largest network of that search."""
     frame, space = Frame('nanodet', 96, 2 + 4 * 8, ImageSize(64, 96)), Space(tiny_space(block))
-    extremes = (space.smallest()[0], space.sizes - 1)
+    extremes = (space.smallest()[0], space.largest()[0])
     return sorted({operator for genes in extremes
                    for operator in network_graph(space.structure(genes), frame).operators})
 

@@ -122,7 +122,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _folders(models: Sequence[str] | None) -> dict[str, Path]:
     if models is None:
-        found = {folder for folder in list_models().values() if has_weights(folder)}
+        found = {folder for folder in list_models().values()
+                 if has_weights(folder) and load_card(folder).runtimes.ncnn}
     else:
         found = {find_model(model) for model in models}
     folders: dict[str, Path] = {}

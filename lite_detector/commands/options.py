@@ -106,6 +106,8 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection(),
         if args.precision in ('bf16', 'int8'):
             raise ConfigError(f'precision: got {args.precision}, but checkpoints run in fp32: '
                               f'{args.model}')
+        if args.runtime == 'onnx':
+            raise ConfigError(f'runtime: got onnx, but checkpoints run in torch: {args.model}')
         # here, because only this needs torch
         from lite_detector.train.torch_backend import detector_from_checkpoint
         return detector_from_checkpoint(

@@ -17,6 +17,7 @@ from lite_detector.bench.machine import describe_machine
 from lite_detector.commands.options import make_folder, write_json
 from lite_detector.core.config import from_mapping, load_changed
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.model_card import Name
 from lite_detector.core.types import ImageSize
 from lite_detector.search.candidates import Candidates, Evaluator, Task
 from lite_detector.search.choice import Choice, choose, Found, Measure
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
     if args.processes < 1:
         raise ConfigError(f'--processes: got {args.processes}, wanted 1 or more')
     path = find_config(args.config, 'search')
+    name = from_mapping(path.stem, Name, f'{path}: its name, which the networks get')
     table = None if args.table is None else load_table(args.table)
     spec, config, task = load_search(path, args.changes, table)
     if table is None and spec.budget.latency_ms is not None:
@@ -79,9 +81,12 @@ def run(args: argparse.Namespace) -> None:
     make_folder(args.output)
     state, speed = _search(task, spec, state, args.processes, state_path, digest)
     choice = _choose(evaluate, state, spec, table)
-    found = write_configs(args.output, path.stem, evaluate.space, state.front, choice, config)
+    for old in args.output.glob(f'{name}_*.yaml'):  # of the search that goes on
+        if old.stem.removeprefix(f'{name}_').isdecimal():
+            old.unlink()
+    found = write_configs(args.output, name, evaluate.space, state.front, choice, config)
     facts = _facts(spec, config, table, state, speed)
-    page = Page(path.stem, facts, task.axis, task.limits[task.axis], state.front, state.seen,
+    page = Page(name, facts, task.axis, task.limits[task.axis], state.front, state.seen,
                 found)
     (args.output / REPORT_FILE).write_text(html(page), encoding='utf-8')
     print('\n'.join((*facts, *_lines(found, choice, state, spec))))

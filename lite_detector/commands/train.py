@@ -14,6 +14,7 @@ from typing import Any, TYPE_CHECKING
 from lite_detector.commands.export import check_libraries, export_checkpoint, parity_table
 from lite_detector.commands.options import check_writable, make_folder, write_json
 from lite_detector.core.errors import ConfigError
+from lite_detector.export.model_folder import check_target
 from lite_detector.zoo import find_config
 import msgspec
 from tqdm import tqdm
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> None:
         config = config_of(args.output)
     else:
         raise ConfigError('--config: give a configuration, such as nanodet_m_320')
+    if args.json and args.profile is None:
+        raise ConfigError('--json: the figures are those of --profile, which is missing')
     if args.profile is not None:
         figures = profile(config, args.profile, console)
         print(_table(figures))
@@ -68,15 +71,16 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.output is None:
         raise ConfigError('--output: give the folder of the run')
+    folder = args.output / config.network.name
     if not args.no_export:
         check_libraries()
+        check_target(folder)
     make_folder(args.output)
     best = train(config, args.output, args.resume, console)
     if int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest
         return
     print(f'weights in {best}')
     if not args.no_export:
-        folder = args.output / config.network.name
         parity = export_checkpoint(best, folder, progress=_show_steps)
         print(f'{parity_table(parity)}\nmodel in {folder}')
 

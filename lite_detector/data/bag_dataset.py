@@ -75,6 +75,9 @@ def read_recorded_labels(bag: Bag, topic: str) -> RecordedLabels:
     :raises DataError: if there is no box.
     """
     boxes = dict(bag.detections(topic))
+    if 0 in boxes:
+        raise DataError(f'{bag.path}: {topic}: header.stamp is zero, so nobody can tell which '
+                        'image a box belongs to')
     names = {box.class_id for each in boxes.values() for box in each}
     if not names:
         raise DataError(f'{bag.path}: not one box on {topic}')

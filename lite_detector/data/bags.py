@@ -33,6 +33,8 @@ SALVAGE: dict[str, Callable[[Any, Path], Any]] = {
 }
 METADATA = 'metadata.yaml'
 FOREVER_NS = 2 ** 63 - 1
+LONGEST_S = 1e9
+"""Thirty years; what is added to a start must stay a time."""
 # vision_msgs 4, that of Humble and later; a recording need not carry its definitions.
 VISION_TYPES = {
     'Point2D': 'float64 x\nfloat64 y',
@@ -227,8 +229,8 @@ class Bag:
                   end_s: float) -> Iterator[tuple[int, bytes]]:
         if self.start_ns == FOREVER_NS:  # there is no message
             return
-        start = self.start_ns + int(start_s * 1e9)
-        stop = FOREVER_NS if end_s == math.inf else self.start_ns + int(end_s * 1e9)
+        start, stop = (self.start_ns + int(min(offset_s, LONGEST_S) * 1e9)
+                       for offset_s in (start_s, end_s))
         for reader in self._readers:
             wanted = [each for each in reader.connections if each.topic == topic]
             if not wanted:

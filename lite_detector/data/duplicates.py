@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import cv2
-from lite_detector.core.types import ImageArray, IntArray
+from lite_detector.core.types import ImageArray
 import numpy as np
 
 GRID = 16
@@ -22,8 +23,6 @@ MIN_EDGES = 16
 """Bits that must be set: nobody can tell plain walls and black frames apart."""
 MAX_IMAGES = 1 << 18
 """OpenCV's matcher takes no more."""
-
-BITS_SET = np.array([value.bit_count() for value in range(256)])
 
 Pairs = list[tuple[int, int]]
 
@@ -43,15 +42,18 @@ def look_of(image_bgr: ImageArray) -> ImageArray:
     return np.packbits(grey[:, 1:] > grey[:, :-1])
 
 
-def look_distances(look: ImageArray, others: ImageArray) -> IntArray:
+def nearest_look(look: ImageArray, others: ImageArray) -> float:
     """
-    Count the bits in which a look differs from others.
+    Count the bits in which a look differs from the one that is most like it.
 
     :param look: of :func:`look_of`, shape (k,).
     :param others: shape (n, k).
-    :return: int64, shape (n,).
+    :return: infinite if there are no others.
     """
-    return BITS_SET[others ^ look].sum(axis=1)
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)  # ten times as fast as numpy
+    return min((match.distance for first in range(0, len(others), MAX_IMAGES)
+                for match in matcher.match(look[None], others[first:first + MAX_IMAGES])),
+               default=math.inf)
 
 
 class ImagePrints:

@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple
 import cv2
 from lite_detector.core.config import Spec
 from lite_detector.core.types import ImageArray, ImageSize
-from lite_detector.data.duplicates import look_distances, look_of, MAX_DISTANCE
+from lite_detector.data.duplicates import look_of, MAX_DISTANCE, nearest_look
 from msgspec import Meta
 import numpy as np
 import numpy.typing as npt
@@ -156,8 +156,7 @@ def _different(frames: Sequence[FrameFacts], wanted: Sequence[int],
     kept: list[int] = []
     looks = np.zeros((len(wanted), len(frames[0].look) if frames else 0), np.uint8)
     for index in wanted:
-        distances = look_distances(frames[index].look, looks[:len(kept)])
-        if not len(kept) or distances.min() >= min_difference:
+        if nearest_look(frames[index].look, looks[:len(kept)]) >= min_difference:
             looks[len(kept)] = frames[index].look
             kept.append(index)
     return kept

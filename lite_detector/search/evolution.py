@@ -31,6 +31,8 @@ MIGRANTS = 8
 """Networks that an island gets from its neighbour between two rounds."""
 SEEN = 4
 """Networks of each generation that are kept for the picture."""
+MAX_SEEN = 8000
+"""Of all rounds; every second one is left out when there are more."""
 MAX_FRONT = 200
 
 
@@ -104,10 +106,11 @@ def search(task: Task, spec: EvolutionSpec, state: State, processes: int) -> Ite
                 (join(island, guests[index - 1]), spec.population, (spec.seed, number, index))
                 for index, island in enumerate(state.islands)])
             islands = tuple(island for island, _ in grown)
+            seen = np.concatenate((state.seen, *(seen for _, seen in grown)))
             state = State(
                 number, state.candidates + GENERATIONS * spec.population * spec.islands, islands,
                 _front((state.front, *islands), evaluate),
-                np.concatenate((state.seen, *(seen for _, seen in grown))))
+                seen[::2] if len(seen) > MAX_SEEN else seen)
             yield state
 
 

@@ -67,7 +67,14 @@ class SpaceSpec(Spec, kw_only=True):
             if stage.channels[1] < before.channels[1]:
                 raise ValueError(f'stages: at most {stage.channels[1]} channels behind at most '
                                  f'{before.channels[1]}, wanted as many or more')
-        Space(self).structure(np.zeros(1 + 4 * len(self.stages), np.int16))
+            if self.block == 'shuffle' and stage.stride == 1 and not (
+                    before.channels == stage.channels
+                    and stage.channels[0] == stage.channels[1]):
+                raise ValueError('stages: shuffle with stride 1 keeps its channels, wanted one '
+                                 'width for it and the stage before')
+        space = Space(self)
+        for genes in (space.smallest()[0], space.largest()[0]):
+            space.structure(genes)
 
 
 class StageArrays(NamedTuple):
@@ -118,6 +125,10 @@ class Space:
     def smallest(self) -> Genes:
         """Return the network of the lowest choices, shape (1, genes)."""
         return np.zeros((1, len(self.sizes)), np.int16)
+
+    def largest(self) -> Genes:
+        """Return the network of the highest choices, shape (1, genes)."""
+        return (self.sizes[None] - 1).astype(np.int16)
 
     def draw(self, rng: np.random.Generator, count: int) -> Genes:
         """Return random networks, shape (count, genes)."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import os
 from pathlib import Path
 import pickle
+import struct
 from typing import Any
 
 from lite_detector.core.config import from_mapping
@@ -118,7 +119,8 @@ def load_file(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except OSError as error:
         raise ModelError(f'{path}: {error.strerror or error}') from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError,
+            AttributeError, struct.error):
         raise ModelError(f'{path}: not a file of weights, or damaged') from None
     if not isinstance(content, dict):
         raise ModelError(f'{path}: wanted names and tensors, got a {type(content).__name__}')

@@ -73,10 +73,11 @@ def box_sizes(samples: CachedDataset, card: NetworkCard) -> Tensor:
     :param card: says how images are fitted.
     """
     sizes = [np.zeros((0, 2), np.float32)]
-    for sample in samples:
-        letterbox = Letterbox.fit(size_of(sample.image_bgr), card.size, card.preprocess,
-                                  card.padded_to)
-        boxes = letterbox.to_input(sample.boxes_xyxy[~sample.ignore])
+    for index, labels in enumerate(samples.labels):
+        # most labels tell the size; to decode all images for it would take an epoch
+        size = labels.size or size_of(samples.dataset[index].image_bgr)
+        letterbox = Letterbox.fit(size, card.size, card.preprocess, card.padded_to)
+        boxes = letterbox.to_input(labels.boxes_in(size)[~labels.ignore])
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     return torch.from_numpy(np.concatenate(sizes))
 

@@ -151,7 +151,7 @@ class Engine:
             ImageSize(config.zoom * size.height, config.zoom * size.width),
             augment, epoch.batch_size, config.seed, epoch.number,
             rank=self._accelerator.process_index, world=world,
-            workers=spare_cores(world) if workers is None else workers, start_batch=start_batch)
+            workers=spare_cores() if workers is None else workers, start_batch=start_batch)
 
     def begin(self, epoch: Epoch) -> None:
         """Put the network into the mode of an epoch."""
@@ -339,7 +339,8 @@ class Engine:
         return self._accelerator.reduce(value, 'mean')
 
 
-def spare_cores(processes: int) -> int:
-    """Return how many loader processes each of this many processes may have; 0 on two cores."""
-    cores = (os.cpu_count() or 1) // processes
+def spare_cores() -> int:
+    """Return how many loader processes each process may have; 0 on two cores."""
+    here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # torchrun's: processes on this machine
+    cores = len(os.sched_getaffinity(0)) // here
     return min(cores - 2, 8) if torch.cuda.is_available() and cores > 2 else 0

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
-from lite_detector.train.checkpoint import load_checkpoint
+from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.datasets import box_sizes
 from lite_detector.train.models.batch_norm import (
@@ -55,25 +55,28 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
     :raises LiteDetectorError: if weights cannot be had or do not fit.
     """
     class_names = samples.class_names
-    card = _with_anchors(config.card(class_names), config, samples, say)
+    checkpoint = config.start.checkpoint and load_checkpoint(Path(config.start.checkpoint))
+    card = config.card(class_names)
+    if checkpoint:
+        card = _with_anchors_of(checkpoint, card, say)
+    card = _with_anchors(card, config, samples, say)
     spec = config.model_spec(len(class_names))
     torch.manual_seed(config.seed)
     model, is_fine_tuned = build_model(spec), False
     if config.start.backbone is not None:
         init_backbone(model, Path(config.start.backbone))
         say(f'backbone of {config.start.backbone}')
-    if config.start.checkpoint is not None:
-        model, is_fine_tuned = _started(config, spec, card, batches, say)
+    if checkpoint:
+        model, is_fine_tuned = _started(checkpoint, config, spec, card, batches, say)
     return Network(spec, card, model, is_fine_tuned)
 
 
-def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
+def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,
              batches: Callable[[], Iterable[Tensor]], say: Say) -> tuple[nn.Module, bool]:
     """Return a network with the weights of a checkpoint, and whether it knows what that knew."""
-    path = Path(config.start.checkpoint)
-    checkpoint = load_checkpoint(path)
     model, report = transfer_weights(checkpoint, spec, card.class_names)
-    say(f'weights of {path}; {len(report.matched)} of {spec.num_classes} classes are known to them'
+    say(f'weights of {config.start.checkpoint}; {len(report.matched)} of {spec.num_classes} '
+        'classes are known to them'
         + (f', new: {", ".join(report.fresh[:6])}' if report.fresh else '')
         + ('' if report.boxes_kept else '; boxes are learnt anew'))
     if not has_statistics(model):
@@ -87,6 +90,17 @@ def _started(config: TrainConfig, spec: ModelSpec, card: NetworkCard,
         say(f'a subset of the channels of {checkpoint.spec.label}: '
             'statistics of batch norm are measured anew; it must learn before it finds much')
     return model.train(), not report.narrowed
+
+
+def _with_anchors_of(checkpoint: Checkpoint, card: NetworkCard, say: Say) -> NetworkCard:
+    """Return the card with the anchors that the boxes of a checkpoint are relative to."""
+    known, anchors = checkpoint.card.decode.anchors, card.decode.anchors
+    if (checkpoint.card.family != card.family or anchors == known
+            or [len(level) for level in anchors] != [len(level) for level in known]):
+        return card
+    say(f'anchors of {checkpoint.card.name}')
+    return msgspec.structs.replace(
+        card, decode=msgspec.structs.replace(card.decode, anchors=known))
 
 
 def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset,

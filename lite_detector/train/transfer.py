@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family
 from lite_detector.train.checkpoint import Checkpoint, load_file
-from lite_detector.train.models.backbones.backbone import load_torchvision
+from lite_detector.train.models.backbones.backbone import Backbone, load_torchvision
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.narrow import subset_weights
@@ -82,7 +82,7 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
     fresh = tuple(name for name in class_names if name not in matched)
     return model, TransferReport(matched, fresh, _layout(old) == _layout(spec),
                                  _size(old) != _size(spec)
-                                 and not _is_coarser(source_model, model))
+                                 and not _is_coarser(old, spec))
 
 
 def init_backbone(model: nn.Module, path: Path) -> None:
@@ -96,6 +96,8 @@ def init_backbone(model: nn.Module, path: Path) -> None:
     state = load_file(path)
     if not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f'{path}: wanted a state dict: names and tensors, nothing else')
+    if not isinstance(model.backbone, Backbone):
+        raise ModelError('start.backbone: wanted a family that can have another backbone')
     try:
         load_torchvision(model.backbone, state)
     except ModelError as error:
@@ -110,7 +112,7 @@ def _fitting(checkpoint: Checkpoint, source: nn.Module, spec: ModelSpec,
         return source.state_dict()
     reason = 'the families differ'
     if old.family == spec.family:
-        if old.backbone == spec.backbone and _is_coarser(source, model):
+        if _is_coarser(old, spec):
             return _behind_coarse_stem(source, model)
         try:
             return subset_weights(source, model, OUTPUTS[spec.family])
@@ -124,8 +126,9 @@ def _size(spec: ModelSpec) -> tuple[str, str | None]:
     return spec.variant, spec.backbone
 
 
-def _is_coarser(source: nn.Module, model: nn.Module) -> bool:
-    return model.strides == tuple(2 * stride for stride in source.strides[:len(model.strides)])
+def _is_coarser(old: ModelSpec, spec: ModelSpec) -> bool:
+    """Tell whether only the step of the first convolution differs."""
+    return (old.family, *_size(old), *_size(spec)) == ('nanodet_plus', 'm', None, 'm-coarse', None)
 
 
 def _behind_coarse_stem(source: nn.Module, model: nn.Module) -> dict[str, Tensor]:

@@ -65,7 +65,7 @@ def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_a
     :param start: weights before fine-tuning.
     :param end: the best weights after it.
     :param end_ap: what these were measured at, in percent.
-    :param factors: to try; 0 is the start, 1 the end.
+    :param factors: to try; 0 is the start, 1 the end, which is known.
     :param model: takes the weights to be measured.
     :param measure: returns figures with MAIN among them.
     :return: the figures of each factor that was tried; only the last one may be no better than
@@ -73,7 +73,7 @@ def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_a
     """
     found: dict[float, dict[str, float]] = {}
     best = end_ap
-    for factor in sorted(factors, reverse=True):
+    for factor in sorted(set(factors) - {1.0}, reverse=True):
         model.load_state_dict(interpolate(start, end, factor))
         found[factor] = measure(model)
         if found[factor][MAIN] <= best:

@@ -308,6 +308,20 @@ def test_checkpoint_of_another_family_is_refused(whole_run, labels, tmp_path, ca
             in capsys.readouterr().err)
 
 
+def test_boxes_of_a_start_keep_the_anchors_that_they_are_relative_to(labels, tmp_path, capsys):
+    spec = ModelSpec('yolov5_lite', 'e', 2, num_anchors=2)
+    card, weights = network_card(spec), trained_model(spec).state_dict()
+    save_checkpoint(tmp_path / 'start.pt', Checkpoint(spec, card, weights))
+    own = [[[1, 2], [3, 4]]] * 3
+    assert main(train_arguments(
+        tmp_path / 'run', labels, SILENT, config='yolov5_lite_e_320', network__variant='e',
+        network__decode__anchors=own, start__checkpoint=str(tmp_path / 'start.pt'),
+        start__auto_anchor=False, phases=[{'epochs': 1}])) == 0
+    assert f'anchors of {card.name}' in capsys.readouterr().out
+    assert (load_checkpoint(tmp_path / 'run' / START_FILE).card.decode.anchors
+            == card.decode.anchors)
+
+
 def test_profile_measures_and_leaves_nothing(labels, tmp_path, capsys):
     arguments = train_arguments(tmp_path / 'run', labels, '--profile', '0.1', '--json',
                                 str(tmp_path / 'x.json'))

@@ -82,6 +82,7 @@ def test_interpolation_goes_from_start_to_end(factor, wanted):
     ({}, []),
     ({0.8: 49.0, 0.5: 60.0}, [0.8]),
     ({0.8: 51.0, 0.5: 52.0, 0.2: 40.0, 0.1: 99.0}, [0.8, 0.5, 0.2]),
+    ({1.0: 99.0, 0.5: 52.0}, [0.5]),  # the end is known
 ])
 def test_search_goes_towards_the_start_as_long_as_it_gets_better(aps, tried):
     model, seen = weights_of(0.0), []

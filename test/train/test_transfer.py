@@ -152,6 +152,21 @@ def test_init_backbone_from_what_is_no_state_dict_says_so(tmp_path):
             init_backbone(model, path)
 
 
+@pytest.mark.parametrize(('family', 'old', 'new'), [
+    ('nanodet_plus', 'm-0.5x', 'm-coarse'), ('yolof', '1.0x-dc5', '0.5x'),
+    ('yolof', '1.0x', '1.0x-dc5')])
+def test_transfer_between_networks_of_other_steps_is_refused(family, old, new):
+    spec = ModelSpec(family, old, 2)
+    checkpoint = Checkpoint(spec, network_card(spec), trained_model(spec).state_dict())
+    with pytest.raises(ModelError, match='cannot start a '):
+        transfer_weights(checkpoint, ModelSpec(family, new, 2), ('object0', 'object1'))
+
+
+def test_init_backbone_of_a_family_with_one_of_its_own_says_so(backbone_path):
+    with pytest.raises(ModelError, match='start.backbone: wanted a family'):
+        init_backbone(build_model(ModelSpec('damo_yolo', 'ns', 2)), backbone_path)
+
+
 def test_transfer_to_coarser_steps_finds_what_it_found_at_half_the_size():
     spec = ModelSpec('nanodet_plus', 'm', 2)
     checkpoint = Checkpoint(spec, network_card(spec), trained_model(spec).state_dict())

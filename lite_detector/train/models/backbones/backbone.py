@@ -118,5 +118,6 @@ def load_torchvision(backbone: Backbone, state_dict: Mapping[str, Tensor]) -> No
         backbone.load_state_dict(own | given)
     except RuntimeError as error:
         reason = str(error).splitlines()[1:2] or [str(error)]
+        first = reason[0].strip().partition(', ')[0]  # torch lists all keys on one line
         raise ModelError(f'not a {type(backbone).__name__} of this width in the layout of '
-                         f'torchvision: {reason[0].strip()}') from None
+                         f'torchvision: {first}') from None
