@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+import re
 import signal
 from threading import current_thread, Event, main_thread
 from types import FrameType
@@ -14,11 +16,17 @@ from typing import TypeVar
 
 from lite_detector.core.errors import ConfigError
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 N = TypeVar('N', bound=Node)
+
+SOURCE_PLACE = re.compile(r', at \S+:\d+')
+"""Where in the sources of ROS it was found, which helps nobody here."""
+PARAMETER_FILE = re.compile(r"params file: '--params-file (.*)'\. Error: (.*)", re.DOTALL)
+"""How ROS begins to say what is wrong in a file of parameters."""
 
 
 def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
@@ -30,12 +38,16 @@ def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
     :param args: command line with the ROS arguments.
     :param finished: asked after every callback.
     :return: the node, destroyed; what it remembers can still be read.
-    :raises ConfigError: if the arguments are no ROS arguments.
+    :raises ConfigError: if the arguments are no ROS arguments, name a file of parameters that
+        ROS cannot read, or give a parameter that ROS itself declares another type.
     """
     with _noted_interrupt() as interrupt:  # before ROS, which calls it from its own handler
         _start_ros(args)
         try:
-            node = make_node()
+            try:
+                node = make_node()
+            except ParameterException as error:  # use_sim_time and the like; ours are lenient
+                raise ConfigError(f'ROS parameters: {error}') from None
             _serve(node, finished, interrupt)
             node.destroy_node()
             return node
@@ -50,11 +62,27 @@ def _start_ros(args: Sequence[str] | None) -> None:
         if not stray:
             rclpy.init(args=args)
     except Exception as error:  # its type has no public name
-        reason = str(error).split(', at ')[0]
-        raise ConfigError(f'ROS arguments: {reason}') from None
+        raise ConfigError(_refusal(str(error))) from None
     if stray:
         raise ConfigError(f'{stray[0]!r} is no ROS argument; give parameters as '
                           '--ros-args -p name:=value')
+
+
+def _refusal(said: str) -> str:
+    """Return in one line what ROS says, perhaps in several, against its arguments."""
+    said = SOURCE_PLACE.sub('', said)
+    found = PARAMETER_FILE.search(said)
+    if not found:
+        return f'ROS arguments: {" ".join(said.split())}'
+    path, reason = found[1], ' '.join(found[2].split())
+    try:
+        Path(path).read_text(encoding='utf-8')
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = 'it is not a text file'
+    return (f'{path}: ROS cannot read this file of parameters: {reason}; wanted YAML as in '
+            'config/detect.yaml, without tabs and aliases')
 
 
 @contextmanager
