@@ -102,7 +102,7 @@ def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, t
     assert detect(tmp_path / 'a.jpg') == 2
     warning, error = capsys.readouterr().err.splitlines()
     assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as '
-                       'an image')
+                       'an image, wanted JPEG, PNG, BMP, TIFF or WebP')
     assert error == 'error: none of 1 files could be read'
 
 

@@ -82,10 +82,10 @@ def image_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def compressed_to_bgr(msg: CompressedMessage) -> ImageArray:
     """
-    Decode a JPEG or PNG message.
+    Decode a message with a JPEG, PNG, BMP, TIFF or WebP.
 
     :return: uint8, shape (height, width, 3).
-    :raises ImageError: if it does not decode.
+    :raises ImageError: if it does not decode, or claims to be larger than is sane.
     """
     return decode_image(np.frombuffer(msg.data, np.uint8), f'format {msg.format[:LONGEST_NAME]!r}')
 

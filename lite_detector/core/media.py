@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-import struct
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
-from lite_detector.core.types import ImageArray, ImageSize, MAX_SIDE
+from lite_detector.core.image_header import claimed_size, FORMATS
+from lite_detector.core.types import ImageArray, MAX_SIDE
 import numpy as np
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -21,13 +21,6 @@ MAX_PIXELS = 2 ** 26
 """Of a compressed image: 200 MB once it is decoded; decoders take several times that meanwhile."""
 FILE_PIXELS = 2 ** 30
 """Of a file, which its owner named: the most that OpenCV reads."""
-JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
-"""Second byte of the segments that tell the size."""
-JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
-"""Second byte of what is no segment: filling, and marks without a length."""
-JPEG_PIXELS = {0xd9, 0xda}
-JPEG_STEPS = 1000
-"""Segments and stray bytes that are looked at, so that rubbish takes no time."""
 
 
 def is_video(path: Path) -> bool:
@@ -79,50 +72,27 @@ def read_image(path: Path) -> ImageArray:
 
 def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> ImageArray:
     """
-    Decode a JPEG, PNG or other compressed image.
+    Decode a JPEG, PNG, BMP, TIFF or WebP.
 
     :param data: the file's bytes, uint8, shape (n,).
     :param where: name for the message.
-    :param max_pixels: that a JPEG or a PNG may claim to have.
+    :param max_pixels: that it may claim to have.
     :return: uint8 BGR, shape (height, width, 3).
-    :raises ImageError: if it cannot be decoded.
+    :raises ImageError: if it cannot be decoded, or claims to be larger than is sane.
     """
     # before OpenCV believes it: a flipped bit in 700 bytes can ask for gigabytes
-    height, width = _claimed_size(data) or (0, 0)
+    height, width = claimed_size(data) or (0, 0)
     if max(height, width) > MAX_SIDE or height * width > max_pixels:
         raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
                          f'wanted sides up to {MAX_SIDE} and at most {max_pixels} pixels')
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if height and width else None
     except cv2.error:
         image = None
     if image is None:
-        raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image')
+        raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image, wanted '
+                         f'{FORMATS}')
     return image
-
-
-def _claimed_size(data: ImageArray) -> ImageSize | None:
-    """Return what the header of a JPEG or a PNG says; None: it says nothing."""
-    head = data[:24].tobytes()
-    if head.startswith(b'\x89PNG\r\n\x1a\n') and len(head) == 24:
-        width, height = struct.unpack('>II', head[16:])
-        return ImageSize(height, width)
-    if not head.startswith(b'\xff\xd8'):
-        return None
-    place = 2
-    for _ in range(JPEG_STEPS):
-        segment = data[place:place + 9].tobytes()
-        if len(segment) < 9:
-            return None
-        if segment[0] != 0xff or segment[1] in JPEG_BARE:
-            place += 1
-        elif segment[1] in JPEG_FRAMES:
-            return ImageSize(*struct.unpack('>HH', segment[5:]))
-        elif segment[1] in JPEG_PIXELS:
-            return None
-        else:
-            place += 2 + int.from_bytes(segment[2:4], 'big')
-    return ImageSize(0xffff, 0xffff)  # it hides what it claims: the most that it can be
 
 
 class VideoReader:

@@ -44,10 +44,10 @@ def image_msg_to_bgr(msg: Image) -> ImageArray:
 
 def compressed_msg_to_bgr(msg: CompressedImage) -> ImageArray:
     """
-    Decode a JPEG or PNG message.
+    Decode a message with a JPEG, PNG, BMP, TIFF or WebP.
 
     :return: uint8, shape (height, width, 3).
-    :raises ImageError: if it does not decode.
+    :raises ImageError: if it does not decode, or claims to be larger than is sane.
     """
     return compressed_to_bgr(msg)
 

@@ -50,9 +50,9 @@ def random_image(random: Random, header: Header) -> Image:
 
 
 def random_compressed(random: Random, header: Header) -> CompressedImage:
-    """Return a JPEG, a PNG or rubbish."""
+    """Return a compressed image of a format that is read, or rubbish."""
     height, width = random_sides(random)
-    kind = str(random.choice(('.jpg', '.png', 'noise')))
+    kind = str(random.choice(('.jpg', '.png', '.bmp', '.tiff', '.webp', 'noise')))
     if kind == 'noise':
         data = random.bytes(int(random.integers(3000)))
     else:

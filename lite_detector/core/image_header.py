@@ -1,0 +1,115 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How large a compressed image claims to be: read from its header, nothing is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import error as StructError
+from struct import unpack_from
+
+from lite_detector.core.types import ImageArray, ImageSize
+
+FORMATS = 'JPEG, PNG, BMP, TIFF or WebP'
+"""What :func:`claimed_size` knows, for people."""
+
+JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
+"""Second byte of the segments that tell the size."""
+JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
+"""Second byte of what is no segment: filling, and marks without a length."""
+JPEG_PIXELS = {0xd9, 0xda}
+JPEG_STEPS = 1000
+"""Segments and stray bytes that are looked at, so that rubbish takes no time."""
+
+TIFF_WIDTHS, TIFF_HEIGHTS = (256, 322), (257, 323)
+"""Tags of the sides of the image and of its tiles, which are decoded as a whole."""
+TIFF_NUMBERS = {1: 'B', 3: 'H', 4: 'I'}
+"""Type of a value -> how it is stored."""
+
+BMP_OS2_HEAD = 12
+"""Bytes of the oldest header, whose sides have 16 bits."""
+
+
+def claimed_size(data: ImageArray) -> ImageSize | None:
+    """
+    Return how large a compressed image says that it is.
+
+    :param data: the file's bytes, uint8, shape (n,).
+    :return: what the decoder would make room for; None: it is none of ``FORMATS``, or its header
+        is not whole, so that it does not decode either.
+    """
+    view = memoryview(data)
+    for magic, read in READERS.items():
+        if view[:len(magic)] == magic:
+            try:
+                return read(view)
+            except StructError:  # it ends in its header
+                return None
+    return None
+
+
+def _jpeg_size(view: memoryview) -> ImageSize | None:
+    place = 2
+    for _ in range(JPEG_STEPS):
+        mark, kind, length = unpack_from('>BBH', view, place)
+        if mark != 0xff or kind in JPEG_BARE:
+            place += 1
+        elif kind in JPEG_FRAMES:
+            return ImageSize(*unpack_from('>HH', view, place + 5))
+        elif kind in JPEG_PIXELS:
+            return None
+        else:
+            place += 2 + length
+    return ImageSize(0xffff, 0xffff)  # it hides what it claims: the most that it can be
+
+
+def _png_size(view: memoryview) -> ImageSize:
+    width, height = unpack_from('>II', view, 16)
+    return ImageSize(height, width)
+
+
+def _bmp_size(view: memoryview) -> ImageSize:
+    head, = unpack_from('<I', view, 14)
+    width, height = unpack_from('<HH' if head == BMP_OS2_HEAD else '<ii', view, 18)
+    return ImageSize(abs(height), abs(width))  # a height below 0 counts from the top
+
+
+def _tiff_size(view: memoryview) -> ImageSize | None:
+    order = '<' if view[0] == ord('I') else '>'
+    place, = unpack_from(f'{order}I', view, 4)
+    count, = unpack_from(f'{order}H', view, place)
+    widths, heights = [0], [0]
+    for entry in range(place + 2, place + 2 + 12 * count, 12):
+        tag, kind, values = unpack_from(f'{order}HHI', view, entry)
+        if tag not in TIFF_WIDTHS + TIFF_HEIGHTS:
+            continue
+        if kind not in TIFF_NUMBERS or values != 1:
+            return None
+        side, = unpack_from(order + TIFF_NUMBERS[kind], view, entry + 8)
+        (widths if tag in TIFF_WIDTHS else heights).append(side)
+    return ImageSize(max(heights), max(widths))
+
+
+def _webp_size(view: memoryview) -> ImageSize | None:
+    kind = view[8:16]
+    if kind == b'WEBPVP8X':  # with more than the picture: 24 bits, less 1
+        low_width, high_width, low_height, high_height = unpack_from('<HBHB', view, 24)
+        return ImageSize((low_height | high_height << 16) + 1, (low_width | high_width << 16) + 1)
+    if kind == b'WEBPVP8L':  # lossless: 14 bits each, less 1, behind a byte
+        sides, = unpack_from('<I', view, 21)
+        return ImageSize((sides >> 14 & 0x3fff) + 1, (sides & 0x3fff) + 1)
+    if kind == b'WEBPVP8 ':  # lossy: 14 bits each, above them 2 of a scale
+        width, height = unpack_from('<HH', view, 26)
+        return ImageSize(height & 0x3fff, width & 0x3fff)
+    return None
+
+
+READERS: dict[bytes, Callable[[memoryview], ImageSize | None]] = {
+    b'\xff\xd8': _jpeg_size,
+    b'\x89PNG\r\n\x1a\n': _png_size,
+    b'BM': _bmp_size,
+    b'II*\0': _tiff_size,
+    b'MM\0*': _tiff_size,
+    b'RIFF': _webp_size,
+}
