@@ -34,6 +34,7 @@ from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector
+from lite_detector.ros.domain import enter_own_domain
 from lite_detector.zoo import DEFAULT_MODEL, find_model
 import numpy as np
 from plain_pipeline import PlainPipeline
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=10.0, metavar='S',
                         help=f'for each of {RUNS} runs (10)')
     args = parser.parse_args()
+    enter_own_domain()
     try:
         image_bgr, remark = _source(args.image)
         with tqdm(total=RUNS * args.seconds, disable=None, leave=False,

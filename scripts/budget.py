@@ -26,6 +26,7 @@ from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
+from lite_detector.ros.domain import enter_own_domain
 from node_probe import reader, spin, START_TIMEOUT_S, started
 
 WARM_UP_S = 3.0
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument('--image', type=Path, metavar='FILE',
                         help=f'what the camera shows (a generated picture of {SIZE})')
     args = parser.parse_args()
+    enter_own_domain()
     if not args.budget_ms > 0:
         parser.error(f'--budget-ms: got {args.budget_ms:g}, wanted more than 0')
     try:

@@ -34,7 +34,6 @@ from vision_msgs.msg import Detection2DArray
 CAMERA_RATE_HZ = 30.0
 START_TIMEOUT_S = 20.0
 PASSES_S = 3.0
-DOMAIN_ID = os.getpid() % 100 + 1
 PROFILE = Path(__file__).resolve().parents[1] / 'config' / 'fastdds_large_images.xml'
 
 
@@ -48,7 +47,7 @@ class NodeProbe:
     """
 
     def __init__(self, model: str, image_bgr: ImageArray, precision: str) -> None:
-        rclpy.init(domain_id=DOMAIN_ID)
+        rclpy.init()
         self._node = DetectorNode(parameter_overrides=[
             Parameter('model', value=model), Parameter('precision', value=precision)])
         self._node.trigger_configure()
@@ -128,7 +127,7 @@ def _time_passes(detector: Detector, blob: FloatArray, passes_ms: list[float]) -
 @contextmanager
 def reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, str]]]:
     """Listen: an executor, the ages in seconds of all detections, and what diagnostics say."""
-    rclpy.init(domain_id=DOMAIN_ID)
+    rclpy.init()
     node = rclpy.create_node('probe')
     ages_s: list[float] = []
     diagnostics: dict[str, str] = {}
@@ -166,8 +165,8 @@ def started(command: str, *ros_args: str, **parameters: object) -> Iterator[subp
     process = subprocess.Popen(
         [sys.executable, '-m', 'lite_detector', command, '--ros-args', *ros_args,
          *pairs],
-        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID),
-             'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)}, stderr=subprocess.DEVNULL)
+        env={**os.environ, 'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)},
+        stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:

@@ -18,6 +18,7 @@ from faults import clock, full_disk, pause, swap
 from figures import Figure, none_of, table
 from flight import NoFlightError
 from fuzz import fuzz
+from lite_detector.ros.domain import enter_own_domain
 from soak import rivals, soak
 
 MODEL = 'person_tiny_320'
@@ -44,6 +45,7 @@ LENGTHS = {
 def main() -> int:
     """Run one scenario, or the short form of all."""
     args = _parser().parse_args()
+    enter_own_domain()
     names = list(SCENARIOS) if args.scenario == 'all' else [args.scenario]
     results: dict[str, list[Figure]] = {}
     for name in names:

@@ -13,7 +13,7 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from figures import at_most, Figure, told
-from flight import DOMAIN_ID, environment, flight, SENSOR_QOS, SIZE, size_name
+from flight import environment, flight, SENSOR_QOS, SIZE, size_name
 from lite_detector.core.draw import generated_image
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
@@ -54,7 +54,7 @@ def churn(model: str, length: float) -> Iterator[Figure]:
                 with _killed_guest():
                     flying.fly(3)
             else:
-                with _guest(DOMAIN_ID, random):
+                with _guest(random):
                     flying.fly(STAY_S)
             if random.random() < 0.3:
                 flying.fly(STAY_S, send=False)
@@ -66,10 +66,10 @@ def churn(model: str, length: float) -> Iterator[Figure]:
 
 
 @contextmanager
-def _guest(domain_id: int, random: np.random.Generator | None = None) -> Iterator[Node]:
+def _guest(random: np.random.Generator | None = None) -> Iterator[Node]:
     """Join with a participant of its own; without a generator, with everything there is."""
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=domain_id)
+    rclpy.init(context=context)
     node = rclpy.create_node('guest', context=context)
     image = bgr_to_image_msg(generated_image(SIZE), Header(frame_id=size_name(*SIZE)))
     for topic, kind in LISTENS:
@@ -91,8 +91,7 @@ def _guest(domain_id: int, random: np.random.Generator | None = None) -> Iterato
 @contextmanager
 def _killed_guest() -> Iterator[None]:
     """Let a process join that is killed, so that it does not take its leave."""
-    process = subprocess.Popen([sys.executable, __file__, str(DOMAIN_ID)],
-                               env=environment())
+    process = subprocess.Popen([sys.executable, __file__], env=environment())
     try:
         yield
     finally:
@@ -101,8 +100,8 @@ def _killed_guest() -> Iterator[None]:
 
 
 def main() -> None:
-    """Be the guest that is killed: ``churn.py DOMAIN_ID``."""
-    with _guest(int(sys.argv[1])):
+    """Be the guest that is killed."""
+    with _guest():
         time.sleep(60)
 
 

@@ -34,7 +34,6 @@ from vision_msgs.msg import Detection2DArray
 
 ROOT = Path(lite_detector.__file__).resolve().parents[1]
 PROFILE = ROOT / 'config' / 'fastdds_large_images.xml'
-DOMAIN_ID = os.getpid() % 100 + 1
 SIZE = ImageSize(480, 640)
 VIEWS = 8
 RATE_HZ = 30.0
@@ -71,7 +70,7 @@ class NodeProcess:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', 'lite_detector', 'detect_node', '--ros-args', *words],
                 stdout=log, stderr=log,
-                env={**environment(), 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
+                env=environment())
         self.pid = self._process.pid
 
     def is_running(self) -> bool:
@@ -289,7 +288,7 @@ def flight(model: str, stamp_ns: Callable[[], int] = time.time_ns,
     """
     os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(PROFILE))
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN_ID)
+    rclpy.init(context=context)
     client = rclpy.create_node('pilot', context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(client)

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 import copy
 import math
-import os
 from pathlib import Path
 import shutil
 from typing import Any
-from unittest.mock import patch
 
 from figures import at_least, Figure, none_of, told
 from fuzz_messages import INPUT_SIZE, quiet_stderr, WatchedNode
@@ -100,7 +98,7 @@ def fuzz_parameter_files(model: str, files: int, seed: int, scratch: Path) -> It
     text = PARAMETER_FILE.read_text(encoding='utf-8').replace(
         f'model: {DEFAULT_MODEL}', f'model: {find_model(model)}').encode()
     crude, active, refused = [], 0, 0
-    with quiet_stderr(), patch.dict(os.environ, ROS_DOMAIN_ID=str(os.getpid() % 100 + 1)):
+    with quiet_stderr():
         for _ in range(files):
             path.write_bytes(spoil_text(random, text))
             try:
@@ -131,7 +129,7 @@ def fuzz_parameters(model: str, rounds: int, seed: int) -> Iterator[Figure]:
     :param rounds: how many of each.
     """
     random = np.random.default_rng(seed)
-    rclpy.init(domain_id=os.getpid() % 100 + 1)
+    rclpy.init()
     try:
         with quiet_stderr():
             yield from _starts(model, rounds // 10, random)

@@ -135,7 +135,7 @@ def fuzz_messages(model: str, messages: int, seed: int) -> Iterator[Figure]:
     :param messages: how many.
     """
     for transport in ('raw', 'compressed'):
-        rclpy.init(domain_id=os.getpid() % 100 + 1)
+        rclpy.init()
         node = WatchedNode(model=model, transport=transport, cameras=['front', 'rear'],
                            input_size=INPUT_SIZE, score_threshold=SCORE_THRESHOLD)
         try:

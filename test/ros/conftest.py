@@ -5,7 +5,10 @@
 
 from pathlib import Path
 
+from lite_detector.ros.domain import enter_own_domain
 import pytest
+
+enter_own_domain()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Nodes of the package as processes, and a test client beside them in a ROS domain of its own."""
+"""Nodes of the package as processes, and a test client beside them."""
 
 from collections.abc import Callable
 import json
@@ -32,13 +32,13 @@ def ros_arguments(*arguments: str, **parameters: Any) -> list[str]:
 class NodeProcess:
     """``python -m lite_detector`` while it runs."""
 
-    def __init__(self, domain_id: int, *arguments: str) -> None:
+    def __init__(self, *arguments: str) -> None:
         package = str(Path(lite_detector.__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'lite_detector', *arguments], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, 'PYTHONPATH': path, 'ROS_DOMAIN_ID': str(domain_id)})
+            env={**os.environ, 'PYTHONPATH': path})
 
     def is_running(self) -> bool:
         return self._process.poll() is None
@@ -57,24 +57,19 @@ class NodeProcess:
 
 
 class Client:
-    """
-    A node in this process.
+    """A node in this process."""
 
-    :param domain_id: of the ROS domain that it shares with its processes only.
-    """
-
-    def __init__(self, domain_id: int) -> None:
-        self._domain_id = domain_id
+    def __init__(self) -> None:
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=domain_id)
+        rclpy.init(context=self._context)
         self.node = rclpy.create_node('client', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._processes: list[NodeProcess] = []
 
     def start(self, *arguments: str) -> NodeProcess:
-        """Start ``python -m lite_detector *arguments`` in the same domain."""
-        self._processes.append(NodeProcess(self._domain_id, *arguments))
+        """Start ``python -m lite_detector *arguments`` beside it."""
+        self._processes.append(NodeProcess(*arguments))
         return self._processes[-1]
 
     def listen(self, topic: str, kind: type, qos: QoSProfile = BEST_EFFORT) -> list[Any]:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import gc
-import os
 import threading
 import time
 from typing import Any
@@ -25,8 +24,6 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 TIMEOUT_S = 20.0
-DOMAIN_ID = os.getpid() % 100 + 1
-"""Test runs side by side on one machine do not hear each other."""
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -158,8 +155,8 @@ class Graph:
 
 @contextmanager
 def running_graph(**values: Any) -> Iterator[Graph]:
-    """Run a detector with these parameters in a ROS domain of its own."""
-    rclpy.init(domain_id=DOMAIN_ID)
+    """Run a detector with these parameters."""
+    rclpy.init()
     try:
         graph = Graph(values)
         try:

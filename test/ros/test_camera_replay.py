@@ -3,7 +3,6 @@
 
 import importlib.util
 from itertools import islice
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +22,6 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-DOMAIN_ID = os.getpid() % 30 + 1
 HEIGHT, WIDTH = 48, 64
 GREYS = {'a_dark': 40, 'b_grey': 120, 'c_light': 200}
 PHASES = np.linspace(0, 1, 97)
@@ -62,7 +60,7 @@ def photos(tmp_path) -> Path:
 
 @pytest.fixture
 def client():
-    client = Client(DOMAIN_ID)
+    client = Client()
     yield client
     client.close()
 
@@ -245,7 +243,6 @@ def test_camera_replay_with_a_wrong_source_or_parameter_ends_with_one_line(
         run_python, tmp_path, parameters, parts):
     (tmp_path / 'bad.jpg').write_bytes(b'no image')
     parameters = {**parameters, 'source': str(tmp_path / parameters['source'])}
-    done = run_python('-m', 'lite_detector', 'camera_replay', *ros_arguments(**parameters),
-                      ROS_DOMAIN_ID=str(DOMAIN_ID))
+    done = run_python('-m', 'lite_detector', 'camera_replay', *ros_arguments(**parameters))
     assert done.returncode == 2
     assert_one_error_line(done.stderr, *parts)

@@ -12,7 +12,7 @@ import unittest
 
 import cv2
 from launch import LaunchDescription
-from launch.actions import GroupAction, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 import launch_testing
@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from ros_graph import DOMAIN_ID
 from tiny_models import square_image, write_tiny_nanodet
 from vision_msgs.msg import Detection2DArray
 
@@ -54,7 +53,6 @@ def generate_test_description():
         # PNG: the JPEG transport is the only lossy step
         cv2.imwrite(str(source / f'{name}.png'), image)
     return LaunchDescription([
-        SetEnvironmentVariable('ROS_DOMAIN_ID', str(DOMAIN_ID)),
         replay(source, 'raw'),
         detect(model, namespace='raw', respawn='true'),
         replay(source, 'jpeg', 'compressed'),
@@ -71,7 +69,7 @@ class TestDetectLaunch(unittest.TestCase):
 
     def setUp(self) -> None:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN_ID)
+        rclpy.init(context=self.context)
         self.node = rclpy.create_node('reader', context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

@@ -9,7 +9,7 @@ from lite_detector import detector as detector_module
 from lite_detector.ros.camera import Camera
 import pytest
 import rclpy
-from ros_graph import DOMAIN_ID, running_graph
+from ros_graph import running_graph
 from sensor_msgs.msg import CompressedImage, Image
 from tiny_models import square_image, write_tiny_nanodet
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
@@ -105,7 +105,7 @@ def test_node_outlives_participants_that_come_and_go(model):
         assert len(graph.ask(SCENE).detections) == 1
         for kind, topic in ((Image, 'image'), (CompressedImage, 'image'), (Image, 'annotated')):
             other = rclpy.Context()
-            rclpy.init(context=other, domain_id=DOMAIN_ID)
+            rclpy.init(context=other)
             guest = rclpy.create_node('guest', context=other)
             if topic == 'annotated':
                 guest.create_subscription(kind, topic, lambda msg: None, 1)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -19,8 +18,6 @@ from vision_msgs.msg import (
     ObjectHypothesis,
     ObjectHypothesisWithPose,
 )
-
-DOMAIN_ID = os.getpid() % 30 + 31
 
 
 def picture(level: int, frame_id: str) -> Image:
@@ -58,7 +55,7 @@ class Detector:
 
 @pytest.fixture
 def client():
-    client = Client(DOMAIN_ID)
+    client = Client()
     yield client
     client.close()
 
@@ -132,8 +129,7 @@ def test_frame_saver_with_a_wrong_parameter_ends_with_one_line(
         run_python, tmp_path, parameters, parts):
     (tmp_path / 'a_file').write_text('')
     parameters = {**parameters, 'output_dir': str(tmp_path / parameters['output_dir'])}
-    done = run_python('-m', 'lite_detector', 'frame_saver', *ros_arguments(**parameters),
-                      ROS_DOMAIN_ID=str(DOMAIN_ID))
+    done = run_python('-m', 'lite_detector', 'frame_saver', *ros_arguments(**parameters))
     assert done.returncode == 2
     assert done.stdout == ''
     assert_one_error_line(done.stderr, *parts)

@@ -8,7 +8,7 @@ from lite_detector.ros import camera as camera_module
 import pytest
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import DOMAIN_ID, running_graph
+from ros_graph import running_graph
 from sensor_msgs.msg import CompressedImage, Image
 from tiny_models import square_image, write_tiny_nanodet
 
@@ -61,7 +61,7 @@ def test_diagnostics_name_a_publisher_of_another_type(model, impatient):
     # one DDS participant cannot hold two types of a topic, so the publisher has its own
     other = rclpy.Context()
     with running_graph(model=model) as graph:
-        rclpy.init(context=other, domain_id=DOMAIN_ID)
+        rclpy.init(context=other)
         try:
             stranger = rclpy.create_node('stranger', context=other)
             stranger.create_publisher(CompressedImage, 'image', 1)

@@ -3,7 +3,6 @@
 
 """What ``benchmark`` writes for a budget is what the node runs with; nothing here is timed."""
 
-import os
 from pathlib import Path
 
 from lite_detector import load_model
@@ -22,7 +21,6 @@ from vision_msgs.msg import Detection2DArray
 import yaml
 
 START_TIMEOUT_S = 45.0
-DOMAIN_ID = os.getpid() % 30 + 61
 WANTED = {'num_threads': 2, 'input_size': 192, 'runtime': 'ncnn', 'precision': 'fp32'}
 
 
@@ -49,7 +47,7 @@ def test_parameter_file_is_what_the_settings_of_the_node_say(params_file, tiny_n
 
 @pytest.fixture
 def client():
-    running = Client(DOMAIN_ID)
+    running = Client()
     yield running
     running.close()
 

@@ -11,7 +11,6 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.ros.runner import run_node
 import pytest
 from rclpy.node import Node
-from ros_graph import DOMAIN_ID
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +19,6 @@ def own_interrupt() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(autouse=True)
-def own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(DOMAIN_ID))
 
 
 def node_with(callback: Callable[[], None]) -> Node:
