@@ -4,6 +4,7 @@
 """Small recordings, written as rosbag2 writes them."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,9 +67,17 @@ def write_bag(folder: Path, messages: Sequence[Message], storage: str = 'mcap',
             if each.topic not in connections:
                 connections[each.topic] = writer.add_connection(each.topic, each.kind,
                                                                 typestore=store)
-            data = store.serialize_cdr(_message(store, each), each.kind)
-            writer.write(connections[each.topic], START_NS + round(each.time_s * 1e9), data)
+            writer.write(connections[each.topic], START_NS + round(each.time_s * 1e9),
+                         cdr(each, store))
     return folder
+
+
+def cdr(message: Message, store: Any = None) -> bytes:
+    """Return the bytes of a message as ROS sends and records them; its field ``cdr`` if it has."""
+    if 'cdr' in message.fields:
+        return message.fields['cdr']
+    store = store or _typestore()
+    return bytes(store.serialize_cdr(_message(store, message), message.kind))
 
 
 def storage_file(folder: Path) -> Path:
@@ -77,6 +86,7 @@ def storage_file(folder: Path) -> Path:
     return path
 
 
+@cache
 def _typestore() -> Any:
     from lite_detector.data.bags import VISION_TYPES
     from rosbags.typesys import get_types_from_msg, get_typestore, Stores

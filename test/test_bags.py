@@ -205,7 +205,7 @@ def test_bag_of_several_files_goes_on_in_their_order(tmp_path):
     ('head.mcap', b'\x89MCAP0\r\n', 'nothing can be read'),
     ('text.db3', b'# notes', 'file is not a database; nothing can be read'),
     ('empty.db3', b'', 'no such table: topics; nothing can be read'),
-    ('old.bag', b'#ROSBAG V2.0', 'no rosbag2 recording; nothing can be read'),
+    ('film.mp4', b'ftyp', 'no rosbag2 recording; nothing can be read'),
 ])
 def test_bag_that_is_none_is_a_data_error_of_one_line(tmp_path, name, content, words):
     path = tmp_path / name

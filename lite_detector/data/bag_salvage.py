@@ -158,7 +158,10 @@ class CutSqlite:
         """Do nothing: each reading opens the file for itself."""
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(f'{self.path.absolute().as_uri()}?immutable=1', uri=True)
+        log = self.path.with_name(f'{self.path.name}-wal')
+        # without a log the file is read as it is; with one SQLite reads both
+        mode = 'mode=ro' if log.is_file() and log.stat().st_size else 'immutable=1'
+        database = sqlite3.connect(f'{self.path.absolute().as_uri()}?{mode}', uri=True)
         # or SQLite refuses a file that is shorter than its head says
         database.execute('PRAGMA writable_schema = ON')
         return database

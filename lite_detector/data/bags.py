@@ -28,10 +28,14 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 # suffix -> what reads such a file without its end
 SALVAGE: dict[str, Callable[[Any, Path], Any]] = {
-    '.mcap': lambda rosbag2, path: _open_whole(rosbag2, CutMcap(path)),
+    '.mcap': lambda rosbag2, path: _open_reader(rosbag2, CutMcap(path)),
     '.db3': lambda rosbag2, path: CutSqlite(path),
 }
 METADATA = 'metadata.yaml'
+LOG_SUFFIX = '-wal'
+"""SQLite writes into such a file first, where it must not lose anything."""
+PACKED_SUFFIX, PACKED_MAGIC = '.zstd', b'\x28\xb5\x2f\xfd'
+"""Of files and of messages that were compressed each."""
 FOREVER_NS = 2 ** 63 - 1
 LONGEST_S = 1e9
 """Thirty years; what is added to a start must stay a time."""
@@ -211,8 +215,12 @@ class Bag:
         for file in files:
             if file == self.path or not self._add(file, _open_whole):
                 self._add(file, SALVAGE[file.suffix])
+        others = _other_recordings(self.path)
+        for problem in others:
+            self._note(problem)
         if not self._readers:
-            reason = self.problems[-1] if files else f'{self.path}: no rosbag2 recording'
+            known = files or others
+            reason = self.problems[-1] if known else f'{self.path}: no rosbag2 recording'
             raise DataError(f'{reason}; nothing can be read')
 
     def _add(self, path: Path, open_reader: Callable[[Any, Path], Any]) -> bool:
@@ -246,6 +254,8 @@ class Bag:
 
     def _decode(self, data: bytes, kind: str) -> Any:
         try:
+            if data[:len(PACKED_MAGIC)] == PACKED_MAGIC:  # without metadata nobody unpacked it
+                data = _unpack(data)
             return self._store.deserialize_cdr(data, kind)
         except Exception:  # whatever the bytes are
             return None
@@ -272,9 +282,32 @@ def _rosbags() -> tuple[Any, Any]:
 
 
 def _open_whole(rosbag2: Any, path: Path) -> Any:
+    for file in _storage_files(path):
+        log = file.with_name(file.name + LOG_SUFFIX)
+        if log.is_file() and log.stat().st_size:  # rosbags would not see what is in there
+            raise DataError(f'{file}: not closed in order, its last messages are in {log.name}')
+    reader = _open_reader(rosbag2, path)
+    told = [(each.topic, each.msgtype, each.ext) for each in reader.connections]
+    if any((each.topic, each.msgtype, each.ext) not in told  # then rosbags passes over them
+           for storage in getattr(reader.storage, 'storages', ())
+           for each in storage.connections):
+        reader.close()
+        raise DataError(f'{path}: {METADATA} tells other topics or quality of service than files')
+    return reader
+
+
+def _open_reader(rosbag2: Any, path: Any) -> Any:
     reader = rosbag2.Reader(path)
     reader.open()
     return reader
+
+
+def _unpack(data: bytes) -> bytes:
+    try:
+        from compression import zstd  # Python 3.14
+    except ImportError:
+        from backports import zstd  # which rosbags brings
+    return zstd.decompress(data)
 
 
 def _storage_files(path: Path) -> list[Path]:
@@ -287,8 +320,20 @@ def _storage_files(path: Path) -> list[Path]:
     return sorted((file for file in path.iterdir() if file.suffix in SALVAGE), key=written)
 
 
+def _other_recordings(path: Path) -> list[str]:
+    """Say of each file that is a recording, but must be made another first, how to do that."""
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    packed = [f'{file} is compressed as a whole; `zstd -d {file.name} -o {file.stem}` unpacks it'
+              for file in inside if file.suffix == PACKED_SUFFIX]
+    return packed + [f'{file} is a recording of ROS 1; `rosbags-convert --src {file} --dst '
+                     f'{file.stem}` makes one of ROS 2 of it'
+                     for file in inside if file.suffix == '.bag']
+
+
 def _reason(path: Path, error: Exception) -> str:
-    reason = ' '.join(str(error).split()) or type(error).__name__
+    reason = ' '.join(str(error).split())
+    if not reason or isinstance(error, LookupError):
+        reason = f'{type(error).__name__} {reason}'.rstrip()
     return reason if str(path) in reason else f'{path}: {reason}'
 
 
