@@ -4,6 +4,7 @@
 """What the node computes in where precision is auto; no ROS here."""
 
 from pathlib import Path
+import threading
 
 from lite_detector.core.agreement import output_error
 from lite_detector.core.errors import ModelError
@@ -11,7 +12,7 @@ from lite_detector.core.model_card import load_card
 from lite_detector.export.calibration import METHODS
 from lite_detector.export.int8_network import write_int8
 from lite_detector.export.quantize import FloatNetwork
-from lite_detector.ros.precision import choose, load_detector, Probe, probe
+from lite_detector.ros.precision import choose, load_detector, Probe, probe, ROUNDS
 import numpy as np
 import pytest
 from tiny_models import change_card, write_tiny_nanodet
@@ -61,6 +62,46 @@ def test_int8_form_is_close_on_the_warm_up_picture(tmp_path):
     assert (exact.precision, exact.error) == ('fp32', 0)
     assert 0 < int8.error < 5
     assert int8.ms > 0
+
+
+class TimedNetwork:
+    """Stands for a detector and its backend; notes whether the worker was held at each pass."""
+
+    def __init__(self, lock: threading.Lock, fails_after: int = 100) -> None:
+        self.backend = self
+        self._lock = lock
+        self._passes_left = fails_after
+        self.held: list[bool] = []
+
+    def fit(self, image_bgr: np.ndarray) -> None:
+        assert not self._lock.locked()
+
+    def make_blob(self, image_bgr: np.ndarray, letterbox: None) -> np.ndarray:
+        return np.zeros((3, 4, 6), np.float32)
+
+    def infer(self, blob: np.ndarray) -> list[np.ndarray]:
+        self.held.append(self._lock.locked())
+        self._passes_left -= 1
+        if self._passes_left < 0:
+            raise RuntimeError('no memory')
+        return [blob]
+
+
+def test_the_worker_is_held_still_while_precisions_are_timed_and_no_longer():
+    lock = threading.Lock()
+    networks = {name: TimedNetwork(lock) for name in ('fp32', 'bf16')}
+    probe(networks, 2, lock)
+    for network in networks.values():
+        # one pass for the outputs, then the timed ones
+        assert network.held == [False] + [True] * ROUNDS
+    assert not lock.locked()
+
+
+def test_the_worker_goes_on_after_a_probe_that_failed():
+    lock = threading.Lock()
+    with pytest.raises(RuntimeError, match='no memory'):
+        probe({'fp32': TimedNetwork(lock, fails_after=3)}, 1, lock)
+    assert not lock.locked()
 
 
 @pytest.mark.parametrize('options', [{'precision': 'fp32'}, {'runtime': 'onnx'}])

@@ -67,6 +67,7 @@ class DetectorNode(LifecycleNode):
         self._cameras: list[Camera] = []
         self._slots: FrameSlots | None = None
         self._worker: threading.Thread | None = None
+        self._working = threading.Lock()  # held for a frame, or to time a network in peace
         self._capture: Capture | None = None
         self._state = 'unconfigured'
         self._enabled = True
@@ -184,7 +185,7 @@ class DetectorNode(LifecycleNode):
 
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
-        detector, chosen = load_detector(folder, settings.detector_options())
+        detector, chosen = load_detector(folder, settings.detector_options(), self._working)
         if chosen:
             self.get_logger().info(chosen)
         return self._serve(detector, folder, settings)
@@ -209,7 +210,8 @@ class DetectorNode(LifecycleNode):
         while (taken := slots.take()) is not None:
             camera, msg = taken
             try:
-                self.process(camera, msg)
+                with self._working:
+                    self.process(camera, msg)
             except LiteDetectorError as error:
                 self._drop(camera, str(error))
             except Exception as error:  # whatever a driver sends, one frame must not stop us

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
@@ -43,12 +44,14 @@ class Probe(NamedTuple):
         return f'{self.precision} {self.ms:.1f} ms off by {self.error:.1f} %'
 
 
-def load_detector(folder: Path, options: Mapping[str, Any]) -> tuple[Detector, str]:
+def load_detector(folder: Path, options: Mapping[str, Any],
+                  quiet: AbstractContextManager | None = None) -> tuple[Detector, str]:
     """
     Load a model folder; where precision is auto, in what is fastest here and agrees with fp32.
 
     :param folder: with ``card.yaml`` and the weights.
     :param options: keyword arguments of ``Detector.from_folder``.
+    :param quiet: entered while precisions are timed, and not while they load.
     :return: the detector, and what to log on the choice; empty where there was none.
     :raises LiteDetectorError: as ``Detector.from_folder``.
     """
@@ -64,18 +67,20 @@ def load_detector(folder: Path, options: Mapping[str, Any]) -> tuple[Detector, s
                 folder, **{**options, 'precision': precision})
         except ModelError as error:  # NaN in half precision, a damaged int8 file: fp32 works
             failures.append(f'; not {precision}: {error}')
-    probes = probe(detectors, options['num_threads'])
+    probes = probe(detectors, options['num_threads'], quiet)
     best = choose(probes)
     return detectors[best.precision], (f'precision auto: chose {best.precision} of '
                                        + ', '.join(map(str, probes)) + ''.join(failures))
 
 
-def probe(detectors: Mapping[str, Detector], num_threads: int) -> list[Probe]:
+def probe(detectors: Mapping[str, Detector], num_threads: int,
+          quiet: AbstractContextManager | None = None) -> list[Probe]:
     """
     Time the networks in turn on a picture, and hold their outputs against those of the first.
 
     :param detectors: by precision; the first is the exact one.
     :param num_threads: that they were loaded with.
+    :param quiet: entered while they are timed, at most for about ``SECONDS``.
     """
     clock = time.thread_time if num_threads == 1 else time.process_time
     first = next(iter(detectors.values()))
@@ -84,14 +89,16 @@ def probe(detectors: Mapping[str, Detector], num_threads: int) -> list[Probe]:
     outputs = {name: [output.copy() for output in detector.backend.infer(blob)]
                for name, detector in detectors.items()}
     times: dict[str, list[float]] = {name: [] for name in detectors}
-    begin = time.perf_counter()
-    for _ in range(ROUNDS):
-        for name, detector in detectors.items():
-            start = clock()
-            detector.backend.infer(blob)
-            times[name].append(clock() - start)
-        if time.perf_counter() - begin > SECONDS:
-            break
+    # the time of several threads is that of the process, whoever else works in it
+    with quiet or nullcontext():
+        begin = time.perf_counter()
+        for _ in range(ROUNDS):
+            for name, detector in detectors.items():
+                start = clock()
+                detector.backend.infer(blob)
+                times[name].append(clock() - start)
+            if time.perf_counter() - begin > SECONDS:
+                break
     wanted = next(iter(outputs.values()))
     return [Probe(name, 1000 * min(times[name]), output_error([wanted], [outputs[name]]))
             for name in detectors]

@@ -3,9 +3,14 @@
 
 """The node on a real graph: what comes out, and what may be changed while it runs."""
 
+import threading
+import time
+
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from lite_detector.backends.ncnn_backend import NcnnNetwork
 from lite_detector.ros import camera as camera_module
+from lite_detector.ros import precision
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -162,6 +167,35 @@ def test_node_serves_every_family(graph, write, tmp_path):
     assert detection.bbox.center.position.x == pytest.approx(160, abs=0.1)
     assert detection.bbox.center.position.y == pytest.approx(96, abs=0.1)
     assert detection.bbox.size_x == pytest.approx(64, abs=0.1)
+
+
+def test_node_detects_nothing_while_a_model_swap_times_precisions(graph, tmp_path, monkeypatch):
+    graph.ask(SCENE)
+    passes, infer = [], NcnnNetwork.infer
+    monkeypatch.setattr(precision, 'SECONDS', 60.0)  # all rounds, however busy this machine is
+
+    def noted(network, blob):
+        begin_s = time.monotonic()
+        if threading.current_thread().name != 'detect':
+            time.sleep(0.03)  # long enough for the next image
+        outputs = infer(network, blob)
+        passes.append((threading.current_thread().name, begin_s, time.monotonic()))
+        return outputs
+    monkeypatch.setattr(NcnnNetwork, 'infer', noted)
+    swap = threading.Thread(target=graph.change, name='swap',
+                            kwargs={'model': str(write_tiny_nanodet(tmp_path / 'other'))})
+    swap.start()
+    while swap.is_alive():
+        graph.send(SCENE)
+        graph.spin_for(0.01)
+    swap.join()
+    assert len(graph.ask(SCENE).detections) == 1
+    precisions = 3  # fp32, auto and bf16
+    timed = [each for each in passes if each[0] == 'swap'][-precisions * precision.ROUNDS:]
+    begin_s, end_s = timed[0][1], timed[-1][2]
+    assert end_s - begin_s > 0.03 * precisions * precision.ROUNDS
+    assert not [each for each in passes
+                if each[0] == 'detect' and each[1] < end_s and each[2] > begin_s]
 
 
 def test_node_failed_model_swap_keeps_the_old_model(graph, tmp_path):
