@@ -22,17 +22,19 @@ and threads of its own: its p95 was 1.3 times the one measured here, see docs/ad
 """
 
 
-def choose(sweep: Sweep, cards: Mapping[str, ModelCard], budget_ms: float) -> Row:
+def choose(sweep: Sweep, cards: Mapping[str, ModelCard], budget_ms: float,
+           same_images: bool = False) -> Row:
     """
     Choose the setting for a time budget.
 
     Only settings count that a parameter file can say. Of those that keep the budget for 19 of 20
-    images beside the most load measured: the best AP, where the cards tell it of the very setting
-    and were measured on the same images; else the largest input, then the better model. Of equals
+    images beside the most load measured: the best AP, where it is known of the very setting
+    and was measured on the same images; else the largest input, then the better model. Of equals
     the one that takes the least CPU time, which is left to other nodes.
 
     :param sweep: what was measured.
     :param cards: name of the model -> its card, in the order of preference.
+    :param same_images: all AP of the sweep are of the same images, whatever the cards tell.
     :raises LiteDetectorError: naming the fastest, if none is fast enough.
     """
     rows = [row for row in sweep.rows if can_be_served(row, cards)]
@@ -51,7 +53,7 @@ def choose(sweep: Sweep, cards: Mapping[str, ModelCard], budget_ms: float) -> Ro
 
     def worth(row: Row) -> tuple[float, ...]:
         size = row.setting.input_size
-        return ((row.ap or 0.0) * comparable, size.height * size.width,
+        return ((row.ap or 0.0) * (same_images or comparable), size.height * size.width,
                 -best_first.index(row.setting.model), -row.decisive.cpu_ms)
     return max(fitting, key=worth)
 

@@ -13,7 +13,7 @@ so the figures are those of the second half of the time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 import math
 import os
@@ -56,7 +56,7 @@ class Row(msgspec.Struct, frozen=True):
 
     setting: Setting
     ap: float | None
-    """AP in percent that the card tells of this input size and resize; None: it tells none."""
+    """AP in percent of this input size, resize and precision; None: nobody tells it."""
     idle: Measured
     loaded: Measured | None
     """Beside busy processes; None: not measured."""
@@ -116,13 +116,13 @@ def _same_images(metrics: Mapping[str, object], quantized: Mapping[str, object])
     return all(metrics.get(key) == quantized.get(key) for key in ('annotations', 'images'))
 
 
-def run_sweep(cards: Mapping[str, ModelCard], folders: Mapping[str, Path], runtime: str,
-              settings: Sequence[Setting], image_bgr: ImageArray, load: int, seconds: float,
-              progress: Progress) -> Sweep:
+def run_sweep(known_ap: Callable[[Setting], float | None], folders: Mapping[str, Path],
+              runtime: str, settings: Sequence[Setting], image_bgr: ImageArray, load: int,
+              seconds: float, progress: Progress) -> Sweep:
     """
     Measure settings on the idle board, then beside busy processes.
 
-    :param cards: name of the model -> its card.
+    :param known_ap: tells the AP of a setting, as of its card.
     :param folders: name of the model -> its folder.
     :param runtime: ncnn or onnx.
     :param image_bgr: uint8, shape (height, width, 3).
@@ -144,7 +144,7 @@ def run_sweep(cards: Mapping[str, ModelCard], folders: Mapping[str, Path], runti
             with busy_processes(count):
                 measured[name], slowdown[name] = _measure(job, settings, seconds, watch.pass_on)
     loaded = measured.get('loaded') or [None] * len(settings)
-    rows = [Row(setting, ap_of(cards[setting.model], setting), idle, busy)
+    rows = [Row(setting, known_ap(setting), idle, busy)
             for setting, idle, busy in zip(settings, measured['idle'], loaded, strict=True)]
     return Sweep(load, rows, slowdown, watch.samples)
 

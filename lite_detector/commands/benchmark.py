@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--budget-ms', type=float, metavar='X',
                         help='choose the best setting that takes at most X ms for 19 of 20 '
                              'images, with a quarter of it left to the rest of the node')
+    parser.add_argument('--compared', type=Path, metavar='FILE',
+                        help='take AP from what `compare --json` wrote, at every size and '
+                             'precision (from the cards: of their own size)')
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='write the settings measured as ROS parameters, for '
                              '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
@@ -94,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
         from lite_detector.commands import benchmark_sweep
         benchmark_sweep.run(args, image_bgr)
         return
-    for option in ('markdown', 'plot', 'wait_policy'):
+    for option in ('markdown', 'plot', 'wait_policy', 'compared'):
         if getattr(args, option):
             raise ConfigError(f'--{option.replace("_", "-")}: belongs to several settings; name '
                               'some, or give --sweep or --budget-ms')

@@ -15,9 +15,11 @@ from lite_detector.bench.advice import (
     node_parameters,
     write_parameters,
 )
+from lite_detector.bench.compared import ComparedAps
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import sizes_down_from
 from lite_detector.bench.sweep import (
+    ap_of,
     default_threads,
     PASSIVE,
     Row,
@@ -53,18 +55,20 @@ def run(args: argparse.Namespace, image_bgr: ImageArray) -> None:
     models = _models(args.model)
     cards = {name: card for name, (_, _, card) in models.items()}
     settings = [setting for card in cards.values() for setting in settings_to_try(card, args)]
+    compared = _compared(args, settings)
+    known_ap = compared.ap_of if compared else lambda setting: ap_of(cards[setting.model], setting)
     seconds = args.seconds * len(settings) * (2 if args.load else 1)
     print(f'{len(settings)} settings, {seconds / 60:.1f} minutes and the time to load them')
     with tqdm(total=seconds, desc='sweep', leave=False, disable=None,
               bar_format='{desc} {bar} {n:.0f}/{total:.0f} s') as bar:
-        sweep = run_sweep(cards, {name: folder for name, (_, folder, _) in models.items()},
+        sweep = run_sweep(known_ap, {name: folder for name, (_, folder, _) in models.items()},
                           args.runtime, settings, image_bgr, args.load, args.seconds, bar.update)
     chosen, refusal = None, None
     if args.budget_ms is not None:
-        if not aps_are_comparable(cards):
+        if not compared and not aps_are_comparable(cards):
             print('the cards tell AP of different images: nothing is chosen by it')
         try:
-            chosen = choose(sweep, cards, args.budget_ms)
+            chosen = choose(sweep, cards, args.budget_ms, compared is not None)
         except LiteDetectorError as error:
             refusal = error
     _report(args, sweep, chosen, str(size_of(image_bgr)))
@@ -87,6 +91,19 @@ def _models(named: list[str]) -> Models:
                               f'{card.name!r}; change the name in one card')
         models[card.name] = model, folder, card
     return models
+
+
+def _compared(args: argparse.Namespace, settings: list[Setting]) -> ComparedAps | None:
+    if not args.compared:
+        return None
+    compared = ComparedAps(args.compared)
+    unknown = sum(compared.ap_of(setting) is None for setting in settings)
+    if unknown == len(settings):
+        raise ConfigError(f'{compared.path}: tells AP of {compared}, and of none of the settings '
+                          f'to measure, such as {settings[0]}')
+    print(f'AP on {compared.title}, from {compared.path}'
+          + (f'; nothing of {unknown} of {len(settings)} settings' if unknown else ''))
+    return compared
 
 
 def settings_to_try(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
