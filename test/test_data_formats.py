@@ -20,6 +20,7 @@ from tiny_datasets import (
     SIZES,
     voc_object,
     voc_text,
+    with_file,
     write_coco,
     write_voc,
     write_yolo,
@@ -39,16 +40,30 @@ def assert_refused(annotations, images, *words: str, class_names=None) -> None:
         assert word in message
 
 
-@EVERY_FORMAT
-def test_open_dataset_gives_equal_samples_in_every_format(write, tmp_path):
-    dataset = open_dataset(*write(tmp_path), CLASS_NAMES)
+def assert_tells_boxes(dataset) -> None:
+    """Check classes and boxes against what every writer of ``tiny_datasets`` writes."""
     assert dataset.class_names == CLASS_NAMES
-    assert [sample.image_path.name for sample in dataset] == ['a.png', 'b.png', 'c.png']
     for sample, stem in zip(dataset, BOXES, strict=True):
-        assert sample.image_bgr.shape == (*SIZES[stem], 3)
+        assert sample.image_path.stem == stem
         wanted = [box for _, box in BOXES[stem]]
         np.testing.assert_array_equal(sample.boxes_xyxy, np.reshape(wanted, (-1, 4)))
         assert sample.class_ids.tolist() == [CLASS_NAMES.index(name) for name, _ in BOXES[stem]]
+
+
+def coco_with(folder: Path, index: int, **fields: object) -> tuple[Path, Path]:
+    """Write the COCO dataset with other values in one of its annotations."""
+    content = coco_content()
+    content['annotations'][index].update(fields)
+    return with_file(write_coco(folder), 'instances.json', json.dumps(content))
+
+
+@EVERY_FORMAT
+def test_open_dataset_gives_equal_samples_in_every_format(write, tmp_path):
+    dataset = open_dataset(*write(tmp_path), CLASS_NAMES)
+    assert_tells_boxes(dataset)
+    assert [sample.image_path.name for sample in dataset] == ['a.png', 'b.png', 'c.png']
+    for sample, size in zip(dataset, SIZES.values(), strict=True):
+        assert sample.image_bgr.shape == (*size, 3)
         assert not sample.ignore.any()
 
 
@@ -131,25 +146,21 @@ def test_open_dataset_of_an_empty_folder_says_what_it_wants(tmp_path):
 
 
 def test_open_dataset_of_two_formats_in_one_folder_asks_to_part_them(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a.txt').touch()
-    assert_refused(annotations, images, 'xml and txt files side by side')
+    assert_refused(*with_file(write_voc(tmp_path), 'a.txt', ''), 'xml and txt files side by side')
 
 
 # COCO
 
-def test_coco_crowds_are_regions_to_ignore(tmp_path):
-    annotations, images = write_coco(tmp_path)
-    content = coco_content()
-    content['annotations'][1]['iscrowd'] = 1
-    annotations.write_text(json.dumps(content))
-    assert open_dataset(annotations, images)[0].ignore.tolist() == [False, True]
+def test_coco_crowds_are_regions_to_ignore_and_stay_so(tmp_path):
+    dataset = open_dataset(*coco_with(tmp_path, 1, iscrowd=1))
+    assert dataset[0].ignore.tolist() == [False, True]
+    assert [box.iscrowd for box in to_coco(dataset).annotations] == [0, 1, 0]
 
 
 def test_coco_without_categories_has_no_class(tmp_path):
-    annotations, images = write_coco(tmp_path)
-    annotations.write_text(json.dumps({**coco_content(), 'annotations': [], 'categories': []}))
-    assert_refused(annotations, images, 'instances.json: there is no class')
+    text = json.dumps({**coco_content(), 'annotations': [], 'categories': []})
+    assert_refused(*with_file(write_coco(tmp_path), 'instances.json', text),
+                   'instances.json: there is no class')
 
 
 @pytest.mark.parametrize(('text', 'words'), [
@@ -164,9 +175,8 @@ def test_coco_without_categories_has_no_class(tmp_path):
     (json.dumps(coco_content()).replace('20]', '1e30]'), ['bbox', '<= ']),
 ])
 def test_coco_that_is_wrong_is_refused(text, words, tmp_path):
-    annotations, images = write_coco(tmp_path)
-    annotations.write_text(text)
-    assert_refused(annotations, images, 'instances.json', *words)
+    assert_refused(*with_file(write_coco(tmp_path), 'instances.json', text), 'instances.json',
+                   *words)
 
 
 @EVERY_FORMAT
@@ -174,22 +184,7 @@ def test_to_coco_keeps_everything_that_is_measured(write, tmp_path):
     coco = to_coco(open_dataset(*write(tmp_path), CLASS_NAMES))
     path = tmp_path / 'again.json'
     path.write_bytes(msgspec.json.encode(coco))
-    again = open_dataset(path, tmp_path)
-    assert again.class_names == CLASS_NAMES
-    for sample, stem in zip(again, BOXES, strict=True):
-        assert sample.image_path.stem == stem
-        wanted = [box for _, box in BOXES[stem]]
-        np.testing.assert_array_equal(sample.boxes_xyxy, np.reshape(wanted, (-1, 4)))
-        assert sample.class_ids.tolist() == [CLASS_NAMES.index(name) for name, _ in BOXES[stem]]
-
-
-def test_to_coco_keeps_crowds(tmp_path):
-    annotations, images = write_coco(tmp_path)
-    content = coco_content()
-    content['annotations'][1]['iscrowd'] = 1
-    annotations.write_text(json.dumps(content))
-    boxes = to_coco(open_dataset(annotations, images)).annotations
-    assert [box.iscrowd for box in boxes] == [0, 1, 0]
+    assert_tells_boxes(open_dataset(path, tmp_path))
 
 
 @EVERY_FORMAT
@@ -210,11 +205,7 @@ def test_open_as_coco_labels_the_same_in_every_format(write, tmp_path):
 
 
 def test_open_as_coco_leaves_ids_and_areas_of_a_coco_file_alone(tmp_path):
-    annotations, images = write_coco(tmp_path)
-    content = coco_content()
-    content['annotations'][0]['area'] = 77.5
-    annotations.write_text(json.dumps(content))
-    coco = open_as_coco(annotations, images)
+    coco = open_as_coco(*coco_with(tmp_path, 0, area=77.5))
     assert coco.annotations[0].area == 77.5
     assert [image.image_id for image in coco.images] == [100, 99, 98]
     assert [category.category_id for category in coco.categories] == [17, 3]
@@ -223,11 +214,10 @@ def test_open_as_coco_leaves_ids_and_areas_of_a_coco_file_alone(tmp_path):
 # Pascal VOC
 
 def test_voc_difficult_objects_are_regions_to_ignore(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a.xml').write_text(voc_text('a', ''.join(
+    dataset = open_dataset(*with_file(write_voc(tmp_path), 'a.xml', voc_text('a', ''.join(
         voc_object('ant', (1, 2, 3, 4), f'<difficult>{value}</difficult>')
-        for value in ('1', '0', '', 'Unspecified'))))
-    assert open_dataset(annotations, images)[0].ignore.tolist() == [True, False, False, False]
+        for value in ('1', '0', '', 'Unspecified')))))
+    assert dataset[0].ignore.tolist() == [True, False, False, False]
 
 
 def test_voc_of_negatives_alone_has_the_classes_given(tmp_path):
@@ -248,10 +238,9 @@ def test_voc_finds_the_image_under_another_name(name, tmp_path):
 
 @pytest.mark.parametrize('size', ['', '<size><width>0</width><height>0</height></size>'])
 def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a.xml').write_text(
-        f'<annotation><filename>a.png</filename>{size}</annotation>')
-    assert open_dataset(annotations, images)[0].image_bgr.shape == (40, 64, 3)
+    dataset = open_dataset(*with_file(write_voc(tmp_path), 'a.xml', (
+        f'<annotation><filename>a.png</filename>{size}</annotation>')))
+    assert dataset[0].image_bgr.shape == (40, 64, 3)
 
 
 @pytest.mark.parametrize(('text', 'words'), [
@@ -270,9 +259,7 @@ def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
     (voc_text('a', '').replace('<width>64</width>', ''), ['size: no <width>']),
 ])
 def test_voc_that_is_wrong_is_refused(text, words, tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a.xml').write_text(text)
-    assert_refused(annotations, images, 'a.xml: ', *words)
+    assert_refused(*with_file(write_voc(tmp_path), 'a.xml', text), 'a.xml: ', *words)
 
 
 def test_voc_counts_the_other_files_that_are_wrong(tmp_path):
@@ -284,30 +271,27 @@ def test_voc_counts_the_other_files_that_are_wrong(tmp_path):
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-16'])
 def test_voc_refuses_entities_before_they_expand(encoding, tmp_path):
-    annotations, images = write_voc(tmp_path)
     entities = ''.join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10 if level else "ha"}">'
                        for level in range(12))
-    (annotations / 'a.xml').write_text(
-        f'<!DOCTYPE annotation [{entities}]><annotation><filename>&e11;</filename></annotation>',
-        encoding=encoding)
+    text = (f'<!DOCTYPE annotation [{entities}]><annotation><filename>&e11;</filename>'
+            '</annotation>')
+    paths = with_file(write_voc(tmp_path), 'a.xml', text.encode(encoding))
     began = time.monotonic()
-    assert_refused(annotations, images, 'a.xml: a document type (DTD) is not allowed')
+    assert_refused(*paths, 'a.xml: a document type (DTD) is not allowed')
     assert time.monotonic() - began < 0.1  # the parser's own limit comes later
 
 
 def test_voc_refuses_to_read_other_files(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a.xml').write_text(
-        '<!DOCTYPE annotation [<!ENTITY e SYSTEM "b.xml">]><annotation>&e;</annotation>')
-    assert_refused(annotations, images, 'a.xml: a document type (DTD) is not allowed')
+    text = '<!DOCTYPE annotation [<!ENTITY e SYSTEM "b.xml">]><annotation>&e;</annotation>'
+    assert_refused(*with_file(write_voc(tmp_path), 'a.xml', text),
+                   'a.xml: a document type (DTD) is not allowed')
 
 
 # YOLO
 
 @pytest.mark.parametrize('names', ['[zebra, ant]', '{0: zebra, 1: ant}', '{1: ant, 0: zebra}'])
 def test_yolo_takes_the_names_of_a_data_yaml_two_folders_up(names, tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'classes.txt').unlink()
+    labels, images = write_yolo(tmp_path, class_file=None)
     (tmp_path / 'data.yaml').write_text(f'train: ../elsewhere\nnc: 2\nnames: {names}\n')
     for annotations in (labels, tmp_path / 'data.yaml', tmp_path):
         dataset = open_dataset(annotations, images)
@@ -323,22 +307,17 @@ def test_yolo_takes_label_files_that_lie_beside_the_images(tmp_path):
 
 
 def test_yolo_takes_names_from_the_caller_where_no_file_has_them(tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'classes.txt').unlink()
+    labels, images = write_yolo(tmp_path, class_file=None)
     assert_refused(labels, images, 'what the class ids mean', 'classes.txt')
     assert open_dataset(labels, images, CLASS_NAMES).class_names == CLASS_NAMES
 
 
 def test_yolo_empty_label_file_is_a_negative(tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'c.txt').write_text('\n')
-    assert len(open_dataset(labels, images)[2].class_ids) == 0
+    assert len(open_dataset(*with_file(write_yolo(tmp_path), 'c.txt', '\n'))[2].class_ids) == 0
 
 
 def test_yolo_label_file_without_an_image_is_a_missing_image(tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'd.txt').touch()
-    assert_refused(labels, images, 'd.jpg: no such image; 1 of 4')
+    assert_refused(*with_file(write_yolo(tmp_path), 'd.txt', ''), 'd.jpg: no such image; 1 of 4')
 
 
 @pytest.mark.parametrize(('line', 'words'), [
@@ -355,9 +334,8 @@ def test_yolo_label_file_without_an_image_is_a_missing_image(tmp_path):
     ('0 0.5 0.5 -0.5 0.5', ['negative size', '-0.5']),
 ])
 def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'a.txt').write_text(f'0 0.5 0.5 0.5 0.5\n\n{line}\n')
-    assert_refused(labels, images, 'a.txt:3: ', *words)
+    paths = with_file(write_yolo(tmp_path), 'a.txt', f'0 0.5 0.5 0.5 0.5\n\n{line}\n')
+    assert_refused(*paths, 'a.txt:3: ', *words)
 
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
@@ -372,10 +350,7 @@ def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_pat
     ('data.yaml', b'names: {1: zebra, 2: ant}', ['got ids [1, 2], wanted 0 to 1']),
 ])
 def test_yolo_file_of_names_that_is_wrong_is_refused(name, content, words, tmp_path):
-    labels, images = write_yolo(tmp_path)
-    (labels / 'classes.txt').unlink()
-    (labels / name).write_bytes(content)
-    assert_refused(labels, images, *words)
+    assert_refused(*with_file(write_yolo(tmp_path, class_file=None), name, content), *words)
 
 
 def test_yolo_without_a_label_file_says_where_it_looked(tmp_path):

@@ -81,7 +81,7 @@ def write_voc(folder: Path) -> tuple[Path, Path]:
     return annotations, images
 
 
-def write_yolo(folder: Path) -> tuple[Path, Path]:
+def write_yolo(folder: Path, class_file: str | None = 'classes.txt') -> tuple[Path, Path]:
     """Return annotations and images of a YOLO dataset; b.png has no txt file."""
     images = write_images(folder / 'images' / 'train')
     labels = folder / 'labels' / 'train'
@@ -93,8 +93,17 @@ def write_yolo(folder: Path) -> tuple[Path, Path]:
                  f'{(bottom - top) / height}' for name, (left, top, right, bottom) in boxes]
         if lines:
             (labels / f'{stem}.txt').write_text('\n'.join(lines) + '\n')
-    (labels / 'classes.txt').write_text('\n'.join(CLASS_NAMES) + '\n')
+    if class_file:
+        (labels / class_file).write_text('\n'.join(CLASS_NAMES) + '\n')
     return labels, images
+
+
+def with_file(paths: tuple[Path, Path], name: str, content: str | bytes) -> tuple[Path, Path]:
+    """Write a file, a new one or in place of another, to the annotations of a dataset."""
+    annotations, _ = paths
+    folder = annotations if annotations.is_dir() else annotations.parent
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return paths
 
 
 WRITERS: dict[str, Callable[[Path], tuple[Path, Path]]] = {
