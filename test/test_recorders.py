@@ -180,8 +180,7 @@ def test_types_that_nobody_knows_here_do_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize('qos', ['- reliability: reliable\n', 'many', '[', '', []])
-def test_quality_of_service_as_nobody_should_write_it_is_read_or_refused_in_one_line(tmp_path,
-                                                                                    qos):
+def test_quality_of_service_that_does_not_fit_the_files_costs_no_message(tmp_path, qos):
     write_sqlite(tmp_path / 'bag_0.db3', flight())
     write_metadata(tmp_path, 5, 'sqlite3', {'bag_0.db3': flight()})
     text = (tmp_path / 'metadata.yaml').read_text()
