@@ -47,11 +47,12 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     cameras = [name.strip() for name in argument('cameras').split(',') if name.strip()]
     if cameras:
         overrides['cameras'] = cameras
+    logger = '.'.join(filter(None, (*argument('namespace').split('/'), 'detector')))
     return [Node(
         package='lite_detector', executable='detect_node', name='detector',
         namespace=argument('namespace'), output='screen',
         parameters=[argument('params_file'), overrides],
         remappings=[('image', argument('image'))] if argument('image') else [],
-        arguments=['--ros-args', '--log-level', f'detector:={argument("log_level")}'],
+        arguments=['--ros-args', '--log-level', f'{logger}:={argument("log_level")}'],
         respawn=argument('respawn').lower() in ('true', '1'), respawn_delay=1.0,
     )]

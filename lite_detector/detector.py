@@ -74,7 +74,7 @@ class Detector:
         self.input_size = _checked_size(input_size or card.size, card)
         self.selection = selection
         self.view = checked_view(view)
-        self._mask = Mask(Path(view.mask)) if view.mask else None
+        self._mask = Mask(Path(view.mask).expanduser()) if view.mask else None
         self._blobs = BlobCache(card.preprocess)
 
     @classmethod

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import os
 from pathlib import Path
 import sys
 
@@ -103,7 +104,7 @@ def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, t
     warning, error = capsys.readouterr().err.splitlines()
     assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as '
                        'an image, wanted JPEG, PNG, BMP, TIFF or WebP')
-    assert error == 'error: none of 1 files could be read'
+    assert error == 'error: none of 1 files could be worked on'
 
 
 @pytest.mark.parametrize('runtime', ['ncnn', 'onnx'])
@@ -152,7 +153,8 @@ def test_detect_in_a_folder_passes_over_what_is_damaged(capsys, detect, picture,
     captured = capsys.readouterr()
     assert [line.split(': ')[:3] for line in captured.err.splitlines()] == [
         ['warning', 'passed over', str(picture.parent / 'b.jpg')],
-        ['warning', 'passed over', 'image is 4x4 pixels, wanted sides of 8 to 16384']]
+        ['warning', 'passed over', str(picture.parent / 'c.png')]]
+    assert 'c.png: image is 4x4 pixels, wanted sides of 8 to 16384' in captured.err
     assert len(captured.out.splitlines()) == 2
 
 
@@ -168,6 +170,29 @@ def test_detect_draws_into_a_new_folder_and_overwrites_nothing(capsys, detect, p
     assert drawn[:10].max() < 40, 'black stays black'
     assert (drawn != cv2.imread(str(picture))).any()
     assert capsys.readouterr().out.splitlines()[-1] == f'pictures in {output}'
+
+
+def test_detect_never_draws_over_what_it_reads(detect, picture):
+    folder = picture.parent
+    cv2.imwrite(str(folder / 'b.jpg'), square_image(64, 96, 0, 0))
+    with VideoWriter(folder / 'v.mp4', 10) as video:
+        video.write(square_image(64, 96, 32, 64))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert detect(folder, '--output', folder) == 0
+    assert {path: path.read_bytes() for path in before} == before
+    new = {path.name for path in folder.iterdir()} - {path.name for path in before}
+    assert {'b_2.jpg', 'v_2.mp4'} <= new
+
+
+def test_detect_in_a_file_whose_name_is_no_text_works_or_says_so(capsys, detect, picture):
+    odd = picture.parent / os.fsdecode(b'odd\xff.mp4')
+    with VideoWriter(picture.parent / 'v.mp4', 10) as video:
+        video.write(square_image(64, 96, 32, 64))
+    (picture.parent / 'v.mp4').rename(odd)
+    picture.rename(odd.with_suffix('.png'))
+    assert detect(picture.parent, '--output', picture.parent / 'drawn') == 0
+    assert [path.stem for path in (picture.parent / 'drawn').iterdir()] == [odd.stem]
+    assert 'no UTF-8, wanted another name for a video' in capsys.readouterr().err
 
 
 def test_detect_in_a_video_gives_a_record_per_frame_and_a_drawn_video(detect, tmp_path):

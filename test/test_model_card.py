@@ -180,6 +180,9 @@ def test_letterbox_pads_to_no_less_than_the_grid_of_backbones(tmp_path, write, s
     ('format: [1\n', 'not valid YAML: while parsing'),
     ('{[a]: 1}', 'not valid YAML: while constructing a mapping'),
     ('a: 2026-13-01\n', 'not valid YAML: month must be in 1..12'),
+    ('name: !!bool maybe\n', 'not valid YAML: '),
+    ('name: !!timestamp x\n', 'not valid YAML: '),
+    (3000 * '[', 'not valid YAML: '),
     ('a: !!python/object:os.system {}\n', 'not valid YAML: could not determine a constructor'),
     ('caf\u00e9: 1\n'.encode('latin-1'), 'not valid YAML: '),
 ], ids=str)

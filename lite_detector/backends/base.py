@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import get_args, Literal, Protocol
 
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import checked_files, ModelCard
@@ -20,7 +20,7 @@ BACKENDS = {
     'ncnn': 'lite_detector.backends.ncnn_backend',
     'onnx': 'lite_detector.backends.onnx_backend',
 }
-PRECISIONS = ('auto', 'fp32', 'bf16', 'int8')
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class Backend(Protocol):

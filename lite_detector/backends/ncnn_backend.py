@@ -149,6 +149,8 @@ def _input_is_only_read(net: ncnn.Net, name: str) -> bool:
 def _check_blobs(path: Path, files: NcnnFiles) -> None:
     try:
         lines = path.read_text(encoding='ascii').splitlines()
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror}') from None
     except UnicodeDecodeError:
         lines = []
     if not lines or lines[0].strip() != PARAM_MAGIC:

@@ -66,7 +66,7 @@ def can_be_served(row: Row, cards: Mapping[str, ModelCard]) -> bool:
 
 def aps_are_comparable(cards: Mapping[str, ModelCard]) -> bool:
     """Return whether all cards that tell an AP measured it on the same images."""
-    return len({(card.metrics.get('annotations'), card.metrics.get('images'))
+    return len({(str(card.metrics.get('annotations')), str(card.metrics.get('images')))
                 for card in cards.values() if _ap(card)}) <= 1
 
 

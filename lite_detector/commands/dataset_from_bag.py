@@ -84,6 +84,9 @@ class Split(NamedTuple):
 def run(args: argparse.Namespace) -> None:
     """Choose frames, write them, label them, and say what became of the others."""
     choice = _choice(args)
+    if not args.model and (args.classes or args.score_threshold != SCORE_THRESHOLD):
+        raise ConfigError('--classes, --score-threshold: they choose what --model finds; wanted '
+                          '--model too')
     _check_new(args.output)
     selection = msgspec.structs.replace(selection_from(args), classes=tuple(args.classes))
     detector = detector_from(args, selection) if args.model else None

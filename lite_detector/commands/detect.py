@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 import sys
 from typing import Any
 
-import cv2
 from lite_detector.commands.options import (
     add_model_options,
     add_selection_options,
@@ -25,7 +24,14 @@ from lite_detector.commands.options import (
 )
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import DataError, LiteDetectorError
-from lite_detector.core.media import find_media, is_video, read_image, VideoReader, VideoWriter
+from lite_detector.core.media import (
+    find_media,
+    is_video,
+    read_image,
+    VideoReader,
+    VideoWriter,
+    write_jpeg,
+)
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.detector import Detector
 from tqdm import tqdm
@@ -51,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     names = None
     if args.output:
         make_folder(args.output)
-        names = _Names(args.output)
+        names = _Names(args.output, files)
     records: list[dict[str, Any]] = []
     failed = 0
     with tqdm(files, unit='file', disable=None) as progress:
@@ -59,15 +65,17 @@ def run(args: argparse.Namespace) -> None:
             try:
                 found = _detect_file(path, detector, names)
                 for record in found:
-                    records.append(record)
+                    if args.json:
+                        records.append(record)
                     progress.set_postfix_str(f'{path.name}: {len(record["detections"])} boxes')
                     if not is_video(path):
                         progress.write(_summary(record))
             except LiteDetectorError as error:
                 failed += 1
-                progress.write(f'warning: passed over: {error}', file=sys.stderr)
+                reason = str(error).removeprefix(f'{path}: ')
+                progress.write(f'warning: passed over: {path}: {reason}', file=sys.stderr)
     if failed == len(files):
-        raise DataError(f'none of {len(files)} files could be read')
+        raise DataError(f'none of {len(files)} files could be worked on')
     if args.json:
         write_json(args.json, records)
     if args.output:
@@ -82,8 +90,7 @@ def _detect_file(path: Path, detector: Detector,
         detections = detector.detect(image)
         if names:
             target = names.path(path.stem, '.jpg')
-            if not cv2.imwrite(str(target), draw_detections(image, detections, class_names)):
-                raise DataError(f'{target}: cannot be written')
+            write_jpeg(target, draw_detections(image, detections, class_names))
         yield _record(str(path), image, detections, detector)
         return
     with VideoReader(path) as video:
@@ -115,15 +122,15 @@ def _summary(record: dict[str, Any]) -> str:
 
 
 class _Names:
-    """File names that keep a.jpg and other/a.png of one run apart."""
+    """File names that keep a.jpg and other/a.png of one run apart, and sources as they are."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._taken: set[str] = set()
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
+        self._folder = folder.resolve()
+        self._taken = {path.resolve() for path in sources}
 
     def path(self, stem: str, suffix: str) -> Path:
-        name, number = f'{stem}{suffix}', 2
-        while name in self._taken:
-            name, number = f'{stem}_{number}{suffix}', number + 1
-        self._taken.add(name)
-        return self._folder / name
+        path, number = self._folder / f'{stem}{suffix}', 2
+        while path.resolve() in self._taken:
+            path, number = self._folder / f'{stem}_{number}{suffix}', number + 1
+        self._taken.add(path)
+        return path

@@ -172,4 +172,5 @@ def write_json(path: Path, figures: Any) -> None:
         scratch.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
         scratch.replace(path)
     except OSError as error:
+        scratch.unlink(missing_ok=True)
         raise ConfigError(f'{path}: cannot write: {error.strerror}') from None

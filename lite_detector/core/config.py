@@ -14,6 +14,8 @@ import msgspec
 import yaml
 
 T = TypeVar('T')
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""Of text that is no UTF-8, a date like 2026-13-01, !!bool maybe, !!timestamp x, 3000 brackets."""
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +50,7 @@ def load_yaml(path: Path, kind: type[T]) -> T:
         data = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'{path}: {error.strerror}') from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8; date 2026-13-01
+    except YAML_ERRORS as error:
         reason = ' '.join(str(error).split())
         raise ConfigError(f'{path}: not valid YAML: {reason}') from None
     return from_mapping(data, kind, str(path))
@@ -74,7 +76,7 @@ def _change(data: dict[str, Any], change: str) -> None:
         raise ConfigError(f'{change}: wanted dotted.key=value')
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except YAML_ERRORS:
         raise ConfigError(f'{change}: the value is not valid YAML') from None
     *parents, last = key.split('.')
     place: Any = data

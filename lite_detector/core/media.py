@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import os
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,11 @@ def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> 
     return image
 
 
+def _is_utf8(path: Path) -> bool:
+    """Tell whether OpenCV may have this name: any other one of a video ends the process."""
+    return os.fsencode(path) == str(path).encode(errors='replace')
+
+
 class VideoReader:
     """
     The frames of a video file, in order.
@@ -104,6 +110,8 @@ class VideoReader:
     """
 
     def __init__(self, path: Path) -> None:
+        if not _is_utf8(path):
+            raise ImageError(f'{str(path)!r}: no UTF-8, wanted another name for a video')
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise ImageError(f'{path}: cannot be opened as a video')
@@ -124,6 +132,20 @@ class VideoReader:
             yield image
 
 
+def write_jpeg(path: Path, image_bgr: ImageArray) -> None:
+    """
+    Write a picture.
+
+    :raises DataError: if it cannot be written.
+    """
+    # not imwrite, which gives no reason and crashes on names that are no UTF-8
+    _, data = cv2.imencode('.jpg', image_bgr)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise DataError(f'{path}: cannot be written: {error.strerror}') from None
+
+
 class VideoWriter:
     """
     An MP4 that opens with its first frame; without a path it does nothing.
@@ -140,9 +162,14 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._writer:
-            self._writer.release()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        # OpenCV does not tell of a full disk
+        if kind is None and not cv2.VideoCapture(str(self._path)).isOpened():
+            self._path.unlink(missing_ok=True)
+            raise DataError(f'{self._path}: cannot be written; is the disk full?')
 
     def write(self, image_bgr: ImageArray) -> None:
         """
@@ -153,6 +180,8 @@ class VideoWriter:
         if self._path is None:
             return
         if self._writer is None:
+            if not _is_utf8(self._path):
+                raise DataError(f'{str(self._path)!r}: no UTF-8, wanted another name for a video')
             size = (image_bgr.shape[1], image_bgr.shape[0])
             self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'),
                                            self._rate_hz, size)

@@ -319,7 +319,10 @@ def checked_files(folder: Path, files: HashedFiles) -> dict[str, Path]:
     """
     paths = {role: resolve_file(folder, name) for role, name in files.files().items()}
     for role, wanted in files.sha256.items():
-        got = hashlib.sha256(paths[role].read_bytes()).hexdigest()
+        try:
+            got = hashlib.sha256(paths[role].read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f'{paths[role]}: {error.strerror}') from None
         if got != wanted:
             raise ModelError(f'{paths[role]}: sha256 is {got}, the card wants {wanted}; '
                              'the file is damaged or belongs to another model')

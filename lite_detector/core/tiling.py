@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from pathlib import Path
 import re
 from typing import Annotated, Literal, NamedTuple
@@ -72,7 +73,7 @@ def checked_view(view: View) -> View:
     view = from_mapping({name: getattr(view, name) for name in view.__struct_fields__}, View,
                         'view')
     left, top, right, bottom = view.region
-    if not (0 <= left < right and 0 <= top < bottom):  # false for NaN
+    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):  # false for NaN
         raise ConfigError(f'region: got {list(view.region)}, wanted left < right and '
                           'top < bottom, from 0')
     return view

@@ -64,7 +64,7 @@ class Camera:
             self._reliability = ReliabilityPolicy.RELIABLE
         self._message_type, self._type_name, self._to_bgr = TRANSPORTS[settings.transport]
         self._writer = DetectionsWriter()
-        prefix = f'{name}/' if name else ''
+        self._prefix = prefix = f'{name}/' if name else ''
         # Resolved first, so that a remapping of `image` moves `image/compressed` along with it.
         self.topic = node.resolve_topic_name(f'{prefix}image')
         if settings.transport == 'compressed':
@@ -205,4 +205,5 @@ class Camera:
         others = [base for base in bases if not base.endswith('/annotated')]
         if not others:
             return ''
-        return f'; images are on {", ".join(others[:3])}: remap with -r image:={others[0]}'
+        return (f'; images are on {", ".join(others[:3])}: remap with '
+                f'-r {self._prefix}image:={others[0]}')

@@ -72,7 +72,8 @@ class CameraReplay(Node):
         declare_parameters(self, PARAMETERS)
         self._settings = current_settings(self, Settings, PARAMETERS)
         settings = self._settings
-        files = photo_files() if settings.source == PHOTOS else find_media([Path(settings.source)])
+        files = (photo_files() if settings.source == PHOTOS
+                 else find_media([Path(settings.source).expanduser()]))
         self._frames = frames_of(files, settings)
         raw = settings.transport == 'raw'
         reliable = settings.reliability == 'reliable'

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError, DataError, ImageError
+from lite_detector.core.media import write_jpeg
 from lite_detector.ros.conversions import image_msg_to_bgr
 from lite_detector.ros.parameters import current_settings, declare_parameters, parameter_table
 from lite_detector.ros.runner import run_node
@@ -45,7 +45,7 @@ class FrameSaver(Node):
         super().__init__('frame_saver')
         declare_parameters(self, PARAMETERS)
         self._settings = current_settings(self, Settings, PARAMETERS)
-        self._folder = Path(self._settings.output_dir)
+        self._folder = Path(self._settings.output_dir).expanduser()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -64,11 +64,14 @@ class FrameSaver(Node):
         except ImageError as error:
             self.get_logger().error(f'{msg.header.frame_id}: {error}', throttle_duration_sec=5.0)
             return
+        name = ''.join(char if char.isalnum() else '_' for char in msg.header.frame_id[:100])
+        path = self._folder / f'{self._saved + 1:04d}_{name or "frame"}.jpg'
+        try:
+            write_jpeg(path, image_bgr)
+        except DataError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
         self._saved += 1
-        name = ''.join(char if char.isalnum() else '_' for char in msg.header.frame_id)
-        path = self._folder / f'{self._saved:04d}_{name or "frame"}.jpg'
-        if not cv2.imwrite(str(path), image_bgr):
-            self.get_logger().error(f'{path}: cannot be written')
 
     def _on_detections(self, msg: Detection2DArray) -> None:
         name = msg.header.frame_id

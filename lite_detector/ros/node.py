@@ -91,16 +91,22 @@ class DetectorNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model; without one the node stays unconfigured and says why."""
         try:
-            settings = current_settings(self, Settings, PARAMETERS)
-            serving = self._load(settings)
-        except LiteDetectorError as error:
-            self._problem = str(error)
-            self.get_logger().error(f'not configured: {error}')
+            self._configure()
+        except Exception as error:  # rclpy would be silent about it
+            self._problem = _reason(error)
+            self.get_logger().error(f'not configured: {self._problem}')
+            self._release()
             return TransitionCallbackReturn.FAILURE
+        self._state, self._problem = 'inactive', ''
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        settings = current_settings(self, Settings, PARAMETERS)
+        serving = self._load(settings)
         cv2.setNumThreads(settings.num_threads)
-        self.settings, self._serving, self._problem = settings, serving, ''
-        self._cameras = [Camera(self, name, settings, self._on_image, self._track_ids)
-                         for name in settings.cameras or ('',)]
+        self.settings, self._serving = settings, serving
+        for name in settings.cameras or ('',):
+            self._cameras.append(Camera(self, name, settings, self._on_image, self._track_ids))
         self._diagnostics.watch(self._cameras)
         if settings.capture_folder:
             self._capture = Capture(
@@ -110,8 +116,6 @@ class DetectorNode(LifecycleNode):
         if LabelInfo is not None:
             self._info_publishers.append(self.create_publisher(LabelInfo, 'label_info', LATCHED))
         self._publish_infos()
-        self._state = 'inactive'
-        return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to detect."""
@@ -212,10 +216,8 @@ class DetectorNode(LifecycleNode):
             try:
                 with self._working:
                     self.process(camera, msg)
-            except LiteDetectorError as error:
-                self._drop(camera, str(error))
             except Exception as error:  # whatever a driver sends, one frame must not stop us
-                self._drop(camera, f'{type(error).__name__}: {" ".join(str(error).split())}')
+                self._drop(camera, _reason(error))
 
     def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
         """Convert, detect and publish one frame; the whole work of the worker thread."""
@@ -254,8 +256,8 @@ class DetectorNode(LifecycleNode):
                 # the new values are in force only after this callback
                 self._retry = self.create_timer(0.0, self._retry_autostart,
                                                 clock=self._diagnostics.clock)
-        except LiteDetectorError as error:
-            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # a wrong model folder must not stop a node that works
+            return SetParametersResult(successful=False, reason=_reason(error))
         return SetParametersResult(successful=True)
 
     def _retry_autostart(self) -> None:
@@ -306,6 +308,12 @@ class DetectorNode(LifecycleNode):
         self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card, self.settings.score_threshold))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, LiteDetectorError):
+        return str(error)
+    return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -26,7 +26,8 @@ class Settings(Spec):
 
     model: Annotated[str, live_parameter(
         'Model folder, or name of a model in LITE_DETECTOR_MODELS, models/ or the user cache. '
-        'A new one is loaded beside the old one, which stays if the new one fails.',
+        'A new one is loaded beside the old one, which stays if the new one fails; meanwhile no '
+        'new image is taken.',
         min_length=1)] = DEFAULT_MODEL
     runtime: Annotated[Literal['ncnn', 'onnx'], Meta(
         description='Library that runs the network.')] = 'ncnn'
@@ -39,7 +40,7 @@ class Settings(Spec):
     input_size: Annotated[int, Meta(
         description='Side of a square network input, a multiple of 32; 0: the size of the model '
         'card.', ge=0, le=4096, multiple_of=32)] = 0
-    cameras: Annotated[tuple[Annotated[str, Meta(pattern=NAMESPACE)], ...], Meta(
+    cameras: Annotated[tuple[Annotated[str, Meta(pattern=NAMESPACE, max_length=100)], ...], Meta(
         description='Namespaces of several cameras that share the model: [front, rear] '
         'subscribes front/image and rear/image and publishes front/detections and '
         'rear/detections. Empty: one camera, image and detections.',
@@ -95,7 +96,7 @@ class Settings(Spec):
     )] = True
 
     def __post_init__(self) -> None:
-        if len(set(self.cameras)) < len(self.cameras):
+        if len({name.strip('/') for name in self.cameras}) < len(self.cameras):
             raise ConfigError(f'cameras: got {list(self.cameras)}, wanted each name once')
 
     def selection(self) -> Selection:

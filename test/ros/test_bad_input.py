@@ -13,6 +13,7 @@ import time
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from lite_detector.ros.conversions import bgr_to_image_msg
+from lite_detector.ros.node import DetectorNode
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Log
@@ -219,6 +220,24 @@ def test_node_param_of_another_network_keeps_it_unconfigured(tmp_path, model, sh
 
 def test_node_unknown_model_name_keeps_it_unconfigured(model):
     refuses_then_works('no_such_model', model, ("'no_such_model'", 'not found'))
+
+
+def test_node_outlives_a_model_that_fails_in_a_way_nobody_thought_of(model, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError('an odd\nfault')
+
+    other = write_tiny_nanodet(tmp_path / 'other')
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectorNode, '_load', fail)
+        with running_graph(model=str(model)) as graph:
+            status = graph.diagnosis('detector', DiagnosticStatus.ERROR)
+            assert status.message == 'unconfigured: RuntimeError: an odd fault'
+            patch.undo()
+            assert graph.change(model=str(model)) == ''
+            assert len(graph.ask(SCENE).detections) == 1
+            patch.setattr(DetectorNode, '_load', fail)
+            assert graph.change(model=str(other)) == 'RuntimeError: an odd fault'
+            assert len(graph.ask(SCENE).detections) == 1
 
 
 @pytest.mark.parametrize('values', ({'score_threshold': 1.5}, {'max_detections': 'many'},

@@ -136,6 +136,7 @@ def test_node_thresholds_and_classes_change_at_run_time(graph):
     ({'num_threads': 2}, ('num_threads', 'active')),
     ({'cameras': ['left']}, ('cameras', 'active')),
     ({'model': ''}, ('model', "''")),
+    ({'region': [0.0, 0.0, float('inf'), 1.0]}, ('region', 'inf')),
     ({'score_threshold': 0.5, 'nms_iou_threshold': 2.0}, ('nms_iou_threshold', '2.0')),
 ))
 def test_node_wrong_value_is_refused_with_reason_and_changes_nothing(graph, values, words):
