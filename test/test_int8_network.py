@@ -7,12 +7,14 @@ from pathlib import Path
 import struct
 
 from lite_detector.backends.ncnn_backend import open_network
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import NcnnFiles
 from lite_detector.export.import_ncnn import read_network
 from lite_detector.export.int8_network import (
     calibration_table,
     candidates,
     quantize_weight,
+    read_table,
     write_int8,
 )
 import numpy as np
@@ -118,3 +120,42 @@ def test_three_by_three_at_stride_one_does_not_overflow(tmp_path):
     found = run_int8(tmp_path, network, 1.0, np.ones((64, 12, 12), np.float32))
     np.testing.assert_allclose(found[:, 1:-1, 1:-1], 64 * 9, rtol=1e-3)
     np.testing.assert_allclose(found[:, 0, 0], 64 * 4, rtol=1e-3)
+
+
+def two_convolutions(folder: Path) -> list:
+    lines = (INPUT + 'Convolution first 1 1 data a 0=1 1=1 6=1\n'
+             'ConvolutionDepthWise deep 1 1 a b 0=1 1=1 6=1 7=1\n'
+             'Convolution second 1 1 b out 0=1 1=1 6=1\n')
+    return write_network(folder, lines, 4, 3 * (FP32 + np.float32([0.5]).tobytes()))
+
+
+def test_table_gives_back_the_thresholds_that_were_written(tmp_path):
+    network, thresholds = two_convolutions(tmp_path), {'first': 4.0, 'second': 1e-3}
+    (tmp_path / 'x.table').write_text(calibration_table(network, thresholds))
+    assert read_table(tmp_path / 'x.table', network) == pytest.approx(thresholds)
+
+
+def test_table_may_leave_a_layer_in_float_and_have_empty_lines(tmp_path):
+    (tmp_path / 'x.table').write_text('first_param_0 254\n\nsecond 254\n')
+    assert read_table(tmp_path / 'x.table', two_convolutions(tmp_path)) == {'second': 0.5}
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (b'', 'no line with the scale of an input'),
+    (b'first_param_0 254\n', 'no line with the scale of an input'),
+    (b'first 2\nthird 2\n', "line 2: the network has no convolution 'third'"),
+    (b'deep 2\n', "line 1: the network has no convolution 'deep'"),
+    (b'first\n', 'line 1: wanted first and one scale above 0'),
+    (b'first 2 3\n', 'one scale above 0'),
+    (b'first 0\n', 'one scale above 0'),
+    (b'first nan\n', 'one scale above 0'),
+    (b'first inf\n', 'one scale above 0'),
+    (b'first two\n', 'one scale above 0'),
+    (b'\xff\xfe', 'not a calibration table'),
+    (None, 'No such file'),
+])
+def test_table_that_is_none_is_refused(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / 'x.table').write_bytes(content)
+    with pytest.raises(ConfigError, match=rf'x\.table: .*{words}'):
+        read_table(tmp_path / 'x.table', two_convolutions(tmp_path))

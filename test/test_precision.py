@@ -7,9 +7,9 @@ from pathlib import Path
 import threading
 
 from lite_detector.core.agreement import output_error
+from lite_detector.core.calibration import METHODS
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
-from lite_detector.export.calibration import METHODS
 from lite_detector.export.int8_network import write_int8
 from lite_detector.export.quantize import FloatNetwork
 from lite_detector.ros.precision import choose, load_detector, Probe, probe, ROUNDS

@@ -119,7 +119,33 @@ def test_quantize_refuses_what_loses_too_much_and_leaves_what_was_there(tmp_path
     assert quantize(folder, tmp_path / 'small', dataset, '--max-loss', '100') == 0
 
 
+def test_table_says_which_layers_are_in_int8_with_which_thresholds(tiny_nanodet, tmp_path, dataset,
+                                                                   capsys):
+    table = tmp_path / 'learnt.table'
+    table.write_text('conv2 63.5\nconv0 254\n')
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset, '--table', str(table)) == 0
+    out = capsys.readouterr().out
+    assert 'thresholds by table' in out
+    assert 'in float beside depthwise ones: conv1\n' in out
+    lines = (tmp_path / 'small' / 'model.int8.table').read_text().splitlines()
+    assert lines[2:] == ['conv0 254.000000', 'conv2 63.500000']
+    quantization = load_card(tmp_path / 'small').quantization
+    assert quantization['in_float'] == ['depthwise convolutions', 'conv1']
+    assert quantization['data']['calibration_images'] == 0
+    assert 'layers kept in float' not in (tmp_path / 'small' / 'quantize.md').read_text()
+
+
+def test_table_whose_thresholds_spoil_the_network_is_refused(tiny_nanodet, tmp_path, dataset,
+                                                             capsys):
+    table = tmp_path / 'bad.table'
+    table.write_text(''.join(f'conv{index} 1e9\n' for index in range(3)))  # nothing gets through
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset, '--table', str(table)) == 2
+    assert 'int8 loses 100.00 AP' in capsys.readouterr().err
+    assert not (tmp_path / 'small').exists()
+
+
 @pytest.mark.parametrize(('options', 'words'), [
+    (['--table', 'nowhere'], 'nowhere: No such file'),
     (['--max-loss', '-1'], '--max-loss: got -1, wanted 0 or more'),
     (['--val-images', '.'], 'wanted both or none'),
     (['--model', 'x.pt'], 'is a checkpoint'),

@@ -41,9 +41,14 @@ from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib, save_figure, spread_indices
 from lite_detector.detector import Detector, Selection
 from lite_detector.evaluation.coco_metrics import evaluate, measure
-from lite_detector.export.int8_network import calibration_table, write_int8
+from lite_detector.export.int8_network import (
+    calibration_table,
+    read_table,
+    TABLE_FILE,
+    write_int8,
+)
 from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
-from lite_detector.export.quantize import Choice, choose, FloatNetwork, write_text
+from lite_detector.export.quantize import Choice, choose, FloatNetwork, take, write_text
 from lite_detector.export.quantize_report import draw_layers, report, summary, Verdict
 from lite_detector.zoo import find_model
 import msgspec
@@ -59,7 +64,7 @@ SECONDS = 2.0
 AP_SELECTION = Selection(score_threshold=0.05)
 """As ``evaluate``."""
 INT8_FILES = Int8Files('model.int8.param', 'model.int8.bin')
-TABLE_FILE, REPORT_FILE, PICTURE_FILE = 'model.int8.table', 'quantize.md', 'quantize.png'
+REPORT_FILE, PICTURE_FILE = 'quantize.md', 'quantize.png'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='labels that the loss is judged by (images of --annotations that '
                              'calibrated nothing)')
     parser.add_argument('--val-images', type=Path, metavar='DIR', help='folder of their images')
+    parser.add_argument('--table', type=Path, metavar='FILE',
+                        help='take the layers and thresholds of this calibration table, as '
+                             '`train` with quantize learns them, and choose nothing')
     parser.add_argument('--name', help='name of the model (that of the folder)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
@@ -86,6 +94,7 @@ def run(args: argparse.Namespace) -> None:
     folder = find_model(args.model)
     card = load_card(folder)
     network = FloatNetwork(card, folder)
+    thresholds = args.table and read_table(args.table, network.layers)
     labelled = Labelled(args.annotations.name, open_as_coco(args.annotations, args.images),
                         args.images)
     calibration, held_out = labelled.split()
@@ -96,9 +105,12 @@ def run(args: argparse.Namespace) -> None:
     for each in (held_out, judged):
         each.check(card)
     detector = Detector(card, network)
-    choice = choose(network, calibration.blobs(detector),
-                    list(held_out.some(ERROR_IMAGES).blobs(detector)),
-                    lambda backend: held_out.ap(card, backend), args.max_loss, _show_progress)
+    blobs = list(held_out.some(ERROR_IMAGES).blobs(detector))
+    if thresholds is None:
+        choice = choose(network, calibration.blobs(detector), blobs,
+                        lambda backend: held_out.ap(card, backend), args.max_loss, _show_progress)
+    else:
+        choice = take(network, thresholds, blobs, _show_progress)
     verdict = _judge(card, network, choice, judged, args.max_loss,
                      next(held_out.blobs(detector)))
     print(summary(verdict, choice))
@@ -108,7 +120,8 @@ def run(args: argparse.Namespace) -> None:
     if not verdict.good:
         raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP, wanted at most '
                          f'{args.max_loss:g}; no folder was written')
-    source = {'annotations': labelled.name, 'calibration_images': len(calibration.dataset.images),
+    source = {'annotations': labelled.name,
+              'calibration_images': 0 if thresholds else len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
     _write(args.output, card, name, folder, network, choice, verdict, source)
     print(f'{args.output}: serve it with --precision int8')
@@ -217,8 +230,7 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
                                                   int8=with_sha256(staged, INT8_FILES))
         quantization = {
             'precision': 'int8', 'thresholds': choice.method, 'data': source,
-            'in_float': ['depthwise convolutions', *(layer.name for layer in choice.layers
-                                                     if layer.precision == 'float')],
+            'in_float': ['depthwise convolutions', *choice.in_float],
             'metrics': msgspec.to_builtins(verdict)}
         save_card(staged, msgspec.structs.replace(
             card, name=name, runtimes=msgspec.structs.replace(runtimes, ncnn=ncnn),

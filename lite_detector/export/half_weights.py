@@ -18,11 +18,9 @@ from pathlib import Path
 from lite_detector.core.errors import ModelError
 from lite_detector.export.import_ncnn import read_convolutions
 from lite_detector.export.ncnn_files import tagged
+from lite_detector.train.models.conv_weights import FEW_PRODUCTS
 import numpy as np
 import numpy.typing as npt
-
-FEW_PRODUCTS = 32
-"""Layers whose outputs sum up no more products than this stay in single precision."""
 
 
 def store_half(param: Path, source: Path, target: Path) -> None:

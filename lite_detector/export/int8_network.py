@@ -14,23 +14,25 @@ the weights and that of the input, in float32.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import math
+from pathlib import Path
 from typing import NamedTuple
 
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import FloatArray
 from lite_detector.export.import_ncnn import StoredLayer
 from lite_detector.export.ncnn_files import param_text, tagged
-from lite_detector.train.models.conv_weights import ConvWeights
+from lite_detector.train.models.conv_weights import ConvWeights, INT8_MAX
 import numpy as np
 import numpy.typing as npt
 
+TABLE_FILE = 'model.int8.table'
+"""Name of a calibration table in a model folder."""
 INT8_TERM = 8
 """Number of the parameter that says whether a layer is in int8."""
 PER_CHANNEL = 2
-INT8_MAX = 127
-WINOGRAD_MAX = 31
-"""
-3 x 3 at stride 1 goes through Winograd's transform, which adds up weights: 6 bits leave it room.
-"""
+WEIGHTS = '_param_0'
+"""End of the name under which a table has the scales of a layer's weights."""
 
 
 class NcnnText(NamedTuple):
@@ -55,11 +57,10 @@ def quantize_weight(convolution: ConvWeights) -> tuple[npt.NDArray[np.int8], Flo
 
     :return: int8 of the weight's shape; scale of each output channel, float32, shape (out,).
     """
-    shape, weight = convolution.shape, convolution.weight
-    winograd = (shape.kernel_size, shape.stride, shape.dilation) == (3, 1, 1)
+    weight = convolution.weight
     peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     # a channel of zeros has no range: any scale will do
-    scales = (WINOGRAD_MAX if winograd else INT8_MAX) / np.where(peaks > 0, peaks, 1)
+    scales = convolution.shape.int8_levels / np.where(peaks > 0, peaks, 1)
     scales = scales.astype(np.float32)
     return np.rint(weight * scales[:, None, None, None]).astype(np.int8), scales
 
@@ -93,8 +94,51 @@ def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, f
     First a line per layer with the scales of its weights, then one with that of its input.
     """
     chosen = [stored for stored in network if stored.layer.name in thresholds]
-    lines = [' '.join((f'{layer.name}_param_0', *(f'{scale:.6f}' for scale
+    lines = [' '.join((f'{layer.name}{WEIGHTS}', *(f'{scale:.6f}' for scale
                                                   in quantize_weight(convolution)[1])))
              for layer, convolution, _ in chosen]
     lines += [f'{layer.name} {INT8_MAX / thresholds[layer.name]:.6f}' for layer, _, _ in chosen]
     return '\n'.join(lines) + '\n'
+
+
+def read_table(path: Path, network: Sequence[StoredLayer]) -> dict[str, float]:
+    """
+    Return the thresholds that a calibration table holds.
+
+    The scales of weights are passed over: they follow from the weights.
+
+    :param path: as :func:`calibration_table` or ``ncnn2table`` writes it.
+    :param network: in float, for which it was made.
+    :return: name of each layer that is to be int8 -> its threshold.
+    :raises ConfigError: if it cannot be read, is of another network, or names no layer.
+    """
+    try:
+        lines = path.read_text(encoding='ascii').splitlines()
+    except OSError as error:
+        raise ConfigError(f'{path}: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise ConfigError(f'{path}: not a calibration table, which is plain text') from None
+    known = {stored.layer.name for stored in candidates(network)}
+    thresholds = {}
+    for number, line in enumerate(lines, 1):
+        name, *scales = line.split() or ['']
+        if not name or name.endswith(WEIGHTS):
+            continue
+        if name not in known:
+            raise ConfigError(f'{path}: line {number}: the network has no convolution {name!r} '
+                              'that int8 could compute; the table is of another network')
+        if len(scales) != 1 or not _is_scale(scales[0]):
+            raise ConfigError(f'{path}: line {number}: wanted {name} and one scale above 0, got '
+                              f'{line[:60]!r}')
+        thresholds[name] = INT8_MAX / float(scales[0])
+    if not thresholds:
+        raise ConfigError(f'{path}: no line with the scale of an input; wanted lines such as '
+                          "'conv_0 25.4'")
+    return thresholds
+
+
+def _is_scale(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False

@@ -11,20 +11,21 @@ they stay in float from the start; more of them do if AP is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 import tempfile
 from typing import Any
 
 from lite_detector.backends.base import Backend, open_backend
 from lite_detector.core.agreement import output_error
+from lite_detector.core.calibration import Histogram, METHODS
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Int8Files, ModelCard, NcnnFiles, Runtimes
 from lite_detector.core.types import FloatArray
-from lite_detector.export.calibration import Histogram, METHODS
 from lite_detector.export.import_ncnn import read_network, StoredLayer
 from lite_detector.export.int8_network import candidates, NcnnText, write_int8
+from lite_detector.train.models.conv_weights import ConvWeights
 import msgspec
 import numpy as np
 
@@ -35,6 +36,9 @@ two hundred images is too noisy to see it, the outputs are not.
 """
 HARMLESS = 1.0
 """Percent that outputs may be off with all layers in int8 for none to stay in float."""
+
+TABLE = 'table'
+"""Way to choose thresholds: somebody else did."""
 
 Measure = Callable[[Backend], float]
 """A network -> its AP in percent on the held-out images."""
@@ -58,11 +62,13 @@ class Choice(Spec):
     """The int8 form that was chosen, and what it was chosen by."""
 
     method: str
-    """Of the thresholds, a key of ``METHODS``."""
+    """Of the thresholds, a key of ``METHODS``, or ``TABLE``."""
     method_errors: dict[str, float]
     """Of the outputs in percent, with all layers in int8."""
     layers: tuple[LayerChoice, ...]
-    """Most sensitive first."""
+    """Those that were tried alone, most sensitive first."""
+    in_float: tuple[str, ...]
+    """Names of the layers that could be int8 and stay in float."""
     thresholds: dict[str, float]
     """Name of each layer in int8 -> its largest absolute input."""
     held_out_losses: dict[int, float]
@@ -83,6 +89,11 @@ class FloatNetwork:
         self._card, self._folder = card, folder
         self._backend = open_backend(card, folder, 'ncnn', 1, 'fp32')
         self.layers: list[StoredLayer] = read_network(folder / files.param, folder / files.bin)
+
+    @property
+    def convolutions(self) -> dict[str, ConvWeights]:
+        """Return name -> weights of the layers that can be int8."""
+        return {stored.layer.name: stored.convolution for stored in candidates(self.layers)}
 
     def infer(self, blob: FloatArray) -> list[FloatArray]:
         """Return the outputs for a network input."""
@@ -143,13 +154,7 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
                   if histogram.peak > 0}
     if not histograms:
         raise ModelError('the network has no convolution that int8 could compute')
-    wanted = [network.infer(blob) for blob in held_out]
-
-    def error_of(thresholds: Mapping[str, float]) -> float:
-        backend = network.open_int8(thresholds)
-        error = output_error(wanted, (backend.infer(blob) for blob in held_out))
-        return round(error, 4) if error == error else np.inf  # NaN would pass for the best
-
+    error_of = _error_against(network, held_out)
     thresholds = {method: {name: threshold(histogram) for name, histogram in histograms.items()}
                   for method, threshold in METHODS.items()}
     method_errors = {method: error_of(thresholds[method])
@@ -157,19 +162,52 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
     method = min(method_errors, key=method_errors.__getitem__)
     chosen = thresholds[method]
     alone = {name: error_of({name: chosen[name]}) for name in progress('layers', list(chosen))}
-    convolutions = {stored.layer.name: stored.convolution for stored in network.layers}
+    convolutions = network.convolutions
     order = sorted(alone, reverse=True,
                    key=lambda name: alone[name] ** 2 / convolutions[name].weight.size)
     first = 0 if method_errors[method] <= HARMLESS else half_of_the_harm(
         [alone[name] for name in order])
     losses = _search(network, [(name, chosen[name]) for name in order], first, measure, max_loss)
     in_float = order[:list(losses)[-1]]
-    layers = tuple(LayerChoice(name, str(convolutions[name].shape),
-                               convolutions[name].weight.size, alone[name],
-                               'float' if name in in_float else 'int8')
-                   for name in sorted(alone, key=alone.__getitem__, reverse=True))
-    return Choice(method, method_errors, layers,
-                  {name: chosen[name] for name in order if name not in in_float}, losses)
+    return Choice(method, method_errors, _layer_choices(network, alone, in_float),
+                  tuple(in_float), {name: chosen[name] for name in order[len(in_float):]}, losses)
+
+
+def take(network: FloatNetwork, thresholds: Mapping[str, float], held_out: Sequence[FloatArray],
+         progress: Progress = lambda _, items: items) -> Choice:
+    """
+    Take given thresholds as they are: the layers that have one are in int8, all others in float.
+
+    :param thresholds: name of a layer -> its largest absolute input.
+    :param held_out: network inputs to compare outputs with, at least one.
+    :param progress: called with what is done and the steps it takes.
+    """
+    error_of = _error_against(network, held_out)
+    alone = {name: error_of({name: thresholds[name]})
+             for name in progress('layers', list(thresholds))}
+    return Choice(TABLE, {TABLE: error_of(thresholds)}, _layer_choices(network, alone, ()),
+                  tuple(name for name in network.convolutions if name not in thresholds),
+                  dict(thresholds), {})
+
+
+def _error_against(network: FloatNetwork, held_out: Sequence[FloatArray]
+                   ) -> Callable[[Mapping[str, float]], float]:
+    """Return a function: thresholds -> error of the outputs with these layers in int8."""
+    wanted = [network.infer(blob) for blob in held_out]
+
+    def error_of(thresholds: Mapping[str, float]) -> float:
+        backend = network.open_int8(thresholds)
+        error = output_error(wanted, (backend.infer(blob) for blob in held_out))
+        return round(error, 4) if error == error else np.inf  # NaN would pass for the best
+    return error_of
+
+
+def _layer_choices(network: FloatNetwork, alone: Mapping[str, float],
+                   in_float: Collection[str]) -> tuple[LayerChoice, ...]:
+    convolutions = network.convolutions
+    return tuple(LayerChoice(name, str(convolutions[name].shape), convolutions[name].weight.size,
+                             alone[name], 'float' if name in in_float else 'int8')
+                 for name in sorted(alone, key=alone.__getitem__, reverse=True))
 
 
 def half_of_the_harm(errors: Sequence[float]) -> int:

@@ -42,7 +42,6 @@ class Verdict(Spec):
 
 def summary(verdict: Verdict, choice: Choice) -> str:
     """Return what matters, in lines to print."""
-    in_float = [layer.name for layer in choice.layers if layer.precision == 'float']
     return '\n'.join((
         f'{verdict.images} images of {verdict.annotations}, which calibrated nothing:',
         f'  {"":6} {"AP":>6} {"bytes":>9} {"CPU time":>9}',
@@ -50,7 +49,7 @@ def summary(verdict: Verdict, choice: Choice) -> str:
         f'  {"int8":6} {verdict.ap_int8:6.2f} {verdict.bytes_int8:9} {verdict.cpu_ratio:9.2f}',
         f'  AP lost: {verdict.loss:.2f}, at most {verdict.max_loss:g} wanted; size '
         f'{verdict.size_ratio:.2f}; thresholds by {choice.method}',
-        f'  in float beside depthwise ones: {", ".join(in_float) or "none"}'))
+        f'  in float beside depthwise ones: {", ".join(choice.in_float) or "none"}'))
 
 
 def report(name: str, verdict: Verdict, choice: Choice) -> str:
@@ -78,7 +77,8 @@ def report(name: str, verdict: Verdict, choice: Choice) -> str:
               '| layer | | weights | error | in |', '|---|---|---|---|---|']
     lines += [f'| {layer.name} | {layer.shape} | {layer.weights} | {layer.error:.3f} '
               f'| {layer.precision} |' for layer in choice.layers]
-    lines += ['', '| layers kept in float | AP lost on the held-out images |', '|---|---|']
+    if choice.held_out_losses:
+        lines += ['', '| layers kept in float | AP lost on the held-out images |', '|---|---|']
     lines += [f'| {count} | {loss:.2f} |' for count, loss in choice.held_out_losses.items()]
     return '\n'.join(lines) + '\n'
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A convolution from elsewhere: weights, bias and how it is applied; no torch here."""
+"""A convolution as files hold it: weights, bias and how it is applied; no torch here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lite_detector.core.types import FloatArray
+
+INT8_MAX = 127
+WINOGRAD_MAX = 31
+"""
+3 x 3 at stride 1 goes through Winograd's transform, which adds up weights: 6 bits leave it room.
+"""
+FEW_PRODUCTS = 32
+"""Layers whose outputs sum up no more products than this are stored in single precision."""
 
 
 class ConvShape(NamedTuple):
@@ -21,6 +29,12 @@ class ConvShape(NamedTuple):
     padding: int
     groups: int
     dilation: int = 1
+
+    @property
+    def int8_levels(self) -> int:
+        """Return how many steps either way int8 has for a weight."""
+        winograd = (self.kernel_size, self.stride, self.dilation) == (3, 1, 1)
+        return WINOGRAD_MAX if winograd else INT8_MAX
 
     def __str__(self) -> str:
         """Print as in ``3x3 convolution 24 -> 58, stride 2, padding 1, groups 1``."""
