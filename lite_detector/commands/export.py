@@ -25,6 +25,8 @@ from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
 from lite_detector.detector import Detector, Selection
 from lite_detector.evaluation.coco_metrics import evaluate, measure
+from lite_detector.export.import_ncnn import read_network
+from lite_detector.export.int8_network import calibration_table, TABLE_FILE
 from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
 from lite_detector.export.parity import card_section, check, compare, Measure, Parity
 from lite_detector.export.sample_images import sample_images
@@ -79,6 +81,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     """
     Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
 
+    After fine-tuning in int8, the thresholds are beside them, as ``quantize --table`` reads them.
     The folder appears whole, after the exported files have found what torch finds, or not at all.
 
     :param checkpoint_path: as training wrote it.
@@ -94,7 +97,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     """
     check_libraries()
     # here, because `--help` has to work without torch
-    from lite_detector.export.to_ncnn import write_ncnn
+    from lite_detector.export.to_ncnn import ncnn_thresholds, write_ncnn
     from lite_detector.export.to_onnx import write_onnx
     from lite_detector.train.checkpoint import load_checkpoint
     from lite_detector.train.origin import describe_training
@@ -120,6 +123,11 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                          (chosen.read(item) for item in progress('compare', chosen.items)),
                          chosen.measure)
         check(parity)
+        if checkpoint.thresholds:
+            files = runtimes['ncnn']
+            layers = read_network(staged / files.param, staged / files.bin)
+            (staged / TABLE_FILE).write_text(calibration_table(
+                layers, ncnn_thresholds(model, checkpoint.thresholds, layers)), encoding='ascii')
         save_card(staged, msgspec.structs.replace(
             card, parity=card_section(parity, chosen.source),
             metrics=_metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))

@@ -122,6 +122,17 @@ class ScheduleSpec(Spec):
     """step: to this part of what it was."""
 
 
+class QuantizeSpec(Spec):
+    """
+    Fine-tune a trained network in int8: it computes as ``quantize`` will have it (docs/int8.md).
+
+    Batch norm is put into the convolutions and keeps its statistics.
+    """
+
+    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 10.0
+    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated."""
+
+
 class EmaSpec(Spec):
     """Exponential moving average of the weights: what is measured, kept and exported."""
 
@@ -166,6 +177,8 @@ class TrainConfig(Spec, kw_only=True):
     loss: LossSpec = LossSpec()
     distill: DistillSpec | None = None
     """Learn from a larger network too."""
+    quantize: QuantizeSpec | None = None
+    """Learn to compute in int8."""
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     ema: EmaSpec | None = EmaSpec()
@@ -181,6 +194,8 @@ class TrainConfig(Spec, kw_only=True):
     """A run that is cut loses at most this; whenever AP is measured it is saved too."""
 
     def __post_init__(self) -> None:
+        if self.quantize is not None and self.start.checkpoint is None:
+            raise ValueError('quantize fine-tunes a trained network; wanted start.checkpoint')
         # all raise what is wrong with the network before any data are there
         card = self.card(('class',))
         self.model_spec(1)

@@ -23,6 +23,7 @@ from lite_detector.train.models.batch_norm import (
 )
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.optimizer import freeze
 from lite_detector.train.transfer import init_backbone, transfer_weights
 import msgspec
 import torch
@@ -68,7 +69,8 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
         say(f'backbone of {config.start.backbone}')
     if checkpoint:
         model, is_fine_tuned = _started(checkpoint, config, spec, card, batches, say)
-    return Network(spec, card, model, is_fine_tuned)
+    freeze(model, config.start.freeze)
+    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned)
 
 
 def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,

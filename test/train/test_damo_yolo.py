@@ -41,7 +41,7 @@ def test_rep_conv_by_hand():
         branch[1].running_mean.fill_(1.0)
         branch[1].running_var.fill_(4.0 - branch[1].eps)
     # (weight * x - 1) / 2 in both branches
-    conv, _ = part.eval().folded()
+    (conv,), _ = part.eval().folded()
     assert conv.bias.item() == pytest.approx(-1)
     wanted = torch.full((3, 3), 0.5)
     wanted[1, 1] = 5.5

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Give a network whose batch norm has no statistics, or wrong ones, those of some images."""
+"""Batch norm: what it comes to, and other statistics where they are absent or wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,27 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn, Tensor
+
+
+@torch.no_grad()
+def absorbed(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """
+    Return weight and bias of a convolution that does what it and its batch norm do.
+
+    :param conv: without a bias.
+    :param norm: what follows it; its statistics are taken as they are.
+    """
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return conv.weight * gain[:, None, None, None], norm.bias - gain * norm.running_mean
+
+
+@torch.no_grad()
+def only_add(norm: nn.BatchNorm2d, bias: Tensor) -> None:
+    """Let a batch norm add a bias in evaluation mode, and do nothing else."""
+    norm.weight.fill_(1.0)
+    norm.bias.copy_(bias)
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1.0 - norm.eps)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lite_detector.core.errors import ModelError
 from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
+from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 from lite_detector.train.models.layers import run_order
@@ -87,7 +88,7 @@ def _fill(model: nn.Module, weights: Sequence[ConvWeights]) -> tuple[int, str] |
 def _first_difference(weights: Sequence[ConvWeights],
                       convs: Sequence[ConvAndNorm]) -> tuple[int, str] | None:
     for index, (source, (conv, _)) in enumerate(zip(weights, convs, strict=False)):
-        wanted = _shape_of(conv)
+        wanted = shape_of(conv)
         if source.shape != wanted:
             return index, f'layer {source.name} is a {source.shape}, wanted a {wanted}'
     if len(weights) != len(convs):
@@ -96,7 +97,8 @@ def _first_difference(weights: Sequence[ConvWeights],
     return None
 
 
-def _shape_of(conv: nn.Conv2d) -> ConvShape:
+def shape_of(conv: nn.Conv2d) -> ConvShape:
+    """Return the shape of a convolution, whose sides are equal."""
     return ConvShape(conv.out_channels, conv.in_channels, conv.kernel_size[0], conv.stride[0],
                      conv.padding[0], conv.groups, conv.dilation[0])
 
@@ -109,8 +111,4 @@ def _copy(source: ConvWeights, target: ConvAndNorm) -> None:
     if norm is None:
         conv.bias.copy_(bias)
         return
-    # batch norm that only adds the bias: its variance plus eps is 1
-    norm.weight.fill_(1.0)
-    norm.bias.copy_(bias)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1.0 - norm.eps)
+    only_add(norm, bias)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 import copy
 from typing import Protocol, runtime_checkable
 
+from lite_detector.train.models.batch_norm import absorbed, only_add
 from lite_detector.train.models.blocks import Activation, conv_bn
 import torch
 from torch import nn, Tensor
@@ -19,7 +21,14 @@ class Foldable(Protocol):
     """A part of a network that has a cheaper form for serving."""
 
     def folded(self) -> nn.Module:
-        """Return a part that gives the same in evaluation mode; this one stays as it is."""
+        """
+        Return a part that gives the same in evaluation mode; this one stays as it is.
+
+        Its convolutions have the names that they have here.
+        """
+
+    def settle(self) -> None:
+        """Give the same in evaluation mode with the weights of the cheaper form alone."""
 
 
 def fold(model: nn.Module) -> nn.Module:
@@ -65,18 +74,27 @@ class RepConv(nn.Module):
     def folded(self) -> nn.Module:
         """Return one 3x3 convolution, with the statistics of batch norm that there are now."""
         dense, _ = self.dense
-        (kernel, bias), (point, point_bias) = map(_fused, (self.dense, self.point))
+        weight, bias = self._as_one()
         conv = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride, 1)
-        conv.to(kernel)
-        # the 1x1 kernel is a 3x3 kernel that looks at its middle only
-        conv.weight.copy_(kernel + functional.pad(point, (1, 1, 1, 1)))
-        conv.bias.copy_(bias + point_bias)
-        folded = nn.Sequential(conv, self.activation)
+        conv.to(weight)
+        conv.weight.copy_(weight)
+        conv.bias.copy_(bias)
+        folded = nn.Sequential(OrderedDict(dense=nn.Sequential(conv), activation=self.activation))
         return folded.train(self.training)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Let the 3x3 convolution do the work of both, and the other one give 0 for good."""
+        weight, bias = self._as_one()
+        for branch, branch_bias in ((self.dense, bias), (self.point, torch.zeros_like(bias))):
+            only_add(branch[1], branch_bias)
+        self.dense[0].weight.copy_(weight)
+        self.point[0].weight.zero_()
+        self.point.requires_grad_(False)
 
-def _fused(branch: nn.Sequential) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution that does what it and its batch norm do."""
-    conv, norm = branch
-    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return conv.weight * gain[:, None, None, None], norm.bias - gain * norm.running_mean
+    def _as_one(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of a 3x3 convolution that does what both do."""
+        (kernel, bias), (point, point_bias) = (absorbed(*branch)
+                                               for branch in (self.dense, self.point))
+        # the 1x1 kernel is a 3x3 kernel that looks at its middle only
+        return kernel + functional.pad(point, (1, 1, 1, 1)), bias + point_bias
