@@ -93,7 +93,8 @@ def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: 
         return 'the last epoch; nothing was measured'
     every = settings.get('validation', {}).get('every_epochs', '?')
     mixed = '; then mixed with the start by wise_factor' if 'wise_factor' in training else ''
-    return f'highest AP on data.val, measured every {every} epochs{mixed}'
+    in_int8 = ' in int8' if settings.get('quantize') is not None else ''
+    return f'highest AP on data.val{in_int8}, measured every {every} epochs{mixed}'
 
 
 def _describe_data(data: DataSpec) -> dict[str, Any]:
