@@ -129,7 +129,7 @@ class QuantizeSpec(Spec):
     Batch norm is put into the convolutions and keeps its statistics.
     """
 
-    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 10.0
+    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 100.0
     """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated."""
 
 

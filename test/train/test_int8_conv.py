@@ -167,6 +167,22 @@ def test_thresholds_have_a_rate_of_their_own_and_do_not_decay():
     assert (group['base_rate'], group['weight_decay']) == (pytest.approx(0.7), 0.0)
 
 
+def test_layer_learns_a_threshold_that_is_too_small():
+    inputs = torch.linspace(-4, 4, 256).view(1, 1, 16, 16)
+    layer = Int8Conv(_pointwise([[[1.0]]]), 1.0)  # three quarters of the inputs are beyond
+    layer.weight.requires_grad_(False)
+    optimizer = torch.optim.Adam([layer.log2_threshold], lr=0.05)
+    losses = []
+    for _ in range(80):
+        loss = (layer(inputs) - inputs).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 1e-3 < losses[0]
+    assert 3.8 < 2 ** layer.log2_threshold.item() < 5
+
+
 def test_start_in_int8_says_what_it_chose_and_changes_little(tmp_path: Path):
     model = network('nanodet', '0.5x')
     images = [torch.rand(1, 3, 64, 96) for _ in range(3)]
