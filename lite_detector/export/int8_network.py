@@ -94,8 +94,8 @@ def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, f
     First a line per layer with the scales of its weights, then one with that of its input.
     """
     chosen = [stored for stored in network if stored.layer.name in thresholds]
-    lines = [' '.join((f'{layer.name}{WEIGHTS}', *(f'{scale:.6f}' for scale
-                                                  in quantize_weight(convolution)[1])))
+    lines = [' '.join((layer.name + WEIGHTS, *(f'{scale:.6f}' for scale
+                                               in quantize_weight(convolution)[1])))
              for layer, convolution, _ in chosen]
     lines += [f'{layer.name} {INT8_MAX / thresholds[layer.name]:.6f}' for layer, _, _ in chosen]
     return '\n'.join(lines) + '\n'
