@@ -129,8 +129,8 @@ class QuantizeSpec(Spec):
     Batch norm is put into the convolutions and keeps its statistics.
     """
 
-    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 100.0
-    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated."""
+    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated, which did no worse (docs/int8.md)."""
 
 
 class EmaSpec(Spec):
