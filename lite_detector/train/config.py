@@ -130,7 +130,8 @@ class QuantizeSpec(Spec):
     """
 
     threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 0.0
-    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated, which did no worse (docs/int8.md)."""
+    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated,
+    which did no worse (docs/int8.md)."""
 
 
 class EmaSpec(Spec):
