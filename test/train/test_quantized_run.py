@@ -53,8 +53,9 @@ def start(tmp_path_factory) -> Path:
 
 
 def arguments(output: Path, labels: Path, start: Path, *more: str, **values) -> list[str]:
-    return train_arguments(output, labels, *more, start__checkpoint=str(start), quantize={'threshold_factor': 100.0},
-                           start__freeze=FREEZE, validation__wise_factors=[0.5], **values)
+    return train_arguments(output, labels, *more, start__checkpoint=str(start),
+                           quantize__threshold_factor=100.0, start__freeze=FREEZE,
+                           validation__wise_factors=[0.5], **values)
 
 
 @pytest.fixture(scope='module')
