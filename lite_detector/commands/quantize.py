@@ -95,13 +95,13 @@ def run(args: argparse.Namespace) -> None:
     card = load_card(folder)
     network = FloatNetwork(card, folder)
     thresholds = args.table and read_table(args.table, network.layers)
-    labelled = Labelled(args.annotations.name, open_as_coco(args.annotations, args.images),
-                        args.images)
+    labelled = Labelled(args.annotations.name, open_as_coco(
+        args.annotations, args.images, card.class_names), args.images)
     calibration, held_out = labelled.split()
     judged = held_out
     if args.val_annotations:
-        judged = Labelled(args.val_annotations.name,
-                          open_as_coco(args.val_annotations, args.val_images), args.val_images)
+        judged = Labelled(args.val_annotations.name, open_as_coco(
+            args.val_annotations, args.val_images, card.class_names), args.val_images)
     for each in (held_out, judged):
         each.check(card)
     detector = Detector(card, network)
