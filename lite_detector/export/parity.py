@@ -4,8 +4,9 @@
 """
 Whether an exported network finds what the network found that it was made of.
 
-Three looks at the same images: the raw outputs; the boxes, after decoding and NMS, each of which
-has to be found again; and the AP, where the images are labelled.
+Three looks at the same images: the raw outputs; the boxes after NMS, each of which the other
+runtime has to decode too (of boxes that score alike, its own NMS may keep another); and the AP,
+where the images are labelled.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from lite_detector.backends.base import Backend
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.nms import MAX_CANDIDATES
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize
-from lite_detector.detector import Detector, with_resize
+from lite_detector.detector import Detector, Selection, with_resize
 import msgspec
 import numpy as np
 
@@ -31,7 +33,9 @@ IOU = 0.9
 MATCHED_PERCENT = 99.5
 """How many boxes have to be found again, either way..."""
 ENOUGH_BOXES = 20
-"""... or all but one of so many: where two boxes score alike, NMS may keep either."""
+"""... or all but one of so many."""
+BEFORE_NMS = Selection(SCORE_THRESHOLD - SCORE_SLACK, nms_iou_threshold=1.0,
+                       max_detections=MAX_CANDIDATES)
 AP_DIFFERENCE = 0.1
 """Percent points that AP may differ by, or by one box of all if there are less than a thousand."""
 OUTPUT_DIFFERENCE = 2e-2
@@ -88,6 +92,8 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
     """
     backends = {'reference': reference.backend, **runtimes}
     found: dict[str, list[Detections]] = {name: [] for name in backends}
+    decoded: dict[str, list[Detections]] = {name: [] for name in backends}
+    before_nms = reference.configured(BEFORE_NMS, reference.view)
     scale, difference = 0.0, dict.fromkeys(runtimes, 0.0)
     for image_bgr in images:
         for detector in [reference] if found['reference'] else [reference, _resized(reference)]:
@@ -101,11 +107,12 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
                 difference[name] = float(np.maximum(
                     difference[name], largest_difference(outputs[name], wanted, name)))
             if detector is reference:
-                for name, backend_found in found.items():
-                    backend_found.append(reference.finish(outputs[name], letterbox))
+                for name, output in outputs.items():
+                    found[name].append(reference.finish(output, letterbox))
+                    decoded[name].append(before_nms.finish(output, letterbox))
     if not found['reference']:
         raise ModelError('parity: there is no image to compare the runtimes on')
-    return _summary(found, scale, difference, measure)
+    return _summary(found, decoded, scale, difference, measure)
 
 
 def largest_difference(outputs: Sequence[FloatArray], wanted: Sequence[FloatArray],
@@ -203,16 +210,17 @@ def _resized(reference: Detector) -> Detector:
                     reference.selection, limit)
 
 
-def _summary(found: Mapping[str, Sequence[Detections]], scale: float,
+def _summary(found: Mapping[str, Sequence[Detections]],
+             decoded: Mapping[str, Sequence[Detections]], scale: float,
              difference: Mapping[str, float], measure: Measure | None) -> Parity:
     ap = {name: measure(detections) if measure else None for name, detections in found.items()}
     boxes = {name: sum(len(confident(image, SCORE_THRESHOLD)) for image in detections)
              for name, detections in found.items()}
-    wanted = found['reference']
     runtimes = {}
     for name in difference:
-        missing, invented = (sum(count_unmatched(*pair) for pair in zip(*sides, strict=True))
-                             for sides in ((wanted, found[name]), (found[name], wanted)))
+        missing, invented = (
+            sum(count_unmatched(*pair) for pair in zip(found[one], decoded[other], strict=True))
+            for one, other in (('reference', name), (name, 'reference')))
         shares = [100 * (1 - count / total) for count, total
                   in ((missing, boxes['reference']), (invented, boxes[name])) if total]
         ap_known = ap['reference'] is not None and ap[name] is not None
@@ -220,5 +228,5 @@ def _summary(found: Mapping[str, Sequence[Detections]], scale: float,
             float(f'{difference[name]:.3g}'), boxes[name], max(missing, invented),
             round(min(shares), 2) if shares else None, ap[name],
             round(abs(ap[name] - ap['reference']), 2) if ap_known else None)
-    return Parity(len(wanted), float(f'{scale:.3g}'), boxes['reference'], runtimes,
+    return Parity(len(found['reference']), float(f'{scale:.3g}'), boxes['reference'], runtimes,
                   ap['reference'])
