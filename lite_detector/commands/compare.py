@@ -27,8 +27,8 @@ from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.coco import find_images
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib, save_figure
-from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import require_faster_coco_eval
+from lite_detector.detector import Detector
+from lite_detector.evaluation.coco_metrics import AP_SELECTION, require_faster_coco_eval
 from lite_detector.evaluation.comparison import (
     FULL_PRECISION,
     labelled_images,
@@ -48,8 +48,6 @@ from tqdm import tqdm
 
 SIDES = (256, 320, 352, 416)
 CAMERA = ImageSize(480, 640)
-AP_SELECTION = Selection(score_threshold=0.05)
-"""As ``evaluate``; times are measured with the thresholds of the node."""
 
 Detectors = dict[Setting, Detector]
 

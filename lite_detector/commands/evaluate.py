@@ -28,6 +28,7 @@ from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib
 from lite_detector.detector import Detector
 from lite_detector.evaluation.coco_metrics import (
+    AP_SELECTION,
     CocoMetrics,
     detect_dataset,
     measure,
@@ -40,15 +41,12 @@ from lite_detector.evaluation.worst import worst_and_best_images
 import msgspec
 from tqdm import tqdm
 
-SCORE_THRESHOLD = 0.05
-"""Low, as AP asks for the whole curve; below it the curve hardly changes any more."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_dataset_options(parser)
     add_model_options(parser)
-    add_selection_options(parser, SCORE_THRESHOLD)
+    add_selection_options(parser, AP_SELECTION.score_threshold)
     add_view_options(parser)
     parser.add_argument('--plots', type=Path, metavar='DIR',
                         help='write curves, a confusion matrix, the worst mistakes and, for a '

@@ -23,8 +23,8 @@ from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
-from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import evaluate, measure
+from lite_detector.detector import Detector
+from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, measure
 from lite_detector.export.import_ncnn import read_network
 from lite_detector.export.int8_network import calibration_table, TABLE_FILE
 from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
@@ -35,8 +35,6 @@ from tqdm import tqdm
 
 MAX_IMAGES = 200
 """Of a larger set, as many are taken from all over it."""
-AP_SELECTION = Selection(score_threshold=0.05)
-"""What AP is measured with; as ``evaluate``."""
 LIBRARIES = ('pnnx', 'onnx', 'onnxruntime')
 """What exporting needs beside torch."""
 

@@ -39,8 +39,8 @@ from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib, save_figure, spread_indices
-from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import evaluate, measure
+from lite_detector.detector import Detector
+from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, measure
 from lite_detector.export.int8_network import (
     calibration_table,
     read_table,
@@ -61,8 +61,6 @@ ERROR_IMAGES = 16
 """Of these, as many are looked at where outputs are compared."""
 SECONDS = 2.0
 """Time to compare the speed of both forms."""
-AP_SELECTION = Selection(score_threshold=0.05)
-"""As ``evaluate``."""
 INT8_FILES = Int8Files('model.int8.param', 'model.int8.bin')
 REPORT_FILE, PICTURE_FILE = 'quantize.md', 'quantize.png'
 

@@ -21,10 +21,14 @@ from lite_detector.core.errors import DataError, LiteDetectorError
 from lite_detector.core.types import Detections
 from lite_detector.data.coco import CocoCategory, CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
-from lite_detector.detector import Detector
+from lite_detector.detector import Detector, Selection
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+AP_SELECTION = Selection(score_threshold=0.05)
+"""What AP is measured with, wherever it is measured: it asks for the whole curve, which hardly
+changes below this."""
 
 Progress = Callable[[Sequence[CocoImage]], Iterable[CocoImage]]
 """Hands on what it gets, and may show how far it is."""

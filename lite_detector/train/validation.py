@@ -12,14 +12,12 @@ from typing import Any
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.coco import to_coco
 from lite_detector.data.dataset import Dataset
-from lite_detector.detector import Detector, Selection
-from lite_detector.evaluation.coco_metrics import evaluate, require_faster_coco_eval
+from lite_detector.detector import Detector
+from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, require_faster_coco_eval
 from lite_detector.train.ema import interpolate
 from lite_detector.train.figures import AP, MAIN
 from lite_detector.train.torch_backend import TorchBackend
 from torch import nn, Tensor
-
-SCORE_THRESHOLD = 0.05
 
 Measure = Callable[[nn.Module], dict[str, float]]
 
@@ -47,8 +45,7 @@ class Validation:
 
         :param model: returns raw heads; it is left in evaluation mode.
         """
-        detector = Detector(self._card, TorchBackend(model),
-                            Selection(score_threshold=SCORE_THRESHOLD))
+        detector = Detector(self._card, TorchBackend(model), AP_SELECTION)
         metrics = evaluate(detector, self._coco, Path('/'), self._progress)
         return {MAIN: metrics.ap or 0.0, f'{AP}AP50': metrics.ap50 or 0.0}
 
