@@ -37,8 +37,8 @@ LOG_SUFFIX = '-wal'
 PACKED_SUFFIX, PACKED_MAGIC = '.zstd', b'\x28\xb5\x2f\xfd'
 """Of files and of messages that were compressed each."""
 FOREVER_NS = 2 ** 63 - 1
-LONGEST_S = 1e9
-"""Thirty years; what is added to a start must stay a time."""
+LONGEST_S = 7e9
+"""200 years; added to the time of today it still is a number of nanoseconds in 64 bits."""
 # vision_msgs 4, that of Humble and later; a recording need not carry its definitions.
 VISION_TYPES = {
     'Point2D': 'float64 x\nfloat64 y',
