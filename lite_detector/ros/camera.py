@@ -28,8 +28,17 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
 SILENCE_S = 3.0
 OUTPUT_DEPTH = 5
+# By default rclpy waits for two events of each, and does so anew for every image: that took a
+# third of the executor's time, for warnings that `silence` gives with a reason.
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 TRANSPORTS = {
     'raw': (Image, 'sensor_msgs/msg/Image', image_msg_to_bgr),
     'compressed': (CompressedImage, 'sensor_msgs/msg/CompressedImage', compressed_msg_to_bgr),
@@ -69,11 +78,11 @@ class Camera:
         self.topic = node.resolve_topic_name(f'{prefix}image')
         if settings.transport == 'compressed':
             self.topic += '/compressed'
-        self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',
-                                                 OUTPUT_DEPTH)
-        self._annotated = node.create_publisher(Image, f'{prefix}annotated', OUTPUT_DEPTH)
-        self._annotated_compressed = node.create_publisher(
-            CompressedImage, f'{prefix}annotated/compressed', OUTPUT_DEPTH)
+        self._detections, self._annotated, self._annotated_compressed = (
+            node.create_publisher(kind, f'{prefix}{topic}', OUTPUT_DEPTH,
+                                  event_callbacks=NO_EVENTS)
+            for kind, topic in ((Detection2DArray, 'detections'), (Image, 'annotated'),
+                                (CompressedImage, 'annotated/compressed')))
 
     @property
     def label(self) -> str:
@@ -142,7 +151,8 @@ class Camera:
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                          durability=DurabilityPolicy.VOLATILE, reliability=self._reliability)
         self._subscription = self._node.create_subscription(
-            self._message_type, self.topic, lambda msg: self._on_frame(self, msg), qos)
+            self._message_type, self.topic, lambda msg: self._on_frame(self, msg), qos,
+            event_callbacks=NO_SUBSCRIPTION_EVENTS)
         self.stats.restart()
 
     def unsubscribe(self) -> None:

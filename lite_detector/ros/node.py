@@ -17,7 +17,7 @@ import cv2
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.types import size_of
 from lite_detector.detector import Detector
-from lite_detector.ros.camera import Camera
+from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
@@ -112,9 +112,12 @@ class DetectorNode(LifecycleNode):
             self._capture = Capture(
                 Path(os.path.expanduser(settings.capture_folder)), settings.capture_max_files,
                 settings.capture_max_mb, self.get_logger().warning)
-        self._info_publishers = [self.create_publisher(VisionInfo, 'vision_info', LATCHED)]
+        infos = [(VisionInfo, 'vision_info')]
         if LabelInfo is not None:
-            self._info_publishers.append(self.create_publisher(LabelInfo, 'label_info', LATCHED))
+            infos.append((LabelInfo, 'label_info'))
+        self._info_publishers = [
+            self.create_publisher(kind, topic, LATCHED, event_callbacks=NO_EVENTS)
+            for kind, topic in infos]
         self._publish_infos()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -72,6 +72,13 @@ def test_node_image_without_objects_publishes_empty_array(graph):
     assert answer.header.frame_id == 'lens'
 
 
+def test_node_adds_nothing_to_what_the_executor_waits_for_but_its_images(graph):
+    ours = [*graph.detector.publishers, *graph.detector.subscriptions]
+    topics = {entity.topic_name for entity in ours if not entity.event_handlers}
+    assert topics >= {'/image', '/detections', '/annotated', '/annotated/compressed',
+                      '/vision_info', '/label_info'}
+
+
 def test_node_compressed_transport_detects(model):
     with running_graph(model=str(model), transport='compressed') as graph:
         graph.listen('detections')
