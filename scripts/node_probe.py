@@ -28,6 +28,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
@@ -53,7 +54,8 @@ class NodeProbe:
         self._node.trigger_configure()
         self._camera = Camera(self._node, 'probe', self._node.settings, lambda camera, msg: None)
         stamp = self._node.get_clock().now().to_msg()
-        self._msg = bgr_to_image_msg(image_bgr, Header(stamp=stamp, frame_id='camera'))
+        self._data = serialize_message(
+            bgr_to_image_msg(image_bgr, Header(stamp=stamp, frame_id='camera')))
 
     def __enter__(self) -> NodeProbe:
         return self
@@ -64,8 +66,8 @@ class NodeProbe:
         rclpy.shutdown()
 
     def step(self) -> None:
-        """Do everything the worker does with one message: convert, detect, publish."""
-        self._node.process(self._camera, self._msg)
+        """Do everything the worker does with one message: unpack, detect, publish."""
+        self._node.process(self._camera, self._data)
 
 
 def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[str]:

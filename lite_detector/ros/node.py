@@ -32,7 +32,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
@@ -55,8 +54,8 @@ class DetectorNode(LifecycleNode):
     """
     Lifecycle node ``detector``; topics, parameters and services are in docs/node.md.
 
-    The executor's thread only stores the newest message of each camera; one worker thread
-    converts, detects and publishes.
+    The executor's thread only stores the newest message of each camera, as it came; one worker
+    thread unpacks, detects and publishes.
     """
 
     def __init__(self, **node_options: object) -> None:
@@ -208,24 +207,25 @@ class DetectorNode(LifecycleNode):
 
     # one frame
 
-    def _on_image(self, camera: Camera, msg: Image | CompressedImage) -> None:
+    def _on_image(self, camera: Camera, data: bytes) -> None:
         camera.stats.on_received()
-        if self._slots and self._slots.put(camera, msg):
+        if self._slots and self._slots.put(camera, data):
             camera.stats.on_replaced()
 
     def _work(self, slots: FrameSlots) -> None:
         while (taken := slots.take()) is not None:
-            camera, msg = taken
+            camera, data = taken
             try:
                 with self._working:
-                    self.process(camera, msg)
+                    self.process(camera, data)
             except Exception as error:  # whatever a driver sends, one frame must not stop us
                 self._drop(camera, _reason(error))
 
-    def process(self, camera: Camera, msg: Image | CompressedImage) -> None:
-        """Convert, detect and publish one frame; the whole work of the worker thread."""
+    def process(self, camera: Camera, data: bytes) -> None:
+        """Unpack, detect and publish one frame; the whole work of the worker thread."""
         begin_s = time.monotonic()
         detector, class_ids, _, track_threshold = self._serving
+        msg = camera.unpack(data)
         image_bgr = camera.read(msg)
         found = camera.detect(image_bgr, detector)
         tracked = camera.track(msg, found, detector, track_threshold)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from figures import at_most, equal, Figure, none_of, told, wrong_boxes
@@ -54,6 +55,14 @@ def environment() -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': path}
 
 
+class Memory(NamedTuple):
+    """Resident memory in MB of 2^20 bytes."""
+
+    own: float
+    shared: float
+    """Segments in which DDS hands over images; it counts a part of one once that was used."""
+
+
 class NodeProcess:
     """
     ``detect_node`` while it runs.
@@ -77,14 +86,15 @@ class NodeProcess:
         """Return whether it has not ended."""
         return self._process.poll() is None
 
-    def resident_mb(self) -> float:
-        """Return the memory that it holds now, in MB of 2^20 bytes; NaN after its end."""
+    def resident_mb(self) -> Memory:
+        """Return the memory that it holds now; NaN after its end."""
         try:
             status = Path(f'/proc/{self.pid}/status').read_text()
         except OSError:
-            return float('nan')
-        found = re.search(r'VmRSS:\s+(\d+) kB', status)
-        return int(found[1]) / 1024 if found else float('nan')
+            status = ''
+        found = [re.search(rf'{name}:\s+(\d+) kB', status) for name in ('VmRSS', 'RssShmem')]
+        total, shared = (int(match[1]) / 1024 if match else float('nan') for match in found)
+        return Memory(total - shared, shared)
 
     def send(self, number: int) -> None:
         """Send a signal."""
@@ -182,7 +192,7 @@ class Flight:
         self.process, self.client = process, client
         self.counters: dict[str, dict[str, str]] = {}
         self.diagnosed_s: list[float] = []
-        self.memory_mb: list[float] = []
+        self.memory_mb: list[Memory] = []
         self._executor = executor
         picture = generated_image(SIZE)
         images = [np.roll(picture, 12 * index, axis=1) for index in range(VIEWS)]
@@ -251,10 +261,13 @@ class Flight:
         self.fly(SETTLE_S, self._is_settled, send=False)
         settled = self.unaccounted()
         begin = min(60, len(self.memory_mb) // 3)
-        growth_mb = max(self.memory_mb[begin:]) - self.memory_mb[begin]
-        yield at_most(f'growth of resident memory after the first {begin} s', growth_mb,
+        later = self.memory_mb[begin:]
+        growth_mb = max(memory.own for memory in later) - later[0].own
+        yield at_most(f'growth of its own resident memory after the first {begin} s', growth_mb,
                       growth_limit_mb, 'MB')
-        yield told('resident memory at the end', f'{self.memory_mb[-1]:.0f} MB')
+        yield told('own memory at the end, and what DDS shares between processes',
+                   f'{later[-1].own:.0f} MB, {later[0].shared:.0f} MB at first, '
+                   f'{later[-1].shared:.0f} MB')
         yield equal('alive', self.process.is_running(), True)
         yield equal('messages that no counter has', settled, 0)
         yield at_most('frames dropped as unusable', self.count('dropped as unusable'), unusable)

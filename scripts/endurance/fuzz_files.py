@@ -26,6 +26,7 @@ from lite_detector.zoo import DEFAULT_MODEL, find_model
 import numpy as np
 import rclpy
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 import yaml
 
@@ -175,7 +176,7 @@ def _changes(model: str, rounds: int, random: Random) -> Iterator[Figure]:
                 crude.append(f'{values}: {result.reason!r}')
             header = Header(frame_id='lens')
             header.stamp.sec = turn + 1
-            if not node.feed(0, [bgr_to_image_msg(picture, header)]):
+            if not node.feed(0, [serialize_message(bgr_to_image_msg(picture, header))]):
                 crude.append(f'{values}: no end')
             if result.successful:
                 node.set_parameters([Parameter(name, value=usual[name]) for name in values])

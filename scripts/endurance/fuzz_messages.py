@@ -19,10 +19,11 @@ from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.messages import DetectionsWriter
 from lite_detector.ros.node import DetectorNode
-from messages import random_compressed, random_image
+from messages import random_compressed, random_image, random_transport
 import numpy as np
 import rclpy
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -77,11 +78,11 @@ class WatchedNode(DetectorNode):
         for camera in self._cameras:
             camera.publish = self._watched(camera.publish)
 
-    def feed(self, camera: int, messages: list[Message]) -> bool:
+    def feed(self, camera: int, messages: list[bytes]) -> bool:
         """Hand over what has just arrived, and wait for the worker; False: it hangs."""
         source = self._cameras[camera]
-        for msg in messages:
-            self._on_image(source, msg)
+        for data in messages:
+            self._on_image(source, data)
         end_s = time.monotonic() + PATIENCE_S
         while unaccounted(source):
             self._stirred.wait(0.1)
@@ -90,10 +91,10 @@ class WatchedNode(DetectorNode):
                 return False
         return True
 
-    def process(self, camera: Camera, msg: Message) -> None:
+    def process(self, camera: Camera, data: bytes) -> None:
         begin_s = time.thread_time()  # other processes do not count
         try:
-            super().process(camera, msg)
+            super().process(camera, data)
         finally:
             self.slowest_s = max(self.slowest_s, time.thread_time() - begin_s)
             self._stirred.set()
@@ -159,7 +160,8 @@ def _storm(node: WatchedNode, transport: str, messages: int, seed: int) -> Itera
         for _ in range(0, min(PHASE, messages - sent), 2):
             seconds += 1
             stamp = Time(sec=seconds // 30, nanosec=1 + seconds % 30 * 33_000_000)
-            pair = [make(random, Header(stamp=stamp, frame_id='lens')) for _ in range(2)]
+            pair = [random_transport(random, make(random, Header(stamp=stamp, frame_id='lens')))
+                    for _ in range(2)]
             # two at once: the first is often replaced before the worker takes it
             parts = [pair] if random.random() < 0.1 else [pair[:1], pair[1:]]
             hangs += [repr(part)[:200] for part in parts
@@ -201,7 +203,7 @@ def _set(node: WatchedNode, values: dict[str, object]) -> dict[str, object]:
 def _ask(node: WatchedNode, transport: str, picture: ImageArray, seconds: int) -> np.ndarray:
     header = Header(stamp=Time(sec=10 ** 6 + seconds), frame_id='lens')
     to_message = bgr_to_image_msg if transport == 'raw' else bgr_to_compressed_msg
-    node.feed(0, [to_message(picture, header)])
+    node.feed(0, [serialize_message(to_message(picture, header))])
     found = node.last
     return np.concatenate((found.boxes_xyxy, found.scores[:, None]), axis=1)
 

@@ -19,6 +19,7 @@ from builtin_interfaces.msg import Time
 import cv2
 from lite_detector.core.encodings import known_encodings
 import numpy as np
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -68,6 +69,14 @@ def random_compressed(random: Random, header: Header) -> CompressedImage:
     if random.random() < 0.1:
         _spoil_stamp(random, msg)
     return msg
+
+
+def random_transport(random: Random, msg: Image | CompressedImage) -> bytes:
+    """Return a message as it arrives; one in thirty is damaged on its way."""
+    data = serialize_message(msg)
+    if random.random() < 1 / 30:
+        data = DATA_FAULTS[random.integers(len(DATA_FAULTS))](random, data)
+    return data
 
 
 def random_count(random: Random) -> int:

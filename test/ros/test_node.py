@@ -6,16 +6,20 @@
 import threading
 import time
 
+from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from lite_detector.backends.ncnn_backend import NcnnNetwork
 from lite_detector.ros import camera as camera_module
 from lite_detector.ros import precision
+from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
 from ros_graph import running_graph
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tiny_models import (
     square_image,
@@ -70,6 +74,18 @@ def test_node_image_without_objects_publishes_empty_array(graph):
     answer = graph.ask(np.zeros((128, 192, 3), np.uint8))
     assert answer.detections == []
     assert answer.header.frame_id == 'lens'
+
+
+def test_node_drops_a_message_that_is_damaged_and_goes_on(graph):
+    graph.ask(SCENE)
+    sound = serialize_message(bgr_to_image_msg(SCENE, Header(stamp=Time(sec=5))))
+    stats = graph.detector._cameras[0].stats
+    # cut within the pixels and within the header
+    for count, damaged in enumerate((sound[:-1000], sound[:30]), 1):
+        graph.publisher('image').publish(damaged)
+        graph.spin_until(lambda count=count: stats.dropped_bad == count)
+        assert stats.last_drop == 'damaged message: it does not hold a sensor_msgs/msg/Image'
+        assert len(graph.ask(SCENE).detections) == 1
 
 
 def test_node_adds_nothing_to_what_the_executor_waits_for_but_its_images(graph):
