@@ -100,7 +100,7 @@ def _metrics(run: Path) -> dict[str, float]:
 
 
 def _draw(points: Mapping[str, tuple[float, float]], path: Path) -> None:
-    figure = require_matplotlib().figure.Figure(figsize=(9, 6), layout='constrained')
+    figure = require_matplotlib().figure.Figure(figsize=(11, 7), layout='constrained')
     axes = figure.subplots()
     for index, family in enumerate(dict.fromkeys(name.partition('-')[0] for name in points)):
         members = {name: point for name, point in points.items()
@@ -110,7 +110,9 @@ def _draw(points: Mapping[str, tuple[float, float]], path: Path) -> None:
     for index, name in enumerate(by_time):  # above and below in turn, or neighbours would overlap
         axes.annotate(name.removeprefix(f'{REFERENCE}-'), points[name], fontsize=8,
                       xytext=(4, (4, -11)[index % 2]), textcoords='offset points')
-    axes.margins(x=0.15)
+    axes.set_xscale('log', base=2)  # half of them take less time than the reference
+    axes.xaxis.set_major_formatter('{x:g}')
+    axes.margins(x=0.1)
     axes.set(xlabel=f'processor time in ncnn, {REFERENCE} = 1',
              ylabel='AP of persons, percent, after 6 epochs from random weights')
     axes.grid(alpha=0.3)
