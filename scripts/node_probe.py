@@ -94,7 +94,9 @@ def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator
                 spin(executor, START_TIMEOUT_S, lambda: ages_s)
                 first_s = time.monotonic() - start
                 ages_s.clear()
+                begin_s = _cpu_s(node.pid)
                 spin(executor, seconds, lambda: False)
+                cpu_ms = (_cpu_s(node.pid) - begin_s) * 1e3 / max(len(ages_s), 1)
                 status = Path(f'/proc/{node.pid}/status').read_text()
             _time_passes(detector, blob, passes_ms)
     peak_mb, now_mb = (int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) / 1024
@@ -110,12 +112,18 @@ def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator
     yield f'| process start to first detection | {first_s:.2f} s |'
     yield f'| resident memory, now (peak) | {now_mb:.0f} MB ({peak_mb:.0f} MB) |'
     yield f'| detections | {len(ages_s) / seconds:.1f} Hz |'
+    yield f'| processor time of the whole node per detection | {cpu_ms:.1f} ms |'
     ages_ms = {f'age at publication, p{percent}': float(diagnostics[f'latency p{percent} (ms)'])
                for percent in (50, 95)}
     ages_ms |= {f'age at arrival, p{percent}': np.percentile(ages_s, percent) * 1e3
                 for percent in (50, 95)}
     for name, age_ms in ages_ms.items():
         yield f'| {name} | {age_ms:.1f} ms = {age_ms / pass_ms:.2f} forward passes |'
+
+
+def _cpu_s(pid: int) -> float:
+    user, system = Path(f'/proc/{pid}/stat').read_text().rsplit(') ', 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
 
 
 def _time_passes(detector: Detector, blob: FloatArray, passes_ms: list[float]) -> None:

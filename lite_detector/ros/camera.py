@@ -36,8 +36,8 @@ except ImportError:  # Humble
 
 SILENCE_S = 3.0
 OUTPUT_DEPTH = 5
-# By default rclpy waits for two events of each, and does so anew for every image: that took a
-# third of the executor's time, for warnings that `silence` gives with a reason.
+# By default rclpy waits for two QoS events of each topic, and makes ready for it anew with every
+# image. `silence` says what is wrong with a camera; who listens with another QoS hears it there.
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 NO_SUBSCRIPTION_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 TRANSPORTS = {
