@@ -33,8 +33,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-ROOT = Path(lite_detector.__file__).resolve().parents[1]
-PROFILE = ROOT / 'config' / 'fastdds_large_images.xml'
+PROFILE = Path(__file__).resolve().parents[2] / 'config' / 'fastdds_large_images.xml'
 SIZE = ImageSize(480, 640)
 VIEWS = 8
 RATE_HZ = 30.0
@@ -51,7 +50,8 @@ class NoFlightError(Exception):
 
 def environment() -> dict[str, str]:
     """Return the environment of a process that finds this package."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    package = str(Path(lite_detector.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
     return {**os.environ, 'PYTHONPATH': path}
 
 
