@@ -10,11 +10,12 @@ import subprocess
 import time
 
 import cv2
+from lite_detector.bench import sweep
 from lite_detector.bench.advice import aps_are_comparable, choose
 from lite_detector.bench.heat import Heat
 from lite_detector.bench.speed import sizes_down_from
 from lite_detector.bench.sweep import ap_of, Measured, Row, Sample, settings_of, Sweep
-from lite_detector.bench.sweep_process import Job, measure_apart, Setting
+from lite_detector.bench.sweep_process import Job, measure_apart, Setting, Times
 from lite_detector.bench.sweep_report import draw_sweep, heat_lines, table
 from lite_detector.cli import main
 from lite_detector.commands.benchmark_sweep import settings_to_try
@@ -140,6 +141,22 @@ def test_a_setting_that_does_not_work_is_named(tiny_nanodet, tmp_path, settings,
                           settings, 0.01), lambda seconds: None)
 
 
+def test_figures_are_of_the_later_turns_and_late_images_of_the_worst_one(monkeypatch):
+    """A process that shares its core is slow for all of a turn."""
+    turns = iter([[9.0] * 3, [9.0] * 3, [1.0] * 3, [3.0] * 3])
+
+    def measure(job, progress):
+        times_ms = next(turns)
+        return Times([times_ms], [times_ms])
+
+    monkeypatch.setattr(sweep, 'measure_apart', measure)
+    run = sweep.run_sweep(lambda setting: None, {}, 'ncnn', [setting()], np.zeros((2, 2, 3)), 0,
+                          0.4, lambda seconds: None)
+    assert run.rows[0].idle == Measured(wall_ms=2.0, p95_ms=3.0, cpu_ms=2.0)
+    assert run.slowdown == {'idle': 0.222}
+    assert next(turns, None) is None
+
+
 def test_a_process_that_dies_is_an_error_and_no_success(tmp_path, monkeypatch):
     monkeypatch.setattr('sys.executable', '/bin/false')
     with pytest.raises(LiteDetectorError, match='ended with status 1; is there memory'):
@@ -151,7 +168,7 @@ def test_a_process_that_measures_ends_with_a_parent_that_was_killed(tiny_nanodet
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
     done = run_python('-c', f"""
 import os, signal
-from lite_detector.bench.sweep_process import Job, measure_apart, Setting
+from lite_detector.bench.sweep_process import Job, measure_apart, Setting, Times
 from lite_detector.core.types import ImageSize
 def kill(seconds):
     print(open(f'/proc/self/task/{{os.getpid()}}/children').read(), flush=True)

@@ -7,7 +7,8 @@ Many ways to run some models, measured on an idle and on a busy board.
 What is compared is measured in turn, image by image. OpenMP reads its environment once and keeps a
 pool of threads, so each wait policy and number of threads has a process of its own, started anew
 for each turn: a pool that waits actively would burden all others. A board gets hot and then slow,
-so the figures are those of the second half of the time.
+so the figures are those of the second half of the turns. On a busy board a process may share its
+core with others or not, for seconds: so turns are short, and the worst one tells the late images.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 from pathlib import Path
 import tempfile
 import time
+from typing import NamedTuple
 
 from lite_detector.bench.heat import Heat, HeatWatch
 from lite_detector.bench.load import busy_processes
@@ -29,13 +31,12 @@ from lite_detector.core.model_card import ModelCard
 from lite_detector.core.types import ImageArray, ImageSize
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 PASSIVE, ACTIVE = 'passive', 'active'
 WAIT_POLICIES = (PASSIVE, ACTIVE)
 """Values of OMP_WAIT_POLICY; the package runs with the first one."""
-TURN_S = 20.0
-"""For so long one process measures before it is the turn of the next one."""
+TURN_S, MIN_TURNS = 5.0, 4
+"""For so long at most, and so often at least, one process measures before the next one."""
 SAMPLE_S = 1.0
 """Between two looks at the temperature."""
 
@@ -46,7 +47,7 @@ class Measured(msgspec.Struct, frozen=True):
     wall_ms: float
     """Median."""
     p95_ms: float
-    """Wall time that 19 of 20 images keep to."""
+    """Wall time that 19 of 20 images keep to in the worst turn."""
     cpu_ms: float
     """Time on a processor, summed over the threads; median."""
 
@@ -174,29 +175,35 @@ def _measure(job: Job, settings: Sequence[Setting], seconds: float,
     groups = defaultdict(list)
     for setting in settings:
         groups[setting.threads, setting.wait_policy].append(setting)
-    turns = math.ceil(seconds * len(settings) / (TURN_S * len(groups)))
-    walls = defaultdict(list)
-    cpus = defaultdict(list)
+    turns = max(MIN_TURNS, math.ceil(seconds * len(settings) / (TURN_S * len(groups))))
+    found: dict[Setting, list[_Turn]] = defaultdict(list)
     for _ in range(turns):
         for group in groups.values():
             times = measure_apart(msgspec.structs.replace(
                 job, settings=group, seconds=seconds * len(group) / turns), progress)
             for setting, wall_ms, cpu_ms in zip(group, times.wall_ms, times.cpu_ms, strict=True):
-                walls[setting] += wall_ms
-                cpus[setting] += cpu_ms
-    pairs = [(_second_half(walls[setting]), _second_half(cpus[setting])) for setting in settings]
-    slower = [np.median(wall_ms) / np.median(walls[setting][:len(walls[setting]) // 2])
-              for setting, (wall_ms, _) in zip(settings, pairs, strict=True)]
-    return [_figures(*pair) for pair in pairs], round(float(np.median(slower)), 3)
+                found[setting].append(_Turn(wall_ms, cpu_ms))
+    slower = [np.median(_wall_ms(found[setting][turns // 2:]))
+              / np.median(_wall_ms(found[setting][:turns // 2])) for setting in settings]
+    return ([_figures(found[setting][turns // 2:]) for setting in settings],
+            round(float(np.median(slower)), 3))
 
 
-def _second_half(times_ms: list[float]) -> npt.NDArray[np.float64]:
-    return np.array(times_ms[len(times_ms) // 2:])
+class _Turn(NamedTuple):
+    """The milliseconds of each image of one setting, in one process."""
+
+    wall_ms: list[float]
+    cpu_ms: list[float]
 
 
-def _figures(wall_ms: npt.NDArray[np.float64], cpu_ms: npt.NDArray[np.float64]) -> Measured:
-    return Measured(round(float(np.median(wall_ms)), 3),
-                    round(float(np.percentile(wall_ms, 95)), 3),
+def _wall_ms(turns: Sequence[_Turn]) -> list[float]:
+    return [time_ms for turn in turns for time_ms in turn.wall_ms]
+
+
+def _figures(turns: Sequence[_Turn]) -> Measured:
+    cpu_ms = [time_ms for turn in turns for time_ms in turn.cpu_ms]
+    worst_ms = max(float(np.percentile(turn.wall_ms, 95)) for turn in turns)
+    return Measured(round(float(np.median(_wall_ms(turns))), 3), round(worst_ms, 3),
                     round(float(np.median(cpu_ms)), 3))
 
 
