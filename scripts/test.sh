@@ -12,4 +12,10 @@ parts=(test train)
 scripts/setup.sh "${parts[@]}"
 # shellcheck source-path=SCRIPTDIR source=env.sh
 source scripts/env.sh
+# The whole suite on all cores, file by file for what the tests of one share, and each network on
+# one thread. A few tests are faster without.
+if (($# == 0)); then
+    export OMP_NUM_THREADS=1
+    set -- --numprocesses auto --dist loadfile
+fi
 exec python -m pytest "$@"
