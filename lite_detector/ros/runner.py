@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 import re
 import signal
-from threading import current_thread, Event, main_thread
-from types import FrameType
+import socket
+from threading import current_thread, Lock, main_thread, Thread
 from typing import TypeVar
 
 from lite_detector.core.errors import ConfigError
@@ -19,6 +19,7 @@ import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 N = TypeVar('N', bound=Node)
@@ -41,14 +42,15 @@ def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
     :raises ConfigError: if the arguments are no ROS arguments, name a file of parameters that
         ROS cannot read, or give a parameter that ROS itself declares another type.
     """
-    with _noted_interrupt() as interrupt:  # before ROS, which calls it from its own handler
+    stop = _Stop()
+    with _asked_by_signals(stop):
         _start_ros(args)
         try:
             try:
                 node = make_node()
             except ParameterException as error:  # use_sim_time and the like; ours are lenient
                 raise ConfigError(f'ROS parameters: {error}') from None
-            _serve(node, finished, interrupt)
+            _serve(node, finished, stop)
             node.destroy_node()
             return node
         finally:
@@ -60,7 +62,7 @@ def _start_ros(args: Sequence[str] | None) -> None:
         # the first word would be the name of the program
         stray = remove_ros_args(['program', *(args or ())])[1:]
         if not stray:
-            rclpy.init(args=args)
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # its type has no public name
         raise ConfigError(_refusal(str(error))) from None
     if stray:
@@ -85,35 +87,74 @@ def _refusal(said: str) -> str:
             'config/detect.yaml, without tabs and aliases')
 
 
+class _Stop:
+    """A wish that the process ends; may come before there is an executor that waits, or after."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._lock = Lock()
+        self._executor: SingleThreadedExecutor | None = None
+
+    def ask(self) -> None:
+        """Let the executor look at ``asked``; from any thread."""
+        with self._lock:
+            self.asked = True
+            if self._executor:
+                self._executor.create_task(lambda: None)  # after a mere wake it would wait on
+
+    def watch(self, executor: SingleThreadedExecutor | None) -> None:
+        """Wake this one from now on."""
+        with self._lock:
+            self._executor = executor
+
+
 @contextmanager
-def _noted_interrupt() -> Iterator[Event]:
-    """Note Ctrl-C before it is raised: rclpy's C++ can turn KeyboardInterrupt into any error."""
-    came = Event()
+def _asked_by_signals(stop: _Stop) -> Iterator[None]:
+    """
+    Let SIGINT and SIGTERM ask for the end, and raise nothing.
 
-    def note(number: int, frame: FrameType | None) -> None:
-        came.set()
-        signal.default_int_handler(number, frame)
-
-    if (current_thread() is not main_thread()
-            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler):
-        yield came
+    KeyboardInterrupt comes between any two steps of rclpy, whose C++ turns it into other errors,
+    and the handlers of rclpy shut ROS down in a thread beside the one that is using it: one node
+    in some hundreds ended with a segmentation fault, or not at all. So the interpreter writes a
+    byte per signal, whichever thread meets it, and a thread reads.
+    """
+    if current_thread() is not main_thread():  # Python lets no other one handle signals
+        yield
         return
-    signal.signal(signal.SIGINT, note)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def listen() -> None:
+        while reader.recv(1):
+            stop.ask()
+
+    def note(*_: object) -> None:  # at once, where the main thread does not wait for ROS
+        stop.asked = True
+
+    listener = Thread(target=listen, name='signals', daemon=True)
+    listener.start()
+    before_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield came
+        yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before_fd)
+        writer.close()
+        listener.join()
+        reader.close()
 
 
-def _serve(node: N, finished: Callable[[N], bool], interrupt: Event) -> None:
+def _serve(node: N, finished: Callable[[N], bool], stop: _Stop) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    stop.watch(executor)
     try:
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while rclpy.ok() and not finished(node):
+        while not stop.asked and rclpy.ok() and not finished(node):
             executor.spin_once()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
-    except Exception:
-        # A signal can come in the middle of a wait or a message, which is no fault.
-        if rclpy.ok() and not interrupt.is_set():
-            raise
+    finally:
+        stop.watch(None)
+        executor.shutdown()

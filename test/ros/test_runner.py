@@ -3,22 +3,16 @@
 
 """How a node process begins and ends: wrong arguments are one line, an interrupt is no fault."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+import os
 from pathlib import Path
 import signal
+from threading import Timer
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.ros.runner import run_node
 import pytest
 from rclpy.node import Node
-
-
-@pytest.fixture(autouse=True)
-def own_interrupt() -> Iterator[None]:
-    """Let SIGINT be what Python makes of it: a shell ignores it in what runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def node_with(callback: Callable[[], None]) -> Node:
@@ -29,15 +23,6 @@ def node_with(callback: Callable[[], None]) -> Node:
 
 def fail() -> None:
     raise RuntimeError('Unable to convert call argument')
-
-
-def fail_under_interrupt() -> None:
-    """Do as C++ does that meets KeyboardInterrupt half way through a message."""
-    try:
-        # the handler alone, before that of rclpy has ended the context
-        signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
-    except KeyboardInterrupt:
-        fail()
 
 
 def refusal(path: Path) -> str:
@@ -83,12 +68,43 @@ def test_wrong_value_of_a_parameter_that_ros_declares_is_one_line(tmp_path):
                                     "'perhaps'")
 
 
-def test_interrupt_that_becomes_another_error_ends_cleanly() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    run_node(lambda: node_with(fail_under_interrupt), None)
-    assert signal.getsignal(signal.SIGINT) is before
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def test_the_same_error_without_interrupt_is_raised() -> None:
+def handlers() -> list:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.mark.parametrize('number', SIGNALS)
+def test_signal_in_a_callback_lets_it_finish_and_ends(number):
+    before, steps = handlers(), []
+
+    def callback() -> None:
+        os.kill(os.getpid(), number)
+        steps.append(sum(range(10000)))  # where KeyboardInterrupt would come
+
+    run_node(lambda: node_with(callback), None)
+    assert len(steps) == 1
+    assert handlers() == before
+
+
+def test_signal_while_nothing_happens_wakes_the_node():
+    timer = Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    run_node(lambda: Node('waits'), None)
+    timer.join()
+
+
+def test_signal_while_the_node_is_made_ends_it_at_once():
+    def make_node() -> Node:
+        os.kill(os.getpid(), signal.SIGINT)
+        return node_with(fail)
+
+    before = handlers()
+    run_node(make_node, None)
+    assert handlers() == before
+
+
+def test_error_of_a_callback_is_raised() -> None:
     with pytest.raises(RuntimeError, match='Unable to convert'):
         run_node(lambda: node_with(fail), None)
