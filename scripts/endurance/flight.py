@@ -33,7 +33,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-PROFILE = Path(__file__).resolve().parents[2] / 'config' / 'fastdds_large_images.xml'
+CONFIG = Path(__file__).resolve().parents[2] / 'config'
+"""Beside the scripts: the package may be installed, without a checkout around it."""
+
+PROFILE = CONFIG / 'fastdds_large_images.xml'
 SIZE = ImageSize(480, 640)
 VIEWS = 8
 RATE_HZ = 30.0

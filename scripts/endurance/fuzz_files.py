@@ -13,8 +13,8 @@ import shutil
 from typing import Any
 
 from figures import at_least, Figure, none_of, told
+from flight import CONFIG
 from fuzz_messages import INPUT_SIZE, quiet_stderr, WatchedNode
-import lite_detector
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import CARD_FILE, load_card
 from lite_detector.core.types import Detections
@@ -32,7 +32,7 @@ import yaml
 
 Random = np.random.Generator
 
-PARAMETER_FILE = Path(lite_detector.__file__).resolve().parents[1] / 'config' / 'detect.yaml'
+PARAMETER_FILE = CONFIG / 'detect.yaml'
 FUZZED = set(PARAMETERS) - {'autostart'}
 """Without autostart a node says nothing, as it should."""
 

@@ -61,7 +61,10 @@ def random_compressed(random: Random, header: Header) -> CompressedImage:
             height, width, 3)
         kinds = (np.uint8, np.uint16) if kind == '.png' else (np.uint8,)
         picture = random.integers(0, 256, shape).astype(kinds[random.integers(len(kinds))])
-        data = cv2.imencode(kind, picture)[1].tobytes()
+        encoded, data = cv2.imencode(kind, picture)
+        if not encoded:  # WebP ends at 16383 pixels a side
+            data = cv2.imencode('.bmp', picture)[1]
+        data = data.tobytes()
     msg = CompressedImage(header=header, format=str(random.choice(ODD_FORMATS)))
     for _ in range(random_count(random)):
         data = DATA_FAULTS[random.integers(len(DATA_FAULTS))](random, data)
