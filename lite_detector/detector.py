@@ -182,12 +182,23 @@ class Detector:
 
     def warm_up(self) -> None:
         """
-        Run the network once and check that its outputs fit the card.
+        Run the network once and check that its outputs fit the card; with letterbox_rect twice.
 
-        :raises ModelError: if they do not, or are not finite.
+        :raises ModelError: if they do not, are not finite, or are of one input size alone.
         """
-        blank = ImageSize(self.input_size.height, self.input_size.width)
-        letterbox = Letterbox.fit(blank, self.input_size, self.card.preprocess,
+        height, width = self.input_size
+        self._look_at_nothing(ImageSize(height, width))
+        if self.card.preprocess.resize != 'letterbox_rect':
+            return
+        try:
+            self._look_at_nothing(ImageSize(max(MIN_SIDE, height // 2), width))
+        except ModelError as error:
+            raise ModelError(f'{self.card.name}: the network takes {self.input_size} and no image '
+                             'in a shape of its own, so its card should say letterbox_square '
+                             f'instead of letterbox_rect: {error}') from None
+
+    def _look_at_nothing(self, source: ImageSize) -> None:
+        letterbox = Letterbox.fit(source, self.input_size, self.card.preprocess,
                                   self.card.padded_to)
         outputs = self.backend.infer(blank_blob(letterbox.input_size))
         if not all(np.isfinite(output).all() for output in outputs):

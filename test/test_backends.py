@@ -8,6 +8,7 @@ So most of these tests are about files and calls that are wrong; they must end i
 """
 
 from concurrent.futures import ThreadPoolExecutor
+import os
 from pathlib import Path
 import shutil
 
@@ -129,11 +130,19 @@ def test_ncnn_with_less_precision_stays_close(random_nanodet, precision):
 @pytest.mark.parametrize(('option', 'value', 'message'), [
     ('runtime', 'tensorrt', "runtime: got 'tensorrt', wanted one of ncnn, onnx"),
     ('precision', 'fp64', "precision: got 'fp64', wanted one of auto, fp32, bf16"),
-    ('num_threads', 0, 'num_threads: got 0, wanted at least 1'),
+    ('num_threads', 0, 'num_threads: got 0, wanted 1 to 64'),
+    ('num_threads', 10 ** 14, 'num_threads: got 100000000000000, wanted 1 to 64'),
 ])
 def test_open_backend_with_a_wrong_option_names_the_choices(tiny_nanodet, option, value, message):
     with pytest.raises(ConfigError, match=message):
         open_folder(tiny_nanodet, **{option: value})
+
+
+@pytest.mark.parametrize('runtime', ['ncnn', 'onnx'])
+def test_open_backend_in_a_folder_whose_name_is_no_text_says_so(tiny_nanodet, runtime):
+    folder = tiny_nanodet.rename(os.fsdecode(bytes(tiny_nanodet.parent) + b'/m\xff'))
+    with pytest.raises(ModelError, match='no UTF-8, wanted another name for a folder'):
+        open_folder(folder, runtime)
 
 
 @pytest.mark.parametrize(('runtime', 'file'), [('ncnn', 'model.param'), ('ncnn', 'model.bin'),

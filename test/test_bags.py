@@ -3,11 +3,13 @@
 
 """Recordings, whole and damaged, as they are read."""
 
+from contextlib import closing
 from pathlib import Path
 import sqlite3
 import sys
 
 from lite_detector.core.errors import ConfigError, DataError, ImageError
+from lite_detector.data.bag_salvage import CutSqlite
 from lite_detector.data.bags import Bag, COMPRESSED, DETECTIONS, IMAGE
 import numpy as np
 from numpy.testing import assert_array_equal
@@ -177,6 +179,22 @@ def test_bag_with_a_damaged_chunk_is_read_up_to_it(tmp_path):
         count = len(list(bag.frames(IMAGES)))
         assert 80 <= count < 200
         assert f'read {count} messages of {IMAGES} before it' in bag.damage
+
+
+def test_cut_sqlite_file_with_rows_of_damaged_types_gives_the_others(tmp_path):
+    path = write_bag(tmp_path / 'bag', [raw_image(noise(index), index) for index in range(4)],
+                     'sqlite3')
+    with closing(sqlite3.connect(storage_file(path))) as database, database:
+        # the column is NOT NULL, which a flipped bit does not ask
+        database.execute('CREATE TABLE spoiled AS SELECT * FROM messages')
+        database.execute('UPDATE spoiled SET timestamp = NULL WHERE id = 1')
+        database.execute("UPDATE spoiled SET data = 'text' WHERE id = 3")
+        database.execute('DROP TABLE messages')
+        database.execute('ALTER TABLE spoiled RENAME TO messages')
+    file = CutSqlite(storage_file(path))
+    assert file.start_time == START_NS + 10 ** 9
+    assert [time_ns - START_NS for _, time_ns, _ in file.messages(file.connections)] == [
+        10 ** 9, 3 * 10 ** 9]
 
 
 @STORAGES

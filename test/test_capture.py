@@ -259,6 +259,18 @@ def test_capture_makes_its_folder_anew_after_somebody_deleted_it(open_capture, t
     assert kept(tmp_path / 'kept') == ['3_000000000_front_margin_025.jpg']
 
 
+def test_capture_that_is_full_goes_on_after_somebody_emptied_its_folder(open_capture, tmp_path,
+                                                                        warnings):
+    capture = open_capture(max_files=1)
+    look(capture, 1, 0.36)
+    look(capture, 2, 0.44)  # worth less
+    assert kept(tmp_path / 'kept') == ['1_000000000_front_margin_045.jpg']
+    (tmp_path / 'kept' / '1_000000000_front_margin_045.jpg').unlink()
+    look(capture, 3, 0.44)
+    capture.close()
+    assert kept(tmp_path / 'kept') == ['3_000000000_front_margin_005.jpg'] and warnings == []
+
+
 def test_capture_never_waits_for_a_slow_disk(open_capture, tmp_path, monkeypatch):
     go_on = threading.Event()
     write_bytes = Path.write_bytes

@@ -121,6 +121,14 @@ def test_detect_writes_json_in_pixels_of_the_picture(detect, picture, tmp_path, 
     assert captured.err == ''
 
 
+def test_detect_writes_json_into_what_a_link_names(detect, picture, tmp_path):
+    (tmp_path / 'link.json').symlink_to('a.json')
+    for _ in range(2):  # the file is there the second time
+        assert detect(picture, '--json', tmp_path / 'link.json') == 0
+        assert (tmp_path / 'link.json').is_symlink()
+        assert json.loads((tmp_path / 'a.json').read_text())[0]['detections'] == [SQUARE]
+
+
 def test_detect_with_options_uses_them(detect, tmp_path):
     # a cell of 32 input pixels is 24 x 16 pixels of this white picture: all of its cells light up
     white = tmp_path / 'white.png'

@@ -192,6 +192,8 @@ def test_the_figure_names_every_model_and_sizes_of_the_card(tmp_path):
     (['--threads', '0'], 'num_threads: got 0'),
     (['--models', 'absent'], "model 'absent' not found"),
     (['--plot', '/absent/a.png'], '/absent/a.png: cannot write'),
+    (['--plot', 'front.bmp'], "--plot: got 'front.bmp', wanted a file that ends in .png, .svg"),
+    (['--plot', 'front'], "--plot: got 'front', wanted a file that ends in"),
     (['--precisions', 'fp64'], "invalid choice: 'fp64'"),
 ])
 def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):

@@ -9,6 +9,7 @@ from lite_detector.core.errors import ConfigError, ImageError, ModelError
 from lite_detector.core.types import Detections, ImageSize
 from lite_detector.detector import Detector, Selection
 import numpy as np
+import onnx
 import pytest
 from tiny_models import (
     change_card,
@@ -282,6 +283,22 @@ def test_load_of_weights_that_are_no_numbers_is_refused(tiny_nanodet):
     path.write_bytes(path.read_bytes()[:-4] + np.array(np.nan, np.float32).tobytes())
     with pytest.raises(ModelError, match='tiny_nanodet: network gives NaN or infinity'):
         load(tiny_nanodet)
+
+
+@pytest.mark.parametrize('resize', ['letterbox_square', 'letterbox_rect'])
+def test_load_of_a_network_of_one_input_size_is_refused_where_images_have_their_own(
+        tiny_nanodet, resize):
+    model = onnx.load(tiny_nanodet / 'model.onnx')
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    dims[2].dim_value, dims[3].dim_value = 64, 96
+    onnx.save(model, tiny_nanodet / 'model.onnx')
+    if resize == 'letterbox_square':
+        assert_one(load(tiny_nanodet, runtime='onnx', resize=resize).detect(
+            square_image(64, 96, 32, 64)), (64, 32, 96, 64))
+        return
+    with pytest.raises(ModelError, match='takes 96x64 and no image in a shape of its own, so its '
+                                         'card should say letterbox_square'):
+        load(tiny_nanodet, runtime='onnx', resize=resize)
 
 
 def test_load_model_by_path_and_by_name_finds_the_same(tiny_nanodet, monkeypatch):

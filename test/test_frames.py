@@ -249,3 +249,25 @@ def test_every_frame_of_a_camera_that_waits_for_its_turn_is_taken():
     assert Worker(ask).answer() == list(range(2000))
     slots.close()
     worker.answer()
+
+
+def test_rate_near_zero_lets_a_worker_wait_and_another_one_wakes_it():
+    slots = FrameSlots(['front'], max_rate_hz=1e-12)
+    slots.put('front', 1)
+    assert slots.take() == ('front', 1)
+    slots.put('front', 2)
+    worker = Worker(slots.take)
+    assert worker.is_blocked()
+    slots.set_max_rate(0.0)
+    assert worker.answer() == ('front', 2)
+
+
+def test_clear_forgets_what_nobody_took_and_names_its_cameras():
+    slots = FrameSlots(['front', 'rear'])
+    assert slots.clear() == []
+    slots.put('rear', 1)
+    assert slots.clear() == ['rear']
+    worker = Worker(slots.take)
+    assert worker.is_blocked()
+    slots.put('front', 2)
+    assert worker.answer() == ('front', 2)

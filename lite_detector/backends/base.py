@@ -12,7 +12,7 @@ from typing import get_args, Literal, Protocol
 
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import checked_files, ModelCard
-from lite_detector.core.types import FloatArray
+from lite_detector.core.types import FloatArray, MAX_THREADS
 
 Precision = Literal['auto', 'fp32', 'bf16', 'int8']
 
@@ -37,6 +37,12 @@ class Backend(Protocol):
         """
 
 
+def check_threads(num_threads: int) -> None:
+    """Raise ConfigError for a number of threads that no board has."""
+    if not 1 <= num_threads <= MAX_THREADS:
+        raise ConfigError(f'num_threads: got {num_threads}, wanted 1 to {MAX_THREADS}')
+
+
 def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
                  precision: str) -> Backend:
     """
@@ -45,7 +51,7 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     :param card: the folder's card.
     :param folder: where its files lie.
     :param runtime: a key of ``BACKENDS``.
-    :param num_threads: threads for one inference, at least 1.
+    :param num_threads: threads for one inference, 1 .. ``MAX_THREADS``.
     :param precision: auto (the runtime's own choice), fp32, bf16 (storage) or int8 (the int8 form
         of the folder).
     :raises ConfigError: if an option is not among the choices.
@@ -55,8 +61,11 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
                                  ('precision', precision, PRECISIONS)):
         if value not in choices:
             raise ConfigError(f'{name}: got {value!r}, wanted one of {", ".join(choices)}')
-    if num_threads < 1:
-        raise ConfigError(f'num_threads: got {num_threads}, wanted at least 1')
+    check_threads(num_threads)
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # no runtime takes such a path
+        raise ModelError(f'{str(folder)!r}: no UTF-8, wanted another name for a folder') from None
     files = card.runtime_files(runtime)
     if precision == 'int8' and runtime == 'ncnn':
         files = card.int8_files()

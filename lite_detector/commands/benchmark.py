@@ -20,6 +20,7 @@ from lite_detector.commands.options import (
     detector_from,
     image_size,
     is_checkpoint,
+    picture_file,
     RESIZES,
     write_json,
 )
@@ -62,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
     parser.add_argument('--markdown', type=Path, metavar='FILE',
                         help='write a table of several settings')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw several settings')
+    parser.add_argument('--plot', type=picture_file, metavar='FILE',
+                        help='draw several settings')
 
 
 def _add_setting_options(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from lite_detector.bench.speed import clock_for, interleave, single_threaded_ope
 from lite_detector.commands.options import (
     check_writable,
     image_size,
+    picture_file,
     RESIZES,
     write_json,
 )
@@ -75,7 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'scale it to this first, as large as your camera ({CAMERA})')
     parser.add_argument('--seconds', type=float, default=0.5, metavar='S',
                         help='time for each setting (0.5)')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw AP against milliseconds')
+    parser.add_argument('--plot', type=picture_file, metavar='FILE',
+                        help='draw AP against milliseconds')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='write tables')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 

@@ -21,6 +21,7 @@ from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
 
 CHECKPOINT_SUFFIX = '.pt'
+PICTURE_SUFFIXES = ('.png', '.svg', '.pdf', '.jpg')
 RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
@@ -147,6 +148,19 @@ def check_writable(*paths: Path | None) -> None:
                               'is writable')
 
 
+def picture_file(text: str) -> Path:
+    """
+    Read the name of a picture to draw; a ``type`` of argparse.
+
+    :raises argparse.ArgumentTypeError: if its ending names no format.
+    """
+    path = Path(text)
+    if path.suffix not in PICTURE_SUFFIXES:
+        raise argparse.ArgumentTypeError(
+            f'got {text!r}, wanted a file that ends in {", ".join(PICTURE_SUFFIXES)}')
+    return path
+
+
 def make_folder(path: Path, option: str = '--output') -> None:
     """
     Make the folder that an option names, where it is not there yet.
@@ -163,14 +177,16 @@ def make_folder(path: Path, option: str = '--output') -> None:
 
 def write_json(path: Path, figures: Any) -> None:
     """
-    Write figures, whole or not at all.
+    Write figures, whole or not at all; into what is there if it is a link or no file.
 
     :raises ConfigError: if the file cannot be written.
     """
-    scratch = path.with_name(f'.{path.name}.tmp')
+    replaces = not path.is_symlink() and (path.is_file() or not path.exists())  # not /dev/stdout
+    scratch = path.with_name(f'.{path.name}.tmp') if replaces else path
     try:
         scratch.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        if replaces:
+            scratch.unlink(missing_ok=True)
         raise ConfigError(f'{path}: cannot write: {error.strerror}') from None

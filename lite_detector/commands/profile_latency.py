@@ -20,6 +20,7 @@ from lite_detector.bench.operator_speed import (
 from lite_detector.commands.options import check_writable, write_json
 from lite_detector.commands.search import load_search
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import MAX_THREADS
 from lite_detector.search.candidates import Evaluator, violation
 from lite_detector.search.latency import LatencyTable, load_table, save_table
 from lite_detector.search.network import network_graph
@@ -29,7 +30,6 @@ from msgspec.structs import replace
 import numpy as np
 from tqdm import tqdm
 
-MAX_THREADS = 64
 ROUNDS, QUICK_ROUNDS = 9, 5
 NETWORK_ROUNDS = 9
 DRAWN = 500

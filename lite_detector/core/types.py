@@ -17,6 +17,8 @@ ImageArray = npt.NDArray[np.uint8]
 
 MIN_SIDE, MAX_SIDE = 8, 16384
 """Pixels; images with a side outside are refused."""
+MAX_THREADS = 64
+"""Per inference; with tens of thousands OpenMP ends the process."""
 
 
 class ImageSize(NamedTuple):

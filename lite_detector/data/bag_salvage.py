@@ -27,6 +27,8 @@ FOOTER = struct.pack('<BQQQI', 2, 20, 0, 0, 0) + MAGIC
 RECORD_HEAD = struct.Struct('<BQ')
 DATA_END = 15
 """The record before the summary, which starts behind it."""
+SOUND = "typeof(timestamp) = 'integer' AND typeof(data) = 'blob'"
+"""SQLite keeps any type in any column, and a flipped bit may say another one."""
 
 
 class CutMcap:
@@ -131,7 +133,8 @@ class CutSqlite:
         try:
             with closing(self._connect()) as database:
                 rows = database.execute('SELECT id, name, type FROM topics').fetchall()
-                first = database.execute('SELECT timestamp FROM messages ORDER BY id LIMIT 1')
+                first = database.execute(f'SELECT timestamp FROM messages WHERE {SOUND} '
+                                         'ORDER BY id LIMIT 1')
                 self.start_time: int = (first.fetchone() or (2 ** 63 - 1,))[0]
         except sqlite3.Error as error:
             raise DataError(f'{path}: {error}') from None
@@ -150,7 +153,8 @@ class CutSqlite:
         topics = {each.topic_id: each for each in connections}
         with closing(self._connect()) as database:
             for topic_id, time_ns, data in database.execute(
-                    'SELECT topic_id, timestamp, data FROM messages ORDER BY id'):
+                    f'SELECT topic_id, timestamp, data FROM messages WHERE {SOUND} '
+                    'ORDER BY id'):
                 if topic_id in topics and (start or 0) <= time_ns < (stop or 2 ** 63):
                     yield topics[topic_id], time_ns, data
 

@@ -228,6 +228,9 @@ class Capture:
         options = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
         data = cv2.imencode('.jpg', job.image_bgr, options)[1].tobytes()
         goes = self._in_the_way(job, len(data))
+        if goes != []:  # perhaps somebody has taken the frames away meanwhile
+            self._kept = _kept_in(self._folder)
+            goes = self._in_the_way(job, len(data))
         if goes is None:
             return
         scratch = self._folder / f'.{job.name}.tmp'

@@ -47,6 +47,7 @@ class Diagnostics:
         self._cameras: Sequence[Camera] = ()
         self._warned_s: dict[str, float] = {}
         self._seen: dict[str, tuple[int, int]] = {}
+        self._reported: dict[str, tuple[int, int]] = {}
         self._updater = Updater(node)
         self._updater.setHardwareID('lite_detector')
         self._updater.add('detector', self._diagnose_detector)
@@ -63,6 +64,7 @@ class Diagnostics:
             self._updater.removeByName(f'camera {camera.label}')
         self._cameras = cameras
         self._seen.clear()
+        self._reported.clear()
         for camera in cameras:
             self._updater.add(f'camera {camera.label}',
                               lambda status, of=camera: self._diagnose_camera(of, status))
@@ -115,9 +117,19 @@ class Diagnostics:
     def _diagnose_camera(self, camera: Camera,
                          report: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
         state = self._status().state
-        reason = camera.silence() if state == 'active' else None
+        unusable = self._unusable(camera)
+        reason = camera.silence() or unusable if state == 'active' else None
         report.summary(DiagnosticStatus.WARN if reason else DiagnosticStatus.OK, reason or state)
         report.add('topic', camera.topic)
         for key, value in camera.stats.figures().items():
             report.add(key, value)
         return report
+
+    def _unusable(self, camera: Camera) -> str | None:
+        stats = camera.stats
+        published_before, bad_before = self._reported.get(camera.label, (0, 0))
+        self._reported[camera.label] = stats.published, stats.dropped_bad
+        bad = stats.dropped_bad - bad_before
+        if not bad or stats.published > published_before:
+            return None
+        return f'no frame can be used, {bad} dropped since the last report: {stats.last_drop}'

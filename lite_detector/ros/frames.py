@@ -60,8 +60,16 @@ class FrameSlots(Generic[T]):
                             self._due[camera] = now + 1 / self.max_rate_hz
                         return camera, self._frames.pop(camera)
                 waits = [self._due[camera] - now for camera in self._frames]
-                self._changed.wait(min(waits) if waits else None)
+                # a rate near zero waits longer than a lock can
+                self._changed.wait(min(*waits, threading.TIMEOUT_MAX) if waits else None)
             return None
+
+    def clear(self) -> list[str]:
+        """Forget the frames that nobody has taken, and return their cameras."""
+        with self._changed:
+            cameras = list(self._frames)
+            self._frames.clear()
+        return cameras
 
     def set_max_rate(self, max_rate_hz: float) -> None:
         """Change the limit; it holds from the next frame on."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import count
 import os
 from pathlib import Path
+import sys
 import threading
 import time
 from typing import NamedTuple
@@ -300,6 +301,8 @@ class DetectorNode(LifecycleNode):
             else:
                 for camera in self._cameras:
                     camera.unsubscribe()
+                for camera in self._slots.clear():  # or a slow max_rate_hz would publish it yet
+                    camera.stats.on_replaced()
         self._enabled = request.data
         response.success = True
         response.message = f'{"enabled" if self._enabled else "disabled"}, node is {self._state}'
@@ -326,4 +329,8 @@ def main(args: Sequence[str] | None = None) -> int:
         node.autostart()
         return node
     run_node(make_node, args)
+    if threading.active_count() > 1:
+        # a slow network or disk; Python would abort the process for a thread inside C++
+        sys.stderr.flush()
+        os._exit(0)
     return 0

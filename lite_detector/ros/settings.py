@@ -11,7 +11,7 @@ from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.tracking import FOLLOW_SHARE
-from lite_detector.core.types import ImageSize
+from lite_detector.core.types import ImageSize, MAX_THREADS
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
 from lite_detector.zoo import DEFAULT_MODEL
@@ -33,7 +33,7 @@ class Settings(Spec):
         description='Library that runs the network.')] = 'ncnn'
     num_threads: Annotated[int, Meta(
         description='Threads per inference. More than one is faster on an idle board and slower '
-        'on a busy one.', ge=1, le=64)] = 1
+        'on a busy one.', ge=1, le=MAX_THREADS)] = 1
     precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8'], Meta(
         description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
         'ncnn only; int8: ncnn only, folders of quantize.')] = 'auto'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lite_detector.backends.base import check_threads
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import FloatArray, ImageSize
 from lite_detector.detector import Detector, Selection, with_resize
@@ -57,6 +58,7 @@ def detector_from_checkpoint(path: Path, *, num_threads: int | None = None,
     """
     checkpoint = load_checkpoint(path)
     if num_threads is not None:
+        check_threads(num_threads)
         torch.set_num_threads(num_threads)
     detector = Detector(with_resize(checkpoint.card, resize), TorchBackend(checkpoint.model()),
                         selection, input_size)

@@ -5,6 +5,7 @@
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from lite_detector.ros import camera as camera_module
+from lite_detector.ros.conversions import bgr_to_image_msg
 import pytest
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -112,3 +113,14 @@ def test_diagnostics_come_also_while_simulated_time_stands_still(model, impatien
         warning_of(graph, 'of /image went silent')
         assert graph.values(graph.diagnosis('detector'))['state'] == 'active'
         assert len(graph.ask(SCENE).detections) == 1
+
+
+def test_diagnostics_warn_while_no_frame_can_be_used_and_recover(model):
+    with running_graph(model=model) as graph:
+        publisher = graph.publisher('image')
+        msg = bgr_to_image_msg(SCENE, graph.header())
+        msg.encoding = '32FC1'
+        publisher.publish(msg)
+        warning_of(graph, 'no frame can be used, 1 dropped since the last report: encoding')
+        graph.ask(SCENE)
+        graph.spin_until(lambda: graph.diagnosis('camera /image', DiagnosticStatus.OK))

@@ -261,6 +261,17 @@ def test_node_enable_service_stops_and_starts(graph):
     graph.spin_until(publisher.get_subscription_count)
     assert len(graph.ask(SCENE).detections) == 1
 
+    # a frame that waits for its turn is forgotten, and accounted for
+    assert graph.change(max_rate_hz=0.01) == ''
+    graph.ask(SCENE)
+    graph.send(SCENE)
+    stats = graph.detector._cameras[0].stats
+    graph.spin_until(lambda: stats.received == stats.published + 1)
+    assert enable(False).success
+    assert graph.change(max_rate_hz=0.0) == ''
+    graph.spin_for(0.2)
+    assert (stats.received, stats.dropped_newer) == (stats.published + 1, 1)
+
 
 @pytest.mark.parametrize('topic, kind', (('annotated', Image),
                                          ('annotated/compressed', CompressedImage)))

@@ -10,7 +10,7 @@ from lite_detector.cli import main
 from lite_detector.ros.conversions import bgr_to_image_msg
 from lite_detector.ros.parameters import checked_settings
 from lite_detector.ros.settings import PARAMETERS, Settings
-from node_process import Client
+from node_process import Client, START_TIMEOUT_S
 import pytest
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters
@@ -20,7 +20,6 @@ from tiny_models import square_image
 from vision_msgs.msg import Detection2DArray
 import yaml
 
-START_TIMEOUT_S = 45.0
 WANTED = {'num_threads': 2, 'input_size': 192, 'runtime': 'ncnn', 'precision': 'fp32'}
 
 

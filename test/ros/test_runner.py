@@ -9,10 +9,16 @@ from pathlib import Path
 import signal
 from threading import Timer
 
+from builtin_interfaces.msg import Time
 from lite_detector.core.errors import ConfigError
+from lite_detector.ros.conversions import bgr_to_image_msg
 from lite_detector.ros.runner import run_node
+from node_process import Client, ros_arguments, START_TIMEOUT_S
+import numpy as np
 import pytest
 from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 
 def node_with(callback: Callable[[], None]) -> Node:
@@ -108,3 +114,22 @@ def test_signal_while_the_node_is_made_ends_it_at_once():
 def test_error_of_a_callback_is_raised() -> None:
     with pytest.raises(RuntimeError, match='Unable to convert'):
         run_node(lambda: node_with(fail), None)
+
+
+def test_interrupt_in_the_middle_of_a_slow_frame_ends_with_status_0():
+    client = Client()
+    try:
+        node = client.start('detect_node', *ros_arguments(
+            model='coco_320', precision='fp32', input_size=640, tiles='8x8'))  # seconds a frame
+        camera = client.node.create_publisher(Image, 'image', 1)
+        client.spin_until(camera.get_subscription_count, START_TIMEOUT_S)
+        client.spin_for(0.5)
+        camera.publish(bgr_to_image_msg(np.zeros((240, 320, 3), np.uint8), Header(
+            stamp=Time(sec=1))))
+        client.spin_for(0.5)
+        node.interrupt()
+        status, _, log = node.result()
+        assert status == 0, log
+        assert 'Traceback' not in log and 'terminate' not in log
+    finally:
+        client.close()
