@@ -100,7 +100,9 @@ class OptimizerSpec(Spec):
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
     momentum: Fraction = 0.9
-    """sgd only; Nesterov."""
+    """sgd only."""
+    nesterov: bool = True
+    """sgd only: Nesterov's momentum."""
     backbone_factor: Annotated[float, Meta(ge=0, le=10)] = 1.0
     """Learning rate of the backbone, as a multiple."""
     clip_norm: Annotated[float, Meta(gt=0)] | None = 35.0
@@ -195,14 +197,26 @@ class TrainConfig(Spec, kw_only=True):
     """A run that is cut loses at most this; whenever AP is measured it is saved too."""
 
     def __post_init__(self) -> None:
-        if self.quantize is not None and self.start.checkpoint is None:
-            raise ValueError('quantize fine-tunes a trained network; wanted start.checkpoint')
+        if self.network.decode.score_activation != 'sigmoid':  # as in cards of other files
+            raise ValueError("network.decode.score_activation: got 'none', wanted 'sigmoid': what "
+                             'is trained here gives logits')
+        if self.start.checkpoint is not None and self.start.backbone is not None:
+            raise ValueError('start: got a checkpoint and a backbone, wanted one of them')
+        if self.quantize is not None:
+            self._check_int8()
         # all raise what is wrong with the network before any data are there
         card = self.card(('class',))
         self.model_spec(1)
         for phase in self.phases:
             if phase.input_size is not None:
                 checked_size(ImageSize(phase.input_size.height, phase.input_size.width), card)
+
+    def _check_int8(self) -> None:
+        if self.start.checkpoint is None:
+            raise ValueError('quantize fine-tunes a trained network; wanted start.checkpoint')
+        if self.network.family == 'nanodet_plus' and self.loss.of('nanodet_plus').guidance:
+            raise ValueError('quantize: a trained network assigns for itself; wanted '
+                             'loss.nanodet_plus.guidance=false')
 
     def card(self, class_names: Sequence[str]) -> NetworkCard:
         """Return the card of the network for these classes."""

@@ -10,7 +10,8 @@ alone, so a run that was cut goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 import os
 from pathlib import Path
 import time
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from lite_detector.core.errors import DataError
+from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Dataset
@@ -49,6 +50,24 @@ from torch import nn, Tensor
 
 LOG_EVERY = 20
 """Steps from one point of the curves in TensorBoard to the next."""
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what can be done about errors of torch that a configuration causes."""
+    try:
+        yield
+    except RuntimeError as error:  # of a GPU, of the processor
+        is_full = isinstance(error, torch.cuda.OutOfMemoryError)
+        if not is_full and "can't allocate memory" not in str(error):
+            raise
+        raise ConfigError('out of memory: wanted a smaller batch_size, or phases with a smaller '
+                          'input_size') from None
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):
+            raise
+        raise ConfigError('one image in a process, of one cell at the coarsest stride: batch norm '
+                          'needs more; wanted a larger batch_size or input_size') from None
 
 
 class Epoch(NamedTuple):
@@ -159,6 +178,7 @@ class Engine:
         self.objective.start_epoch(epoch.number)
         set_training(self._objective, self._config.start.freeze_batch_norm)
 
+    @_explained()
     def step(self, batch: Batch, iteration: int, epoch: Epoch) -> dict[str, Tensor]:
         """
         Learn from one batch.

@@ -25,8 +25,7 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec,
     Each group says ``base_rate``, its learning rate before any schedule.
 
     :param objective: has the network as its ``model``; other parameters only help to train.
-    :param spec: AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) or SGD with Nesterov's
-        momentum.
+    :param spec: AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) or SGD.
     :param threshold_factor: learning rate of what an ``Int8Conv`` has beside its weights, as a
         multiple.
     """
@@ -47,7 +46,8 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec,
     if not settings:
         raise ConfigError('start.freeze: nothing is left to train')
     if spec.kind == 'sgd':
-        return torch.optim.SGD(settings, momentum=spec.momentum, nesterov=spec.momentum > 0)
+        return torch.optim.SGD(settings, momentum=spec.momentum,
+                               nesterov=spec.nesterov and spec.momentum > 0)
     return torch.optim.AdamW(settings)
 
 

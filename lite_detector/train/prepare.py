@@ -32,6 +32,10 @@ from torch import nn, Tensor
 ENOUGH_RECALL = 0.98
 """Share of the boxes that must fit an anchor, as YOLOv5 has it, lest new ones are sought."""
 
+PIXELS = ('color', 'mean', 'std')
+CELLS = ('grid_offset', 'center_clamp')
+"""Of a card: what weights rely on beside the shape of their network."""
+
 Say = Callable[[str], None]
 
 
@@ -77,6 +81,7 @@ def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card:
              batches: Callable[[], Iterable[Tensor]], say: Say) -> tuple[nn.Module, bool]:
     """Return a network with the weights of a checkpoint, and whether it knows what that knew."""
     model, report = transfer_weights(checkpoint, spec, card.class_names)
+    _compare_cards(checkpoint, config, card, say)
     say(f'weights of {config.start.checkpoint}; {len(report.matched)} of {spec.num_classes} '
         'classes are known to them'
         + (f', new: {", ".join(report.fresh[:6])}' if report.fresh else '')
@@ -92,6 +97,21 @@ def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card:
         say(f'a subset of the channels of {checkpoint.spec.label}: '
             'statistics of batch norm are measured anew; it must learn before it finds much')
     return model.train(), not report.narrowed
+
+
+def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCard,
+                   say: Say) -> None:
+    """Warn of pixels and cells that weights were not trained on; they may learn to use them."""
+    places = [('preprocess', PIXELS)]
+    if checkpoint.card.family == card.family:
+        places.append(('decode', CELLS))
+    for section, names in places:
+        for name in names:
+            known, now = (getattr(getattr(each, section), name)
+                          for each in (checkpoint.card, card))
+            if known != now:
+                say(f'warning: {config.start.checkpoint} was trained with '
+                    f'network.{section}.{name} {known}, here it is {now}')
 
 
 def _with_anchors_of(checkpoint: Checkpoint, card: NetworkCard, say: Say) -> NetworkCard:

@@ -33,8 +33,9 @@ def open_datasets(spec: DataSpec) -> Datasets:
     train = join_datasets([open_dataset(annotations, images, spec.class_names)
                            for annotations, images in train_sources(spec)], spec.class_names)
     train = train.ignoring_below(spec.min_score)
-    if not any(len(labels.class_ids) for labels in train.labels):
-        raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn')
+    if not any((~labels.ignore).any() for labels in train.labels):
+        raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn '
+                        '(crowds and boxes below data.min_score do not count)')
     val = None
     if spec.val is not None:
         val = open_dataset(Path(spec.val), val_images(spec), train.class_names)

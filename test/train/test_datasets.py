@@ -132,6 +132,13 @@ def test_labels_without_a_single_box_are_refused(tmp_path):
         open_datasets(DataSpec(str(path)))
 
 
+def test_labels_that_are_all_ignored_are_refused(tmp_path):
+    path = soft_shapes(tmp_path, CLASS_NAMES)
+    open_datasets(DataSpec(str(path), min_score=0.1))
+    with pytest.raises(DataError, match='nothing to learn .crowds and boxes below data.min_score'):
+        open_datasets(DataSpec(str(path), min_score=1.0))
+
+
 def test_class_that_train_does_not_know_is_refused(tmp_path):
     train, val = write_shapes(tmp_path / 'a'), write_shapes(tmp_path / 'b', seed=1)
     val.write_text(val.read_text().replace('"disc"', '"disk"'))

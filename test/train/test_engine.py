@@ -13,6 +13,7 @@ import time
 
 from accelerate.state import AcceleratorState
 from lite_detector.cli import main
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import load_card
 from lite_detector.train import checkpoint as checkpoints
 from lite_detector.train.checkpoint import (
@@ -21,7 +22,7 @@ from lite_detector.train.checkpoint import (
     load_file,
     save_checkpoint,
 )
-from lite_detector.train.engine import Engine
+from lite_detector.train.engine import _explained, Engine
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.origin import short_path
 from lite_detector.train.run_folder import (
@@ -259,6 +260,22 @@ def test_fine_tuning_starts_from_a_checkpoint_and_tries_mixtures(whole_run, labe
     assert changed and not [name for name in changed if name.startswith('backbone.')]
 
 
+def test_start_on_other_pixels_is_a_warning(whole_run, labels, tmp_path, capsys):
+    assert train(tmp_path, labels, start__checkpoint=str(whole_run / BEST_FILE),
+                 network__preprocess__color='rgb', phases=[{'epochs': 1}]) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if 'trained with' in line]
+    assert len(warnings) == 1
+    assert warnings[0].endswith('network.preprocess.color bgr, here it is rgb')
+
+
+def test_step_that_needs_more_memory_than_there_is_says_what_to_do():
+    with pytest.raises(ConfigError, match='out of memory: wanted a smaller batch_size'), \
+            _explained():
+        torch.empty(2 ** 50)
+    with pytest.raises(RuntimeError, match='size of tensor'), _explained():
+        torch.empty(2) + torch.empty(3)
+
+
 def test_run_with_a_frozen_part_resumes(labels, tmp_path):
     run = {'start__freeze': ['backbone'], 'phases': [{'epochs': 1}]}
     assert train(tmp_path, labels, **run) == 0
@@ -289,6 +306,8 @@ def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, cap
     ({'start__freeze': ['neck']}, "start.freeze: the network has no module 'neck'"),
     ({'loss': {'yolov5_lite': {}}}, 'loss.yolov5_lite: the network is of family nanodet'),
     ({'batch_size': 0}, r'$.batch_size'),
+    ({'batch_size': 1, 'phases': [{'epochs': 1, 'input_size': {'height': 32, 'width': 32}}]},
+     'one image in a process, of one cell at the coarsest stride'),
     ({'precision': 'fp16'}, 'precision: fp16 needs a GPU'),
 ])
 def test_mistake_is_one_line(labels, tmp_path, capsys, values, words):

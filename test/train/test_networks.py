@@ -173,6 +173,14 @@ def test_assign_guidance_on_detached_maps_leaves_the_network_alone():
     assert all(parameter.grad is not None for parameter in guidance.parameters())
 
 
+def test_assign_guidance_of_a_frozen_pyramid_learns():
+    model = build_model(ModelSpec('nanodet_plus', 'm', 2))
+    model.pan.requires_grad_(False)
+    guidance = AssignGuidance(model.pan, len(model.strides), 2, 7)
+    assert all(parameter.requires_grad for parameter in guidance.parameters())
+    assert not any(parameter.requires_grad for parameter in model.pan.parameters())
+
+
 def test_measure_batch_norm_keeps_the_function_and_fits_training_mode():
     model = trained_model(ModelSpec('nanodet', '0.5x', 2))
     images = torch.rand(8, 3, 96, 64)

@@ -101,6 +101,8 @@ def test_command_line_changes_values_lists_and_absent_sections():
     ('network.input_size.height=100', r'\$\.network\.input_size\.height'),
     ('network.variant=9x', "family nanodet has no variant '9x'; choose from 0.5x"),
     ('network.decode.reg_max=null', 'family nanodet needs decode.reg_max'),
+    ('network.decode.score_activation=none', "score_activation: got 'none', wanted 'sigmoid'"),
+    ('start={checkpoint: a.pt, backbone: b.pt}', 'got a checkpoint and a backbone, wanted one'),
     ('phases=[]', r'\$\.phases'),
     ('phases.3.epochs=1', "there is no '3' to change"),
     ('phases.first.epochs=1', "there is no 'first' to change"),
@@ -118,6 +120,14 @@ def test_command_line_changes_values_lists_and_absent_sections():
 def test_mistake_is_answered_with_its_key(change, words):
     with pytest.raises(ConfigError, match=words):
         load_config(NANODET, [change])
+
+
+def test_int8_beside_a_guide_is_refused():
+    changes = ['start.checkpoint=a.pt', 'quantize={}']
+    guided = next(path for path in CONFIGS if path.stem == 'nanodet_plus_m_320')
+    with pytest.raises(ConfigError, match='wanted loss.nanodet_plus.guidance=false'):
+        load_config(guided, changes)
+    load_config(guided, [*changes, 'loss.nanodet_plus.guidance=false'])
 
 
 def test_changes_may_stand_before_and_after_the_options(capsys, tmp_path):

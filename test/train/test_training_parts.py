@@ -147,6 +147,13 @@ def test_freezing_what_is_not_there_or_everything_is_one_line():
         build_optimizer(objective, OptimizerSpec())
 
 
+@pytest.mark.parametrize(('spec', 'nesterov'), [
+    (OptimizerSpec('sgd'), True), (OptimizerSpec('sgd', nesterov=False), False),
+    (OptimizerSpec('sgd', momentum=0), False)])
+def test_sgd_has_the_momentum_that_is_wanted(spec, nesterov):
+    assert build_optimizer(Objective(), spec).defaults['nesterov'] is nesterov
+
+
 def test_fresh_batch_norm_has_no_statistics():
     model = build_model(SPEC)
     assert not has_statistics(model)

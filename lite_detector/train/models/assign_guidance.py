@@ -38,7 +38,7 @@ class AssignGuidance(nn.Module):
     def __init__(self, pan: GhostPan, levels: int, num_classes: int, reg_max: int) -> None:
         super().__init__()
         channels = 2 * pan.channels
-        self.pan = copy.deepcopy(pan)
+        self.pan = copy.deepcopy(pan).requires_grad_(True)  # the network's may be frozen
         self.score_tower = _tower(channels)
         self.distance_tower = _tower(channels)
         self.scores = nn.Conv2d(channels, num_classes, 3, padding=1)
