@@ -69,7 +69,12 @@ setup(
         *shared_files(),
     ],
     install_requires=['setuptools'],
-    extras_require={name: requirements(name) for name in ('serve', 'train', 'bags', 'test')},
+    extras_require={
+        'serve': requirements('serve'),
+        'train': [*requirements('serve'), *requirements('train')],
+        'bags': requirements('bags'),
+        'test': requirements('test'),
+    },
     zip_safe=True,
     # Every command is the same function: it looks at the name that it was called by.
     entry_points={'console_scripts': [f'{name} = {PACKAGE}.cli:script' for name in COMMANDS]},

@@ -44,6 +44,10 @@ TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard', 'pnnx
                       'onnxruntime')
 """What `make setup-train` installs and a robot does without."""
 
+SERVING_LIBRARIES = {'cv2': 'opencv-python-headless', 'msgspec': 'msgspec', 'ncnn': 'ncnn',
+                     'numpy': 'numpy', 'tqdm': 'tqdm', 'yaml': 'PyYAML'}
+"""Module -> what pip calls it."""
+
 NODES = {
     'detect_node': 'lite_detector.ros.node',
     'camera_replay': 'lite_detector.ros.camera_replay',
@@ -80,10 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in TRAINING_LIBRARIES:
+        libraries, target = tuple(SERVING_LIBRARIES.values()), 'setup'
+        if error.name in TRAINING_LIBRARIES:
+            libraries, target = TRAINING_LIBRARIES, 'setup-train'
+        elif error.name not in SERVING_LIBRARIES:
             raise
-        print(f'error: this needs {error.name}; in a checkout run `make setup-train`, elsewhere '
-              f'`python3 -m pip install {" ".join(TRAINING_LIBRARIES)}`', file=sys.stderr)
+        print(f'error: this needs {error.name}; in a checkout run `make {target}`, elsewhere '
+              f'`python3 -m pip install {" ".join(libraries)}`', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -80,9 +80,11 @@ pin_numpy() { # --system-site-packages or nothing
 }
 
 # Outside the ROS environment, whose libraries would replace Python's own OpenSSL.
-# Errors only (-qq): each step says in one line what it does.
+# Errors only (-qq): each step says in one line what it does. That scikit-image stands there without
+# what it needs (demo.txt) is none.
 pip() {
-    env -u LD_LIBRARY_PATH -u PYTHONPATH "$venv/bin/python" -m pip -qq --disable-pip-version-check "$@"
+    env -u LD_LIBRARY_PATH -u PYTHONPATH "$venv/bin/python" -m pip -qq --disable-pip-version-check \
+        "$@" 2> >(grep -vE "^ERROR: pip's dependency resolver|^scikit-image .* is not installed" >&2)
 }
 
 # Install the requirement files that are new, or other than when they were installed.

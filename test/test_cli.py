@@ -67,6 +67,21 @@ def test_cli_with_wrong_usage_ends_with_one_line(capsys, arguments, words):
     assert_error(capsys, *words)
 
 
+@pytest.mark.parametrize(('library', 'words'), [
+    ('msgspec', 'make setup`, elsewhere `python3 -m pip install opencv-python-headless msgspec'),
+    ('torch', 'make setup-train`, elsewhere `python3 -m pip install torch')])
+def test_cli_without_a_library_says_how_to_get_it(run_python, library, words):
+    done = run_python('-c', f"""
+import sys
+sys.modules[{library!r}] = None
+from lite_detector.cli import main
+sys.exit(main(['train', '--config', 'nanodet_m_320', '--output', 'run']))
+""")
+    assert done.returncode == 2
+    line, = done.stderr.splitlines()
+    assert line.startswith(f'error: this needs {library}; in a checkout run `') and words in line
+
+
 @pytest.mark.parametrize(('options', 'words'), [
     (['--score-threshold', '2'], ['options: $.score_threshold', '<= 1']),
     (['--score-threshold', 'nan'], ['options: $.score_threshold']),

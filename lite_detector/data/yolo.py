@@ -74,8 +74,8 @@ def _label_folder(annotations: Path, images: Path) -> Path:
     for folder in folders:
         if label_files(folder):
             return folder
-    raise DataError(f'{annotations}: no label file (*.txt) in '
-                    + ' or '.join(map(str, folders)))
+    raise DataError(f'{annotations}: no label file (*.txt) in {" or ".join(map(str, folders))}; '
+                    'wanted the folder of the images of one split, such as images/train')
 
 
 def _find_names(annotations: Path, folder: Path,

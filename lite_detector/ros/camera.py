@@ -229,5 +229,6 @@ class Camera:
         others = [base for base in bases if not base.endswith('/annotated')]
         if not others:
             return ''
-        return (f'; images are on {", ".join(others[:3])}: remap with '
-                f'-r {self._prefix}image:={others[0]}')
+        remap = f'{self._prefix}image:={others[0]}'
+        how = f'-r {remap}' if self._prefix else f'-r {remap}, for the launch file {remap}'
+        return f'; images are on {", ".join(others[:3])}: remap with {how}'

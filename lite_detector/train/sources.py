@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,9 @@ from lite_detector.data.dataset import Dataset
 from lite_detector.data.formats import open_dataset
 from lite_detector.data.join import join_datasets
 from lite_detector.train.config import DataSpec
+
+TWINS = {'labels': 'images', 'Annotations': 'JPEGImages'}
+"""Folder of labels -> that of their images."""
 
 
 class Datasets(NamedTuple):
@@ -68,8 +71,8 @@ def val_images(spec: DataSpec) -> Path:
     """
     Return the folder of the images of data.val.
 
-    Where the configuration does not say, it is ``images`` beside the labels, or the folder of
-    data.train if there is one.
+    Where the configuration does not say, it is images/val for labels/val, ``images`` beside the
+    labels, or the folder of data.train if there is one.
 
     :raises ConfigError: if there is none of these.
     """
@@ -85,10 +88,19 @@ def as_list(paths: str | Sequence[str] | None) -> list[str]:
 
 
 def _images_beside(annotations: str, split: str, other: str | None = None) -> Path:
-    beside = Path(annotations).parent / 'images'
-    if beside.is_dir():
-        return beside
+    path = Path(annotations)
+    for place in (*_twins(path), path.parent / 'images'):
+        if place.is_dir():
+            return place
     if other is not None:
         return Path(other)
     raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
                       'there is no folder `images` beside it')
+
+
+def _twins(labels: Path) -> Iterator[Path]:
+    """Yield images/train for labels/train, as YOLO and Pascal VOC have it."""
+    for name, twin in TWINS.items():
+        if name in labels.parts:
+            last = len(labels.parts) - 1 - labels.parts[::-1].index(name)
+            yield Path(*labels.parts[:last], twin, *labels.parts[last + 1:])

@@ -62,6 +62,17 @@ def test_images_are_looked_for_where_they_usually_are(tmp_path):
         val_images(DataSpec((beside, apart), ('a', 'b'), apart))
 
 
+@pytest.mark.parametrize(('labels', 'images'), [
+    ('labels/train', 'images/train'), ('labels', 'images'), ('Annotations', 'JPEGImages')])
+def test_images_of_labels_in_the_usual_folders_are_found(tmp_path, labels, images):
+    for name in (labels, images, 'images'):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    spec = DataSpec(str(tmp_path / labels), val=str(tmp_path / labels))
+    assert train_sources(spec) == [(tmp_path / labels, tmp_path / images)]
+    # also where those of data.train are somewhere else
+    assert val_images(msgspec.structs.replace(spec, train_images='a')) == tmp_path / images
+
+
 def test_a_list_of_labels_takes_a_list_of_folders_or_one_for_all():
     assert train_sources(DataSpec(('a', 'b'), 'x')) == [(Path('a'), Path('x')),
                                                         (Path('b'), Path('x'))]
