@@ -181,12 +181,14 @@ def write_json(path: Path, figures: Any) -> None:
 
     :raises ConfigError: if the file cannot be written.
     """
-    replaces = not path.is_symlink() and (path.is_file() or not path.exists())  # not /dev/stdout
-    scratch = path.with_name(f'.{path.name}.tmp') if replaces else path
+    text = json.dumps(figures, indent=1) + '\n'
+    scratch = path.with_name(f'.{path.name}.tmp')
     try:
-        scratch.write_text(json.dumps(figures, indent=1) + '\n', encoding='utf-8')
+        if path.is_symlink() or path.exists() and not path.is_file():  # /dev/stdout
+            path.write_text(text, encoding='utf-8')
+            return
+        scratch.write_text(text, encoding='utf-8')
         scratch.replace(path)
     except OSError as error:
-        if replaces:
-            scratch.unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise ConfigError(f'{path}: cannot write: {error.strerror}') from None
