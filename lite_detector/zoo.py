@@ -130,13 +130,16 @@ def fetch_model(name: str, source: Path | None = None,
     :return: the model folder.
     :raises DownloadError: if a file cannot be had or is not the one the card means.
     """
-    folder = list_models().get(name)
+    # the first card, not the first with weights: a cache may hold an older one
+    folder = next((path.parent for root in search_path() for path in root.glob(f'*/{CARD_FILE}')
+                   if path.parent.name == name), None)
     if folder is None:
         raise ModelError(f'model {name!r} not found; ' + _choices())
     card = load_card(folder)
-    if _is_intact(folder, card):
-        return folder
     target = user_cache() / name
+    for ready in (folder, target):
+        if _has_card(ready, folder) and _is_intact(ready, card):
+            return ready
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{name}-') as scratch:
         staged = Path(scratch) / name
@@ -146,6 +149,10 @@ def fetch_model(name: str, source: Path | None = None,
             for role, file_name in files.files().items():
                 path = path_inside(staged, file_name)
                 path.parent.mkdir(parents=True, exist_ok=True)
+                cached = path_inside(target, file_name)
+                if _has_sha256(cached, files.sha256[role]):
+                    shutil.copyfile(cached, path)
+                    continue
                 _obtain(files, role, path, source, progress)
         shutil.rmtree(target, ignore_errors=True)
         staged.rename(target)
@@ -163,11 +170,19 @@ def _obtain(files: RuntimeFiles, role: str, path: Path, source: Path | None,
     if not source.is_dir():
         raise DownloadError(f'--from {source}: no such folder')
     for candidate in sorted(source.iterdir()):
-        if (candidate.is_file()
-                and hashlib.sha256(candidate.read_bytes()).hexdigest() == sha256):
+        if _has_sha256(candidate, sha256):
             shutil.copyfile(candidate, path)
             return
     raise DownloadError(f'--from {source}: no file with the sha256 of {path.name}, {sha256}')
+
+
+def _has_sha256(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _has_card(folder: Path, wanted: Path) -> bool:
+    card = folder / CARD_FILE
+    return card.is_file() and card.read_bytes() == (wanted / CARD_FILE).read_bytes()
 
 
 def _is_intact(folder: Path, card: ModelCard) -> bool:

@@ -78,7 +78,7 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
     (['--seconds', 'nan'], '--seconds: got nan, wanted more than 0'),
     (['--budget-ms', '-1'], '--budget-ms: got -1, wanted more than 0'),
     (['--load', '-1'], '--load: got -1, wanted 0 to 64'),
-    (['--threads', '0'], 'num_threads: got 0, wanted at least 1'),
+    (['--threads', '0'], 'num_threads: got 0, wanted 1 to 64'),
     (['--image', 'absent.png'], 'absent.png: No such file or directory'),
     (['--output', 'absent/params.yaml'], 'absent/params.yaml: cannot write'),
     (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),

@@ -8,8 +8,9 @@ import sys
 import cv2
 from lite_detector import load_model
 from lite_detector.core.errors import DataError, LiteDetectorError
-from lite_detector.data.coco import CocoDataset
+from lite_detector.data.coco import CocoDataset, CocoImage
 from lite_detector.evaluation.coco_metrics import evaluate, measure
+import msgspec
 import pytest
 from tiny_models import square_image
 from tiny_results import AWAY, dataset, detections, shifted, SQUARE
@@ -30,6 +31,17 @@ def test_measure_with_perfect_boxes_is_100():
     assert (metrics.ap_small, metrics.ap_medium, metrics.ap_large) == (None, None, 100)
     assert metrics.images == 2
     assert metrics.per_class == {'cat': 100}
+
+
+def test_measure_tells_images_apart_whose_ids_are_hashes():
+    ids = 2 ** 60, 2 ** 60 + 1, 2 ** 63 + 5
+    truth = dataset((ids[0], 1, SQUARE), (ids[1], 1, AWAY), (ids[2], 1, SQUARE))
+    truth = msgspec.structs.replace(truth, images=tuple(
+        CocoImage(image_id, 'a.png', 640, 480) for image_id in ids))
+    metrics = measure(truth, {ids[0]: detections((SQUARE, 0.9, 0)),
+                              ids[1]: detections((AWAY, 0.8, 0)),
+                              ids[2]: detections((SQUARE, 0.7, 0))}, ['cat'])
+    assert metrics.ap == 100
 
 
 @pytest.mark.parametrize('found', [{}, {1: detections()}, {1: detections((AWAY, 0.9, 0))}])

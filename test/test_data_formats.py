@@ -236,6 +236,16 @@ def test_voc_finds_the_image_under_another_name(name, tmp_path):
     assert open_dataset(annotations, images)[0].image_path == images / 'a.png'
 
 
+def test_voc_copy_that_names_the_first_image_has_its_own(tmp_path):
+    annotations, images = write_voc(tmp_path)
+    (annotations / 'a_flip.xml').write_text((annotations / 'a.xml').read_text())
+    with pytest.raises(DataError, match='a_flip.xml: its image a.png is that of a.xml too'):
+        open_dataset(annotations, images)
+    (images / 'a_flip.png').write_bytes((images / 'a.png').read_bytes())
+    names = [labels.image_path.name for labels in open_dataset(annotations, images).labels]
+    assert names[:2] == ['a.png', 'a_flip.png']
+
+
 @pytest.mark.parametrize('size', ['', '<size><width>0</width><height>0</height></size>'])
 def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
     dataset = open_dataset(*with_file(write_voc(tmp_path), 'a.xml', (

@@ -104,7 +104,7 @@ def test_staged_folder_that_cannot_be_moved_puts_the_old_one_back(tmp_path, monk
     ('file', 'exists and is no model folder'),
     ('empty', r'exists and is no model folder \(card.yaml is missing\)'),
     ('mixed', "holds 'thesis.tex', which would be lost"),
-    ('file/model', 'cannot write the model folder: '),
+    ('file/model', 'cannot be made in '),
     ('/proc/absent/model', 'cannot write the model folder: '),
 ])
 def test_staged_folder_refuses_what_is_no_model(tmp_path, path, words):

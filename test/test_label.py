@@ -4,6 +4,7 @@
 """What ``label`` makes of images, and of what people said of them before."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -144,7 +145,6 @@ def test_label_unlabelled_takes_only_the_names_of_images(label, images):
 
 def test_label_again_looks_at_new_images_only(label, images, capsys):
     label()
-    (images / 'white.png').write_bytes(b'gone bad, and never looked at')
     (images / 'black.png').unlink()
     cv2.imwrite(str(images / 'new.png'), square_image(64, 96, 32, 64, GREEN))
     capsys.readouterr()
@@ -152,7 +152,25 @@ def test_label_again_looks_at_new_images_only(label, images, capsys):
     assert status == 0
     assert found_in(output) == {'green.png': [OBJECT1], 'new.png': [OBJECT1],
                                 'white.png': [OBJECT0]}
-    assert '3 images, 1 of them new' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert '3 images, 1 of them new' in out
+    assert '1 images that were labelled before are gone and left out' in out
+
+
+def test_label_again_with_another_image_of_the_same_name_is_refused(label, images, capsys):
+    _, output = label()
+    before = output.read_bytes()
+    cv2.imwrite(str(images / 'white.png'), square_image(64, 96, 32, 64, GREEN))
+    assert label()[0] == 2
+    assert 'white.png: the output has labels of another image of this name' in (
+        capsys.readouterr().err)
+    assert output.read_bytes() == before
+
+
+def test_label_refuses_a_name_that_json_cannot_say(label, images, capsys):
+    (images / 'white.png').rename(images / os.fsdecode(b'white\xff.png'))
+    assert label()[0] == 2
+    assert 'no UTF-8, wanted another name' in capsys.readouterr().err
 
 
 def test_label_again_takes_over_what_people_changed(label, images):

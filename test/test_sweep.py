@@ -132,7 +132,7 @@ def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monk
 
 @pytest.mark.parametrize(('settings', 'message'), [
     ([setting('tiny', ImageSize(100, 100))], 'input size 100x100'),
-    ([setting('tiny', threads=0)], 'num_threads: got 0, wanted at least 1'),
+    ([setting('tiny', threads=0)], 'num_threads: got 0, wanted 1 to 64'),
 ])
 def test_a_setting_that_does_not_work_is_named(tiny_nanodet, tmp_path, settings, message):
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
@@ -371,6 +371,7 @@ def test_sizes_go_down_in_the_steps_of_the_network():
 def test_options_of_several_settings_want_several(tiny_nanodet, option, capsys, monkeypatch,
                                                   tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert main(['benchmark', '--model', str(tiny_nanodet), option, 'passive']) == 2
+    value = 'passive.png' if option == '--plot' else 'passive'
+    assert main(['benchmark', '--model', str(tiny_nanodet), option, value]) == 2
     assert capsys.readouterr().err == (f'error: {option}: belongs to several settings; name some, '
                                        'or give --sweep or --budget-ms\n')

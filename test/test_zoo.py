@@ -7,6 +7,7 @@ from pathlib import Path
 import shutil
 
 from lite_detector.core.errors import ConfigError, DownloadError, ModelError
+from lite_detector.core.model_card import load_card
 from lite_detector.zoo import (
     fetch_model,
     find_config,
@@ -171,6 +172,17 @@ def test_fetch_model_that_is_there_does_nothing(public):
     before = {path: path.stat().st_mtime_ns for path in fetched.iterdir()}
     assert fetch_model('tiny', Path('/absent')) == fetched
     assert {path: path.stat().st_mtime_ns for path in fetched.iterdir()} == before
+
+
+def test_fetch_model_of_a_card_that_was_corrected_takes_the_weights_that_are_there(
+        public, tmp_path, monkeypatch):
+    fetched = fetch_model('tiny', public)
+    corrected = Path(shutil.copytree(fetched, tmp_path / 'mine' / 'tiny'))
+    strip_weights(corrected)
+    change_card(corrected, 'description', 'corrected')
+    monkeypatch.setenv('LITE_DETECTOR_MODELS', str(corrected.parent))
+    assert fetch_model('tiny', Path('/absent')) == fetched == find_model('tiny')
+    assert load_card(fetched).description == 'corrected'
 
 
 def test_fetch_model_replaces_a_folder_that_lost_its_weights(public):

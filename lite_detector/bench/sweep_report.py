@@ -9,6 +9,7 @@ from typing import Any, TYPE_CHECKING
 
 from lite_detector.bench.heat import summary
 from lite_detector.bench.sweep import Measured, Row, Sweep
+from lite_detector.core.draw import plain_text
 import msgspec
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ def _draw_times(axes: Axes, rows: list[Row], load: int, chosen: Row | None) -> N
     if load:
         _draw_line(axes, [row.loaded for row in rows], -0.15, LOADED_COLOR,
                    f'beside {load} busy processes')
-    # a name may hold a $, which would start a formula
-    labels = [str(row.setting).replace('$', r'\$') for row in rows]
+    labels = [plain_text(str(row.setting)) for row in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=7)
     for row, label in zip(rows, axes.get_yticklabels(), strict=True):
         label.set_fontweight('bold' if row is chosen else 'normal')

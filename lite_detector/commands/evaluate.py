@@ -69,8 +69,6 @@ def run(args: argparse.Namespace) -> None:
     metrics = measure(dataset, found, names)
     matches = match_dataset(dataset, found, names)
     best = overall_curve(matches).suggest()
-    print(_table(metrics, detector))
-    print(_describe(best))
     if args.json:
         suggested = {name: each.threshold for name, curve in class_curves(matches, names).items()
                      if (each := curve.suggest())}
@@ -79,15 +77,19 @@ def run(args: argparse.Namespace) -> None:
                                'suggested_thresholds': suggested})
     if args.plots:
         write_report(args.plots, detector, dataset, args.images, matches)
-        _write_heat_maps(args, detector, dataset, matches)
+        if is_checkpoint(args.model):
+            _write_heat_maps(args, detector, dataset, matches)
+    # last, for a reader may have gone away: `... | head -1`
+    print(_table(metrics, detector))
+    print(_describe(best))
+    if args.plots:
+        if not is_checkpoint(args.model):
+            print('no heat maps: they need a checkpoint (.pt)')
         print(f'pictures in {args.plots}')
 
 
 def _write_heat_maps(args: argparse.Namespace, detector: Detector, dataset: CocoDataset,
                      matches: Matches) -> None:
-    if not is_checkpoint(args.model):
-        print('no heat maps: they need a checkpoint (.pt)')
-        return
     # here, because only this needs torch
     from lite_detector.train.heatmap import HEAT_MAPS, write_heat_maps
     threshold = working_threshold(matches, detector)

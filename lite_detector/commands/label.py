@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> None:
     detector = detector_from(args, selection)
     labeller = Labeller(detector, labelled, args.flip)
     info = label_info(args, labeller)
-    images = known_images(labeller, wanted, read_labels(args.output, info))
+    earlier = read_labels(args.output, info)
+    images = known_images(labeller, wanted, args.images, earlier)
     known = len(images)
+    if len(earlier) > known:
+        print(f'{len(earlier) - known} images that were labelled before are gone and left out')
     try:
         failed = _label(args, labeller, wanted, images, info)
     finally:  # also after Ctrl-C

@@ -111,17 +111,18 @@ def run(args: argparse.Namespace) -> None:
         choice = take(network, thresholds, blobs, _show_progress)
     verdict = _judge(card, network, choice, judged, args.max_loss,
                      next(held_out.blobs(detector)))
-    print(summary(verdict, choice))
     if args.json:
         write_json(args.json, {'verdict': msgspec.to_builtins(verdict),
                                **msgspec.to_builtins(choice)})
     if not verdict.good:
+        print(summary(verdict, choice))
         raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP, wanted at most '
                          f'{args.max_loss:g}; no folder was written')
     source = {'annotations': labelled.name,
               'calibration_images': 0 if thresholds else len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
     _write(args.output, card, name, folder, network, choice, verdict, source)
+    print(summary(verdict, choice))
     print(f'{args.output}: serve it with --precision int8')
 
 

@@ -88,6 +88,11 @@ def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
                 cv2.LINE_AA)
 
 
+def plain_text(name: str) -> str:
+    """Return a name as matplotlib shows it: ``$`` starts a formula, and no legend has ``_a``."""
+    return name.lstrip('_').replace('$', r'\$') or '?'
+
+
 def generated_image(size: ImageSize) -> ImageArray:
     """
     Return a picture that is the same everywhere: colour clouds with hard-edged shapes.

@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import cv2
-from lite_detector.core.draw import draw_boxes, FONT
+from lite_detector.core.draw import draw_boxes, FONT, plain_text
 from lite_detector.core.errors import DataError, LiteDetectorError
+from lite_detector.core.media import write_jpeg
 from lite_detector.core.types import ImageArray
 from lite_detector.data.check import LARGE, SMALL, SplitReport
 from lite_detector.data.dataset import Dataset, Sample
@@ -111,17 +112,7 @@ def write_sheet(path: Path, dataset: Dataset, unreadable: int = 0) -> None:
                 yield dataset[index]
             except LiteDetectorError:
                 continue
-    save_image(path, draw_sheet(samples(), dataset.class_names))
-
-
-def save_image(path: Path, image_bgr: ImageArray) -> None:
-    """
-    Write a picture.
-
-    :raises DataError: if it cannot be written.
-    """
-    if not cv2.imwrite(str(path), image_bgr):
-        raise DataError(f'{path}: cannot be written')
+    write_jpeg(path, draw_sheet(samples(), dataset.class_names))
 
 
 def require_matplotlib() -> ModuleType:
@@ -155,13 +146,13 @@ def write_histograms(path: Path, reports: Sequence[SplitReport]) -> None:
     bars, sizes = figure.subplots(1, 2)
     thickness = 0.8 / len(reports)
     for number, report in enumerate(reports):
-        # a file name may begin with _, which matplotlib would leave out of the legend
-        label = f'{Path(report.annotations).name} '.lstrip('_')
+        label = plain_text(Path(report.annotations).name)
         bars.barh(np.arange(len(names)) + number * thickness,
                   [report.classes.get(name, 0) for name in names], thickness, label=label)
         sizes.hist(np.clip(report.side_lengths, 1, MAX_SIDE), np.geomspace(1, MAX_SIDE, 45),
                    histtype='step', label=label)
-    bars.set(title='Boxes per class', yticks=np.arange(len(names)), yticklabels=names)
+    bars.set(title='Boxes per class', yticks=np.arange(len(names)),
+             yticklabels=list(map(plain_text, names)))
     bars.invert_yaxis()
     bars.margins(y=0.01)
     bars.legend()

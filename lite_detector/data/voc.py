@@ -52,13 +52,19 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = ()) -> Dat
     an object is a negative.
 
     :param folder: the xml files.
-    :param images: the images: ``filename`` of the xml file or, where there is none of that name,
-        the one that is called as the xml file is.
+    :param images: the images: the one that is called as the xml file is or, where there is none,
+        its ``filename``.
     :param class_names: names that count too, though no box may have them.
     :raises DataError: naming the first file that is wrong, and how many more are.
     """
     files = sorted(folder.glob('*.xml'))
     annotations = read_each(files, lambda path: _read_file(path, images))
+    owners: dict[Path, Path] = {}
+    for file, annotation in zip(files, annotations, strict=True):
+        owner = owners.setdefault(annotation.image_path, file)
+        if owner != file:
+            raise DataError(f'{file}: its image {annotation.image_path.name} is that of '
+                            f'{owner.name} too')
     names = sorted({item.name for annotation in annotations for item in annotation.objects}
                    | set(class_names))
     class_ids = {name: index for index, name in enumerate(names)}
@@ -138,7 +144,8 @@ def _find_image(path: Path, root: ElementTree.Element, images: Path) -> Path:
     # also of C:\folder\a.jpg only the name counts
     name = PureWindowsPath((root.findtext('filename') or '').strip()).name
     named = images / (name or f'{path.stem}.jpg')
-    if named.is_file():
+    if named.is_file() and named.stem == path.stem:
         return named
     alike = (images / f'{path.stem}{suffix}' for suffix in sorted(IMAGE_SUFFIXES))
+    # first of all, for a copy of an image often has the name of the first one in its xml file
     return next((each for each in alike if each.is_file()), named)

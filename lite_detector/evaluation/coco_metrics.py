@@ -96,7 +96,7 @@ def measure(dataset: CocoDataset, found: Mapping[int, Detections],
     library = require_faster_coco_eval()
     categories = shared_categories(dataset, class_names)
     truth = library.COCO(_ground_truth(dataset, categories))
-    results = truth.loadRes(_results(found, categories))
+    results = truth.loadRes(_results(dataset, found, categories))
     run = library.COCOeval_faster(truth, results, 'bbox', print_function=_ignore)
     # Not 100 as usual: how many boxes count per image is the detector's own choice.
     run.params.maxDets = [max((len(each) for each in found.values()), default=1) or 1]
@@ -150,25 +150,32 @@ def require_faster_coco_eval() -> ModuleType:
 
 def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) -> dict[str, Any]:
     """Return the dataset as the library wants it, cut down to the categories measured."""
+    numbers = _numbers(dataset)
     measured = {category.category_id for category in categories.values()}
     boxes = [annotation for annotation in dataset.annotations
              if annotation.category_id in measured]
     return {
-        'images': [{'id': image.image_id} for image in dataset.images],
+        'images': [{'id': number} for number in numbers.values()],
         'categories': [{'id': category.category_id, 'name': category.name}
                        for category in categories.values()],
         # The library takes id 0 for "no match", and not every file has ids: count from 1.
         'annotations': [
-            {'id': index, 'image_id': box.image_id, 'category_id': box.category_id,
+            {'id': index, 'image_id': numbers[box.image_id], 'category_id': box.category_id,
              'bbox': list(box.bbox), 'iscrowd': int(box.iscrowd != 0),
              'area': box.bbox[2] * box.bbox[3] if box.area is None else box.area}
             for index, box in enumerate(boxes, start=1)]}
 
 
-def _results(found: Mapping[int, Detections],
+def _numbers(dataset: CocoDataset) -> dict[int, int]:
+    """Return image id -> number from 1; the library keeps ids as floats, which confuses hashes."""
+    return {image.image_id: number for number, image in enumerate(dataset.images, start=1)}
+
+
+def _results(dataset: CocoDataset, found: Mapping[int, Detections],
              categories: Mapping[int, CocoCategory]) -> list[dict[str, Any]]:
-    return [{'image_id': image_id, 'category_id': categories[class_id].category_id, 'score': score,
-             'bbox': [left, top, right - left, bottom - top]}
+    numbers = _numbers(dataset)
+    return [{'image_id': numbers[image_id], 'category_id': categories[class_id].category_id,
+             'score': score, 'bbox': [left, top, right - left, bottom - top]}
             for image_id, detections in found.items()
             for (left, top, right, bottom), score, class_id in zip(
                 detections.boxes_xyxy.tolist(), detections.scores.tolist(),

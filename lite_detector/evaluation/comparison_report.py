@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
+from lite_detector.core.draw import plain_text
 from lite_detector.data.pictures import require_matplotlib
 from lite_detector.evaluation.comparison import (
     FULL_PRECISION,
@@ -139,9 +140,8 @@ def _draw_line(axes: Axes, points: Sequence[tuple[Setting, float, float]],
 def _legend(results: Results, colors: Mapping[str, str]) -> Iterator[Any]:
     lines = require_matplotlib().lines
     for model, color in colors.items():
-        # a name that begins with _ would be left out of the legend, and $ starts a formula
         yield lines.Line2D([], [], color=color, linewidth=5,
-                           label=model.lstrip('_').replace('$', r'\$'))
+                           label=plain_text(model))
     for resize in dict.fromkeys(setting.resize for setting in results):
         yield lines.Line2D([], [], marker=MARKERS[resize], label=resize, **LINE)
     for precision in dict.fromkeys(setting.precision for setting in results):

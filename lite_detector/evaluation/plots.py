@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lite_detector.core.draw import plain_text
 from lite_detector.core.types import IntArray
 from lite_detector.data.pictures import require_matplotlib
 from lite_detector.evaluation.curves import Curve, RECALL_LEVELS
@@ -181,8 +182,7 @@ def _say(axes: Axes, words: str) -> None:
 
 
 def _short(name: str) -> str:
-    # a name that begins with _ would be left out of the legend, and $ starts a formula
-    name = name.lstrip('_').replace('$', r'\$') or '?'
+    name = plain_text(name)
     return name if len(name) <= MAX_NAME else name[:MAX_NAME - 2] + '..'
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lite_detector.core.media import write_jpeg
 from lite_detector.data.coco import CocoDataset
-from lite_detector.data.pictures import save_figure, save_image
+from lite_detector.data.pictures import save_figure
 from lite_detector.detector import Detector, Selection
 from lite_detector.evaluation.confusion import confusion_matrix
 from lite_detector.evaluation.curves import class_curves, overall_curve
@@ -61,5 +62,5 @@ def write_report(folder: Path, detector: Detector, dataset: CocoDataset, images:
     }
     for name, figure in figures.items():
         save_figure(folder / name, figure)
-    save_image(folder / 'worst.jpg', draw_worst(matches.above(threshold), dataset, images, names,
+    write_jpeg(folder / 'worst.jpg', draw_worst(matches.above(threshold), dataset, images, names,
                                                 scales))

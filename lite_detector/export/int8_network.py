@@ -32,6 +32,8 @@ INT8_TERM = 8
 """Number of the parameter that says whether a layer is in int8."""
 PER_CHANNEL = 2
 WEIGHTS = '_param_0'
+FLOAT_KINDS = ('ConvolutionDepthWise', 'InnerProduct')
+"""In tables of ncnn's own tool, in float here."""
 """End of the name under which a table has the scales of a layer's weights."""
 
 
@@ -105,7 +107,8 @@ def read_table(path: Path, network: Sequence[StoredLayer]) -> dict[str, float]:
     """
     Return the thresholds that a calibration table holds.
 
-    The scales of weights are passed over: they follow from the weights.
+    The scales of weights are passed over, since they follow from the weights, and so are layers
+    that stay in float here (depthwise and inner products, which ``ncnn2table`` has too).
 
     :param path: as :func:`calibration_table` or ``ncnn2table`` writes it.
     :param network: in float, for which it was made.
@@ -119,10 +122,11 @@ def read_table(path: Path, network: Sequence[StoredLayer]) -> dict[str, float]:
     except UnicodeDecodeError:
         raise ConfigError(f'{path}: not a calibration table, which is plain text') from None
     known = {stored.layer.name for stored in candidates(network)}
+    in_float = {stored.layer.name for stored in network if stored.layer.kind in FLOAT_KINDS}
     thresholds = {}
     for number, line in enumerate(lines, 1):
         name, *scales = line.split() or ['']
-        if not name or name.endswith(WEIGHTS):
+        if not name or name.endswith(WEIGHTS) or name in in_float:
             continue
         if name not in known:
             raise ConfigError(f'{path}: line {number}: the network has no convolution {name!r} '

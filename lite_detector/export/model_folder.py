@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 import hashlib
+import os
 from pathlib import Path
 import tempfile
 
@@ -50,9 +51,17 @@ def check_target(target: Path) -> None:
     """
     Find out before the long work whether a model folder may be written here.
 
-    :raises ConfigError: if something else is there.
+    :raises ConfigError: if something else is there, or it cannot be written.
     """
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:  # ncnn could not load it
+        raise ConfigError(f'{str(target)!r}: no UTF-8, wanted another name for a folder') from None
     if not target.exists():
+        above = next(parent for parent in target.absolute().parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise ConfigError(f'{target}: cannot be made in {above}; wanted a path in a folder '
+                              'that is writable')
         return
     if not target.is_dir() or not (target / CARD_FILE).is_file():
         raise ConfigError(f'{target}: exists and is no model folder ({CARD_FILE} is missing); '

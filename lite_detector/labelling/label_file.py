@@ -73,10 +73,17 @@ class LabelledImage(NamedTuple):
 
     size: ImageSize
     labels: tuple[Label, ...]
+    crc32: int | None = None
+    """Of the file, by which another one of the same name is known; None: nobody asks."""
+
+
+class _Record(msgspec.Struct):
+    crc32: int | None = None
 
 
 class _Content(msgspec.Struct):
     info: LabelInfo
+    images: list[_Record]
 
 
 def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
@@ -91,12 +98,12 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
         return {}
     coco = load_coco(path)
     try:
-        earlier = msgspec.json.decode(path.read_bytes(), type=_Content).info
+        content = msgspec.json.decode(path.read_bytes(), type=_Content)
     except msgspec.ValidationError:
         raise DataError(f'{path}: these are no labels of `label`, which would be lost; use '
                         'another --output') from None
     for name in LabelInfo.__struct_fields__:
-        got, wanted = getattr(earlier, name), getattr(info, name)
+        got, wanted = getattr(content.info, name), getattr(info, name)
         if got != wanted:
             raise DataError(f'{path}: labelled with {name} {_said(got)}, now it is '
                             f'{_said(wanted)}; use another --output')
@@ -105,8 +112,8 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
     for each in coco.annotations:
         labels[each.image_id].append(Label(names[each.category_id], each.bbox, each.score,
                                            each.iscrowd != 0))
-    return {image.file_name: LabelledImage(image.size, tuple(labels[image.image_id]))
-            for image in coco.images}
+    return {image.file_name: LabelledImage(image.size, tuple(labels[image.image_id]), each.crc32)
+            for image, each in zip(coco.images, content.images, strict=True)}
 
 
 def write_labels(path: Path, info: LabelInfo | RecordingInfo,
@@ -121,7 +128,8 @@ def write_labels(path: Path, info: LabelInfo | RecordingInfo,
     records, annotations = [], []
     for image_id, (file_name, image) in enumerate(images, start=1):
         records.append({'id': image_id, 'file_name': file_name, 'width': image.size.width,
-                        'height': image.size.height})
+                        'height': image.size.height}
+                       | ({} if image.crc32 is None else {'crc32': image.crc32}))
         annotations += [_annotation(image_id, category_ids[label.class_name], label)
                         for label in image.labels]
     for index, annotation in enumerate(annotations, start=1):

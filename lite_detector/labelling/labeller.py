@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import os
 from pathlib import Path
+import zlib
 
 from lite_detector.core.errors import DataError
 from lite_detector.core.media import find_media, is_video, read_image
@@ -37,6 +38,11 @@ def images_of_folder(folder: Path) -> dict[str, None]:
     names = [path.name for path in find_media([folder]) if not is_video(path)]
     if not names:
         raise DataError(f'{folder}: no image in this folder')
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # JSON has no way to say it
+            raise DataError(f'{folder}: {name!r}: no UTF-8, wanted another name') from None
     return dict.fromkeys(names)
 
 
@@ -98,13 +104,13 @@ class Labeller:
         else:
             found = self.detector.detect(image_bgr)
         return LabelledImage(size, (*labels_of_people(labels, self.labelled, size),
-                                    *self._of_model(found)))
+                                    *self._of_model(found)), _crc32(path))
 
     def renew(self, image: LabelledImage, labels: ImageLabels | None) -> LabelledImage:
         """Return what the model said of an image with what people say of it now."""
         of_model = (label for label in image.labels if label.class_name not in self.labelled)
         return LabelledImage(image.size, (*labels_of_people(labels, self.labelled, image.size),
-                                          *of_model))
+                                          *of_model), image.crc32)
 
     def _of_model(self, found: Detections) -> Iterable[Label]:
         names = self.detector.card.class_names
@@ -132,19 +138,30 @@ def labels_of_people(labels: ImageLabels | None, class_names: Sequence[str],
         yield Label(class_names[class_id], _bbox(box), score if score < 1 else None, bool(ignore))
 
 
-def known_images(labeller: Labeller, wanted: Wanted,
+def known_images(labeller: Labeller, wanted: Wanted, folder: Path,
                  earlier: Mapping[str, LabelledImage]) -> dict[str, LabelledImage]:
     """
     Return those of the wanted images that an earlier run looked at.
 
-    :raises DataError: if it looked at others only, which would be lost.
+    :param folder: of the images.
+    :raises DataError: if it looked at others only, or at other ones of these names, whose labels
+        would be lost.
     """
     known = {name: labeller.renew(earlier[name], labels) for name, labels in wanted.items()
              if name in earlier}
     if earlier and not known:
         raise DataError(f'the output has labels of other images, such as {next(iter(earlier))}; '
                         'use another --output')
+    for name, image in known.items():
+        path = folder / name
+        if image.crc32 is not None and path.is_file() and image.crc32 != _crc32(path):
+            raise DataError(f'{path}: the output has labels of another image of this name; '
+                            'use another --output')
     return known
+
+
+def _crc32(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
 
 
 def _bbox(box_xyxy: Sequence[float]) -> tuple[float, float, float, float]:

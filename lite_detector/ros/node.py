@@ -15,6 +15,7 @@ import time
 from typing import NamedTuple
 
 import cv2
+from lifecycle_msgs.srv import ChangeState
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.types import size_of
 from lite_detector.detector import Detector
@@ -77,9 +78,26 @@ class DetectorNode(LifecycleNode):
         self._track_ids = count(1)  # of all cameras, so that no two objects share one
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, 'enable', self._on_enable)
+        self._guard_transitions()
         self._diagnostics = Diagnostics(self, self._status)
 
     # lifecycle
+
+    def _guard_transitions(self) -> None:
+        """Refuse an impossible transition, where rclpy ends the process (ros2/rclpy#1209)."""
+        service = self._service_change_state
+        change = service.callback
+
+        def guarded(request: ChangeState.Request,
+                    response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change(request, response)
+            except RuntimeError:  # RCLError, before anything has changed
+                self.get_logger().warning(f'transition {request.transition.id} is refused: the '
+                                          f'node is {self._state}')
+                response.success = False
+                return response
+        service.callback = guarded
 
     def autostart(self) -> None:
         """Configure and activate, if parameter ``autostart`` says so."""

@@ -21,9 +21,9 @@ import cv2
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import ModelError
 from lite_detector.core.geometry import Letterbox
-from lite_detector.core.media import read_image
+from lite_detector.core.media import read_image, write_jpeg
 from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
-from lite_detector.data.pictures import arrange_cells, caption_cell, fit_cell, save_image
+from lite_detector.data.pictures import arrange_cells, caption_cell, fit_cell
 from lite_detector.detector import Detector
 from lite_detector.train.torch_backend import TorchBackend
 import numpy as np
@@ -65,7 +65,7 @@ def write_heat_maps(path: Path, detector: Detector, worst: Sequence[Path], best:
             cells += [caption_cell(f'{word}: {image_path.name}', fit_cell(found)),
                       caption_cell('what stands out to the network',
                                    fit_cell(overlay_heat(image_bgr, heat)))]
-    save_image(path, arrange_cells(cells))
+    write_jpeg(path, arrange_cells(cells))
 
 
 def heat_map(detector: Detector, image_bgr: ImageArray) -> tuple[FloatArray, Detections]:

@@ -10,8 +10,7 @@ import csv
 import logging
 from pathlib import Path
 
-import cv2
-from lite_detector.core.errors import ConfigError
+from lite_detector.core.media import write_jpeg
 from lite_detector.core.types import ImageArray
 from lite_detector.data.pictures import require_matplotlib
 from lite_detector.train.figures import AP, LOSS
@@ -48,11 +47,10 @@ class Monitor:
         Keep a picture as a file and in TensorBoard.
 
         :param name: of the file, without suffix.
-        :raises ConfigError: if it cannot be written.
+        :raises DataError: if it cannot be written.
         """
         path = self._folder / f'{name}.jpg'
-        if not cv2.imwrite(str(path), image_bgr):
-            raise ConfigError(f'{path}: cannot write')
+        write_jpeg(path, image_bgr)
         self._events.add_image(name, image_bgr[..., ::-1], iteration, dataformats='HWC')
 
     def epoch(self, history: Sequence[Mapping[str, float]]) -> None:

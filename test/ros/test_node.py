@@ -322,6 +322,13 @@ def state_of(graph):
     return call_state(graph, GetState, 'get_state', GetState.Request()).current_state.label
 
 
+def test_node_refuses_an_impossible_transition_and_goes_on(graph):
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, 200):
+        assert not change_state(graph, transition)
+    assert state_of(graph) == 'active'
+    assert len(graph.ask(SCENE).detections) == 1
+
+
 def test_node_without_autostart_obeys_a_lifecycle_manager(model):
     with running_graph(model=str(model), autostart=False) as graph:
         assert state_of(graph) == 'unconfigured'
