@@ -4,38 +4,48 @@
 """
 Start the detector on a camera.
 
-Wiring only: every default value of a parameter stands in config/detect.yaml. An argument that is
-not given changes nothing.
+Wiring only: every parameter of config/detect.yaml is an argument, and its default value stands
+there. An argument that is not given changes nothing.
 """
 
+import os
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
+import yaml
 
-DEFAULT_PARAMS = PathJoinSubstitution([FindPackageShare('lite_detector'), 'config', 'detect.yaml'])
+DEFAULT_PARAMS = Path(get_package_share_directory('lite_detector')) / 'config' / 'detect.yaml'
+WIRING = {
+    'params_file': (str(DEFAULT_PARAMS), 'parameter file'),
+    'image': ('', 'image topic of the camera, e.g. /camera/image_raw; of several cameras one for '
+                  'each, separated by commas, or image_raw for front/image_raw, rear/image_raw'),
+    'namespace': ('', 'namespace of the node'),
+    'log_level': ('info', 'of the node'),
+    'respawn': ('false', 'start the node again if it dies'),
+}
+"""Argument -> default value and description."""
+SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
+           'use_sim_time': 'true: time comes from /clock, as of ros2 bag play --clock'}
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the node."""
+    parameters = dict.fromkeys((*_parameters(), 'use_sim_time'), 'as in params_file if empty')
+    arguments = {**WIRING, **{name: ('', SPECIAL.get(name, text))
+                              for name, text in parameters.items()}}
     return LaunchDescription([
-        DeclareLaunchArgument('params_file', default_value=DEFAULT_PARAMS,
-                              description='parameter file'),
-        DeclareLaunchArgument('model', default_value='',
-                              description='name or folder of a model; empty: as in params_file'),
-        DeclareLaunchArgument('image', default_value='',
-                              description='image topic of the camera, e.g. /camera/image_raw'),
-        DeclareLaunchArgument('transport', default_value='',
-                              description='raw or compressed; empty: as in params_file'),
-        DeclareLaunchArgument('cameras', default_value='',
-                              description='namespaces of several cameras, separated by commas'),
-        DeclareLaunchArgument('namespace', default_value='', description='namespace of the node'),
-        DeclareLaunchArgument('log_level', default_value='info', description='of the node'),
-        DeclareLaunchArgument('respawn', default_value='false',
-                              description='start the node again if it dies'),
-        OpaqueFunction(function=detector),
-    ])
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, (default, description) in arguments.items()),
+        OpaqueFunction(function=detector)])
+
+
+def _parameters() -> list[str]:
+    return list(yaml.safe_load(DEFAULT_PARAMS.read_text())['/**']['ros__parameters'])
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -43,16 +53,45 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    overrides = {name: argument(name) for name in ('model', 'transport') if argument(name)}
-    cameras = [name.strip() for name in argument('cameras').split(',') if name.strip()]
+    params_file = os.path.expanduser(argument('params_file'))
+    if not os.path.isfile(params_file):  # launch_ros starts without it
+        raise RuntimeError(f'params_file: {params_file}: no such file')
+    cameras = [name.strip() for name in argument('cameras').strip('[]').split(',')
+               if name.strip()]
+    overrides = {name: _value(argument(name)) for name in (*_parameters(), 'use_sim_time')
+                 if argument(name) and name != 'cameras'}
     if cameras:
         overrides['cameras'] = cameras
-    logger = '.'.join(filter(None, (*argument('namespace').split('/'), 'detector')))
+    namespace = argument('namespace')
+    pushed = context.launch_configurations.get('ros_namespace', '')  # by PushRosNamespace
+    name = f'{namespace}/detector' if namespace.startswith('/') else (
+        f'{pushed}/{namespace}/detector')
+    logger = '.'.join(filter(None, name.split('/')))
     return [Node(
         package='lite_detector', executable='detect_node', name='detector',
-        namespace=argument('namespace'), output='screen',
-        parameters=[argument('params_file'), overrides],
-        remappings=[('image', argument('image'))] if argument('image') else [],
+        namespace=namespace, output='screen', parameters=[params_file, overrides],
+        remappings=_remappings(argument('image'), cameras),
         arguments=['--ros-args', '--log-level', f'{logger}:={argument("log_level")}'],
         respawn=argument('respawn').lower() in ('true', '1'), respawn_delay=1.0,
     )]
+
+
+def _value(text: str) -> Any:
+    """Return what a text is in YAML, as a parameter file would have it."""
+    value = yaml.safe_load(text)
+    if isinstance(value, list) and any(isinstance(each, float) for each in value):
+        return [float(each) for each in value]  # ROS wants one type in a list
+    return value
+
+
+def _remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
+    """Return what connects the cameras with their topics."""
+    topics = [topic.strip() for topic in image.split(',') if topic.strip()]
+    if not topics or not cameras:
+        return [('image', image)] if image else []
+    if len(topics) == 1 and not topics[0].startswith('/'):
+        topics = [f'{camera}/{topics[0]}' for camera in cameras]
+    if len(topics) != len(cameras):
+        raise RuntimeError(f'image: got {len(topics)} topics for {len(cameras)} cameras, wanted '
+                           'one for each')
+    return [(f'{camera}/image', topic) for camera, topic in zip(cameras, topics, strict=True)]

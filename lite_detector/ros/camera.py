@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+import re
 
 from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import ImageError
@@ -35,6 +36,8 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 SILENCE_S = 3.0
+NO_COLOUR = re.compile('depth|infra|disparity|mask')
+"""Image topics that are hardly meant."""
 OUTPUT_DEPTH = 5
 # By default rclpy waits for two QoS events of each topic, and makes ready for it anew with every
 # image. `silence` says what is wrong with a camera; who listens with another QoS hears it there.
@@ -203,7 +206,7 @@ class Camera:
             return None
         every = self._node.get_publishers_info_by_topic(self.topic)
         if not every:
-            return f'no publisher on {self.topic}{self._other_topics()}'
+            return f'no publisher on {self.topic}{self._other_transport() or self._other_topics()}'
         typed = self._publishers()
         if not typed:
             return (f'{self.topic} carries {every[0].topic_type}, wanted {self._type_name} '
@@ -213,11 +216,25 @@ class Camera:
             return (f'QoS mismatch: the publishers of {self.topic} offer best effort, '
                     'reliability: reliable asks for more; set reliability to auto')
         what = 'went silent' if self.stats.ever_received() else 'sends nothing'
-        return f'publisher {typed[0].node_name} of {self.topic} {what} for {silent_s:.0f} s'
+        lost, best_effort = '', self._reliability == ReliabilityPolicy.BEST_EFFORT
+        if self._settings.transport == 'raw' and best_effort:
+            lost = (', or its images are too large for DDS (transport: compressed, or '
+                    'config/fastdds_large_images.xml)')
+        return (f'publisher {typed[0].node_name} of {self.topic} {what} for {silent_s:.0f} s'
+                f'{lost}')
 
     def _publishers(self) -> list:
         return [info for info in self._node.get_publishers_info_by_topic(self.topic)
                 if info.topic_type == self._type_name]
+
+    def _other_transport(self) -> str:
+        """Say so where the camera publishes, but in the other way."""
+        compressed = self._settings.transport == 'compressed'
+        topic = (self.topic.removesuffix('/compressed') if compressed
+                 else f'{self.topic}/compressed')
+        if not self._node.count_publishers(topic):
+            return ''
+        return f'; there is {topic}: set transport: {"raw" if compressed else "compressed"}'
 
     def _other_topics(self) -> str:
         """Name image topics of the graph that the user may have meant."""
@@ -229,6 +246,8 @@ class Camera:
         others = [base for base in bases if not base.endswith('/annotated')]
         if not others:
             return ''
+        # those of this camera first, depth and infrared last
+        others.sort(key=lambda base: (self._prefix not in base, bool(NO_COLOUR.search(base))))
         remap = f'{self._prefix}image:={others[0]}'
         how = f'-r {remap}' if self._prefix else f'-r {remap}, for the launch file {remap}'
         return f'; images are on {", ".join(others[:3])}: remap with {how}'

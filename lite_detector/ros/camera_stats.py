@@ -13,6 +13,8 @@ import numpy as np
 
 WINDOW = 300
 """Frames that rate and latency percentiles look back on."""
+LONGEST_MS = 60e3
+"""No image is on its way for longer: such an age is the difference of two clocks."""
 
 
 class CameraStats:
@@ -101,8 +103,11 @@ class CameraStats:
                 'age of last frame (s)': 'no frame yet' if age is None else f'{age:.2f}',
             }
         for name, each_ms in times_ms.items():
+            other_clock = np.abs(each_ms).max(initial=0) > LONGEST_MS
             for percent in (50, 95):
                 value = f'{np.percentile(each_ms, percent):.1f}' if len(each_ms) else 'none'
+                if other_clock:
+                    value = 'stamps are of another clock (use_sim_time?)'
                 figures[f'{name} p{percent} (ms)'] = value
         return figures
 

@@ -50,6 +50,8 @@ class Diagnostics:
         self._reported: dict[str, tuple[int, int]] = {}
         self._updater = Updater(node)
         self._updater.setHardwareID('lite_detector')
+        # with its namespace, or two detectors would overwrite each other
+        self._updater.node_name = node.get_fully_qualified_name().lstrip('/')
         self._updater.add('detector', self._diagnose_detector)
         # Steady: health has to be watched also while simulated time stands still.
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)

@@ -24,7 +24,12 @@ from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
-from lite_detector.ros.parameters import checked_settings, current_settings, declare_parameters
+from lite_detector.ros.parameters import (
+    checked_settings,
+    current_settings,
+    declare_parameters,
+    unknown_parameters,
+)
 from lite_detector.ros.precision import load_detector
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
@@ -80,6 +85,8 @@ class DetectorNode(LifecycleNode):
         self.create_service(SetBool, 'enable', self._on_enable)
         self._guard_transitions()
         self._diagnostics = Diagnostics(self, self._status)
+        for name in unknown_parameters(self):
+            self.get_logger().warning(f'there is no parameter {name!r}; see docs/node.md')
 
     # lifecycle
 

@@ -131,6 +131,12 @@ def declare_parameters(node: Node, table: Mapping[str, Parameter]) -> None:
             node.declare_parameter(parameter.name, default, parameter.descriptor(False))
 
 
+def unknown_parameters(node: Node) -> list[str]:
+    """Return the names from the command line or a file that the node, now whole, has not."""
+    return sorted(name for name in node._parameter_overrides  # ROS shows them nowhere else
+                  if not node.has_parameter(name) and not name.startswith('qos_overrides.'))
+
+
 def current_settings(node: Node, kind: type[S], table: Mapping[str, Parameter]) -> S:
     """
     Read what the node's parameters say now.

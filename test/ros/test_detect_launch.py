@@ -58,8 +58,10 @@ def generate_test_description():
         replay(source, 'jpeg', 'compressed'),
         detect(model, namespace='jpeg', transport='compressed'),
         replay(source, 'pair/front'),
-        replay(source, 'pair/rear'),
-        detect(model, namespace='pair', cameras='front, rear'),
+        replay(source, 'pair/rear/camera'),
+        detect(model, namespace='pair', cameras='front, rear',
+               image='front/image, rear/camera/image', score_threshold='0.6',
+               classes='[object0, object1]'),
         ReadyToTest(),
     ])
 
