@@ -242,8 +242,7 @@ def test_voc_copy_that_names_the_first_image_has_its_own(tmp_path):
     with pytest.raises(DataError, match='a_flip.xml: its image a.png is that of a.xml too'):
         open_dataset(annotations, images)
     (images / 'a_flip.png').write_bytes((images / 'a.png').read_bytes())
-    names = [labels.image_path.name for labels in open_dataset(annotations, images).labels]
-    assert names[:2] == ['a.png', 'a_flip.png']
+    assert open_dataset(annotations, images).labels[1].image_path.name == 'a_flip.png'
 
 
 @pytest.mark.parametrize('size', ['', '<size><width>0</width><height>0</height></size>'])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import math
 import threading
 import time
 from typing import Generic, TypeVar
@@ -21,7 +22,8 @@ class FrameSlots(Generic[T]):
     cannot starve a slow one.
 
     :param cameras: names.
-    :param max_rate_hz: at most this many frames per second and camera; 0: no limit.
+    :param max_rate_hz: at most this many frames per second and camera; 0: no limit. What comes too
+        early is not kept until it is due: the frame that comes then is newer.
     :param clock: seconds, monotonic.
     """
 
@@ -29,7 +31,7 @@ class FrameSlots(Generic[T]):
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._turn = list(cameras)
         self._frames: dict[str, T] = {}
-        self._due = dict.fromkeys(cameras, 0.0)
+        self._due = dict.fromkeys(cameras, -math.inf)
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
@@ -37,31 +39,32 @@ class FrameSlots(Generic[T]):
 
     def put(self, camera: str, frame: T) -> bool:
         """
-        Store a frame in place of the one before.
+        Store a frame in place of the one before, unless it is too early.
 
-        :return: whether one was lost that nobody had taken.
+        :return: whether one was lost, this one or one that nobody had taken.
         """
         with self._changed:
+            if self.max_rate_hz > 0:
+                now, due, period = self._clock(), self._due[camera], 1 / self.max_rate_hz
+                if now < due:
+                    return True
+                # from when it was due, so that a camera hardly faster keeps the mean rate
+                self._due[camera] = (due if now - due < period else now) + period
             lost = camera in self._frames
             self._frames[camera] = frame
             self._changed.notify()
         return lost
 
     def take(self) -> tuple[str, T] | None:
-        """Wait for the next frame that is due; None once the slots are closed."""
+        """Wait for the next frame; None once the slots are closed."""
         with self._changed:
             while not self._closed:
-                now = self._clock()
                 for camera in self._turn:
-                    if camera in self._frames and self._due[camera] <= now:
+                    if camera in self._frames:
                         self._turn.remove(camera)
                         self._turn.append(camera)
-                        if self.max_rate_hz > 0:
-                            self._due[camera] = now + 1 / self.max_rate_hz
                         return camera, self._frames.pop(camera)
-                waits = [self._due[camera] - now for camera in self._frames]
-                # a rate near zero waits longer than a lock can
-                self._changed.wait(min(*waits, threading.TIMEOUT_MAX) if waits else None)
+                self._changed.wait()
             return None
 
     def clear(self) -> list[str]:
@@ -75,8 +78,7 @@ class FrameSlots(Generic[T]):
         """Change the limit; it holds from the next frame on."""
         with self._changed:
             self.max_rate_hz = max_rate_hz
-            self._due = dict.fromkeys(self._due, 0.0)
-            self._changed.notify()
+            self._due = dict.fromkeys(self._due, -math.inf)
 
     def close(self) -> None:
         """Let the worker go."""

@@ -62,7 +62,7 @@ class Settings(Spec):
     class_id_format: Annotated[Literal['name', 'index'], live_parameter(
         'What class_id holds: the class name, or its index as in label_info.')] = 'name'
     max_rate_hz: Annotated[float, live_parameter(
-        'At most this many images per second and camera, always the newest; 0: no limit.',
+        'At most this many images per second and camera, each as soon as it comes; 0: no limit.',
         ge=0, le=1000)] = 0.0
     capture_folder: Annotated[str, Meta(
         description='Folder that frames worth a label go to, see docs/bags.md.',

@@ -261,14 +261,15 @@ def test_node_enable_service_stops_and_starts(graph):
     graph.spin_until(publisher.get_subscription_count)
     assert len(graph.ask(SCENE).detections) == 1
 
-    # a frame that waits for its turn is forgotten, and accounted for
-    assert graph.change(max_rate_hz=0.01) == ''
-    graph.ask(SCENE)
-    graph.send(SCENE)
+    # a frame that waits for the worker is forgotten, and accounted for
     stats = graph.detector._cameras[0].stats
+    with graph.detector._working:  # the first waits for this, the second for the worker
+        for count in (stats.received + 1, stats.received + 2):
+            graph.send(SCENE)
+            graph.spin_until(lambda count=count: stats.received == count)
+            graph.spin_for(0.1)
+        assert enable(False).success
     graph.spin_until(lambda: stats.received == stats.published + 1)
-    assert enable(False).success
-    assert graph.change(max_rate_hz=0.0) == ''
     graph.spin_for(0.2)
     assert (stats.received, stats.dropped_newer) == (stats.published + 1, 1)
 
