@@ -45,7 +45,7 @@ def broken(figures) -> list[str]:
 def test_wrong_boxes_of_no_or_sound_detections_are_none():
     from figures import wrong_boxes
     assert wrong_boxes(Detection2DArray(), 60, 40) == []
-    assert wrong_boxes(array_of(30, 20, 60, 40, 1.0), 60, 40) == []
+    assert wrong_boxes(array_of(30., 20., 60., 40., 1.0), 60, 40) == []
 
 
 @pytest.mark.parametrize('values', [
