@@ -29,23 +29,20 @@ WIRING = {
     'respawn': ('false', 'start the node again if it dies'),
 }
 """Argument -> default value and description."""
+PARAMETERS = (*yaml.safe_load(DEFAULT_PARAMS.read_text())['/**']['ros__parameters'],
+              'use_sim_time')
 SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
            'use_sim_time': 'true: time comes from /clock, as of ros2 bag play --clock'}
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the node."""
-    parameters = dict.fromkeys((*_parameters(), 'use_sim_time'), 'as in params_file if empty')
-    arguments = {**WIRING, **{name: ('', SPECIAL.get(name, text))
-                              for name, text in parameters.items()}}
+    arguments = {**WIRING, **{name: ('', SPECIAL.get(name, 'as in params_file if empty'))
+                              for name in PARAMETERS}}
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in arguments.items()),
         OpaqueFunction(function=detector)])
-
-
-def _parameters() -> list[str]:
-    return list(yaml.safe_load(DEFAULT_PARAMS.read_text())['/**']['ros__parameters'])
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -58,7 +55,7 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         raise RuntimeError(f'params_file: {params_file}: no such file')
     cameras = [name.strip() for name in argument('cameras').strip('[]').split(',')
                if name.strip()]
-    overrides = {name: _value(argument(name)) for name in (*_parameters(), 'use_sim_time')
+    overrides = {name: _value(argument(name)) for name in PARAMETERS
                  if argument(name) and name != 'cameras'}
     if cameras:
         overrides['cameras'] = cameras
@@ -77,8 +74,13 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def _value(text: str) -> Any:
-    """Return what a text is in YAML, as a parameter file would have it."""
-    value = yaml.safe_load(text)
+    """Return the number, truth or list that a text is in YAML; a path stays as it is."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if not isinstance(value, (bool, int, float, list)):
+        return text
     if isinstance(value, list) and any(isinstance(each, float) for each in value):
         return [float(each) for each in value]  # ROS wants one type in a list
     return value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args, Literal, Protocol
 
 from lite_detector.core.errors import ConfigError, ModelError
+from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import checked_files, ModelCard
 from lite_detector.core.types import FloatArray, MAX_THREADS
 
@@ -62,10 +63,8 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
         if value not in choices:
             raise ConfigError(f'{name}: got {value!r}, wanted one of {", ".join(choices)}')
     check_threads(num_threads)
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:  # no runtime takes such a path
-        raise ModelError(f'{str(folder)!r}: no UTF-8, wanted another name for a folder') from None
+    if not is_utf8(folder):  # no runtime takes such a path
+        raise ModelError(f'{str(folder)!r}: no UTF-8, wanted another name for a folder')
     files = card.runtime_files(runtime)
     if precision == 'int8' and runtime == 'ncnn':
         files = card.int8_files()

@@ -96,8 +96,8 @@ def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> 
     return image
 
 
-def _is_utf8(path: Path) -> bool:
-    """Tell whether OpenCV may have this name: any other one of a video ends the process."""
+def is_utf8(path: Path | str) -> bool:
+    """Tell whether C++ and JSON may have this name: any other one of a video ends the process."""
     return os.fsencode(path) == str(path).encode(errors='replace')
 
 
@@ -110,7 +110,7 @@ class VideoReader:
     """
 
     def __init__(self, path: Path) -> None:
-        if not _is_utf8(path):
+        if not is_utf8(path):
             raise ImageError(f'{str(path)!r}: no UTF-8, wanted another name for a video')
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
@@ -180,7 +180,7 @@ class VideoWriter:
         if self._path is None:
             return
         if self._writer is None:
-            if not _is_utf8(self._path):
+            if not is_utf8(self._path):
                 raise DataError(f'{str(self._path)!r}: no UTF-8, wanted another name for a video')
             size = (image_bgr.shape[1], image_bgr.shape[0])
             self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'),

@@ -13,6 +13,7 @@ from pathlib import Path
 import tempfile
 
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import CARD_FILE, HashedFiles
 import msgspec
 
@@ -53,10 +54,8 @@ def check_target(target: Path) -> None:
 
     :raises ConfigError: if something else is there, or it cannot be written.
     """
-    try:
-        str(target).encode()
-    except UnicodeEncodeError:  # ncnn could not load it
-        raise ConfigError(f'{str(target)!r}: no UTF-8, wanted another name for a folder') from None
+    if not is_utf8(target):  # ncnn could not load it
+        raise ConfigError(f'{str(target)!r}: no UTF-8, wanted another name for a folder')
     if not target.exists():
         above = next(parent for parent in target.absolute().parents if parent.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):

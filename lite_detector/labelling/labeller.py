@@ -11,7 +11,7 @@ from pathlib import Path
 import zlib
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.media import find_media, is_video, read_image
+from lite_detector.core.media import find_media, is_utf8, is_video, read_image
 from lite_detector.core.types import Detections, ImageSize, size_of
 from lite_detector.data.dataset import Dataset, ImageLabels, read_sized_image
 from lite_detector.detector import Detector
@@ -39,10 +39,8 @@ def images_of_folder(folder: Path) -> dict[str, None]:
     if not names:
         raise DataError(f'{folder}: no image in this folder')
     for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:  # JSON has no way to say it
-            raise DataError(f'{folder}: {name!r}: no UTF-8, wanted another name') from None
+        if not is_utf8(name):
+            raise DataError(f'{folder}: {name!r}: no UTF-8, wanted another name')
     return dict.fromkeys(names)
 
 

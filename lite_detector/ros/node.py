@@ -326,7 +326,7 @@ class DetectorNode(LifecycleNode):
             else:
                 for camera in self._cameras:
                     camera.unsubscribe()
-                for camera in self._slots.clear():  # or a slow max_rate_hz would publish it yet
+                for camera in self._slots.clear():  # or a busy worker would publish them yet
                     camera.stats.on_replaced()
         self._enabled = request.data
         response.success = True
