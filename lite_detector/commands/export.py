@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
                         help='model folder to write; one that is there is replaced')
     parser.add_argument('--images', type=Path, metavar='DIR',
-                        help='images to compare the runtimes on (the validation images of the '
+                        help='images to compare the runtimes on (the selection set of the '
                              'training, else sample photographs)')
     parser.add_argument('--annotations', type=Path, metavar='PATH',
                         help='labels of these images, in any format of check_data: compares AP')
@@ -84,9 +84,10 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
 
     :param checkpoint_path: as training wrote it.
     :param folder: must be absent, or a model folder to replace.
-    :param images: folder of images to compare on; None: those that the training was measured on,
-        if they are still there, else sample photographs.
-    :param annotations: their labels.
+    :param images: folder of images to compare on; None: the selection set of the training, if it
+        is still there, else sample photographs.
+    :param annotations: their labels; AP on them goes into the card, which else tells that of the
+        training's report set.
     :param name: of the model; None: that of the folder.
     :param progress: called with what is done and the steps it takes.
     :raises ModelError: if a runtime differs, or the checkpoint is none.
@@ -128,7 +129,8 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                 layers, ncnn_thresholds(model, checkpoint.thresholds, layers)), encoding='ascii')
         save_card(staged, msgspec.structs.replace(
             card, parity=card_section(parity, chosen.source),
-            metrics=_metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
+            metrics=(_reported(checkpoint.training) if annotations is None else {})
+            or _metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
 
 
@@ -182,23 +184,22 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
 
 
 def _validation(network: NetworkCard, training: Mapping[str, Any]) -> ParityImages | None:
-    """Return the labelled images that the training was measured on, if all are still there."""
+    """Return the selection set of the training, if all of its images are still there."""
     from lite_detector.train.config import DataSpec
-    from lite_detector.train.sources import val_images
+    from lite_detector.train.sources import selection_set
 
     config = training.get('config')
     if not isinstance(config, Mapping):
         return None  # imported weights
     data = from_mapping(config.get('data', {}), DataSpec, 'training.config.data')
-    if data.val is None:
-        return None
-    annotations = Path(data.val)
     try:
-        images = val_images(data)
-        whole = open_as_coco(annotations, images, network.class_names)
+        select = selection_set(data)
+        if select is None:
+            return None
+        whole = select.open_as_coco(network.class_names)
     except (ConfigError, DataError):
         return None
-    return _labelled(network, annotations.name, whole, images)
+    return _labelled(network, select.annotations.name, whole, select.images)
 
 
 def _labelled(network: NetworkCard, source: str, whole: CocoDataset,
@@ -230,6 +231,13 @@ def _card(network: NetworkCard, name: str, runtimes: Mapping[str, Any],
     data = {**msgspec.to_builtins(network), 'name': name, 'format': 1,
             'runtimes': msgspec.to_builtins(Runtimes(**runtimes)), 'training': dict(training)}
     return from_mapping(data, ModelCard, 'card')
+
+
+def _reported(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what training measured on its report set, which is not measured again."""
+    figures = training.get('report')
+    return figures and {'runtime': 'torch', 'precision': 'fp32',
+                        'score_threshold': AP_SELECTION.score_threshold, **figures} or {}
 
 
 def _metrics(detector: Detector, chosen: ParityImages, progress: Progress) -> dict[str, Any]:

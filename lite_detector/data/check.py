@@ -124,7 +124,8 @@ def check_leaks(first: SplitReport, second: SplitReport) -> None:
     for kind, pairs in (('leak', second.prints.same(first.prints)),
                         ('near_leak', second.prints.alike(first.prints))):
         if pairs:
-            second.findings[kind] = _name_pairs(second.prints, first.prints, pairs)
+            second.findings.setdefault(kind, []).extend(
+                _name_pairs(second.prints, first.prints, pairs))
 
 
 def is_cut_off(data: bytes) -> bool:

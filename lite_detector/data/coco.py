@@ -68,6 +68,17 @@ class CocoDataset(msgspec.Struct, frozen=True):
     annotations: tuple[CocoAnnotation, ...]
     categories: tuple[CocoCategory, ...]
 
+    def ignoring_below(self, min_score: float) -> CocoDataset:
+        """
+        Return the same dataset in which boxes of a lower score are ignored, like crowds.
+
+        :param min_score: lowest score of an object, in [0, 1]; boxes without a score stay.
+        """
+        return msgspec.structs.replace(self, annotations=tuple(
+            msgspec.structs.replace(box, iscrowd=1)
+            if box.score is not None and box.score < min_score else box
+            for box in self.annotations))
+
 
 class _Teacher(msgspec.Struct):
     teacher: str

@@ -65,8 +65,20 @@ class DataSpec(Spec):
     """Folder of the images, or one for each of a list; by default ``images`` beside the
     annotations."""
     val: str | None = None
-    """The same for measuring; without it nobody knows which weights are best."""
+    """Report set: with ``select``, AP on these annotations is measured once, with the finished
+    weights. Without it they are the selection set."""
     val_images: str | None = None
+    """Folder of the images of ``val``."""
+    repeat: tuple[Annotated[int, Meta(ge=1, le=1000)], ...] = ()
+    """How often the images of each entry of ``train`` occur in an epoch; by default once."""
+    select: str | None = None
+    """Selection set: the annotations on which AP chooses the epoch and the mixture of weights. By
+    default ``val``, which then is no independent measurement any more."""
+    select_images: str | None = None
+    """Folder of the images of ``select``."""
+    select_min_score: Fraction = 0.0
+    """Boxes of ``select`` with a lower score are ignored when AP is measured: what is detected
+    there is neither right nor wrong."""
     class_names: tuple[str, ...] | None = None
     """Fixes the class ids; by default the annotations do."""
     min_score: Fraction = 0.0
@@ -158,7 +170,7 @@ class PhaseSpec(Spec):
 
 
 class ValidationSpec(Spec):
-    """When AP is measured on data.val, and what follows from it."""
+    """When AP is measured on the selection set, and what follows from it."""
 
     every_epochs: AtLeastOne = 5
     """So often AP is measured, and the curves are drawn."""
@@ -166,7 +178,7 @@ class ValidationSpec(Spec):
     """Stop after so many measurements without a better AP; 0 never stops early."""
     wise_factors: tuple[Fraction, ...] = (0.3, 0.5, 0.7, 0.85)
     """After fine-tuning: try start + factor * (end - start) from the largest factor on, as long
-    as AP on data.val rises (Wortsman et al., 2022, arXiv:2109.01903)."""
+    as AP on the selection set rises (Wortsman et al., 2022, arXiv:2109.01903)."""
 
 
 class TrainConfig(Spec, kw_only=True):

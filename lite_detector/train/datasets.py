@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,15 +43,15 @@ def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
     """
     if len(datasets.train) > MAX_CHECKED:
         return [f'{len(datasets.train)} images are too many to look at now; check_data does it']
-    splits = [each for each in datasets if each is not None]
+    measured = [each for each in (datasets.select, datasets.report) if each is not None]
+    splits = [datasets.train, *measured]
     reports = [check_dataset(each, datasets.train.class_names,
                              lambda labels: progress(labels, 'check images'))
                for each in splits]
-    if len(reports) == 2:
-        check_leaks(*reports)
-    soft = [] if datasets.val is None or not datasets.val.soft_boxes else [
-        f'{datasets.val.source.name}: {datasets.val.soft_boxes} boxes have a score, so a model '
-        'gave them: AP says how far two models agree']
+    for first, second in combinations(reports, 2):
+        check_leaks(first, second)
+    soft = [f'{each.source.name}: {each.soft_boxes} boxes have a score, so a model gave them: AP '
+            'says how far two models agree' for each in measured if each.soft_boxes]
     return soft + [line for report in reports for line in _warnings(report)]
 
 

@@ -10,7 +10,7 @@ alone, so a run that was cut goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -21,19 +21,27 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.types import ImageArray, ImageSize
-from lite_detector.data.cache import CachedDataset
-from lite_detector.data.dataset import Dataset
+from lite_detector.data.coco import CocoDataset, to_coco
+from lite_detector.data.dataset import Dataset, Sample
 from lite_detector.train.config import PhaseSpec, TrainConfig
 from lite_detector.train.console import Console, describe_epoch, describe_metrics, SILENT
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.teacher import Teacher
-from lite_detector.train.ema import Ema, interpolate
+from lite_detector.train.ema import Ema
 from lite_detector.train.figures import LOSS, MAIN
 from lite_detector.train.loader import Batch, EpochLoader
 from lite_detector.train.monitor import Monitor
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import Objective
 from lite_detector.train.optimizer import build_optimizer, set_rates, set_training
+from lite_detector.train.outcome import (
+    against_start,
+    best_mixture,
+    Candidate,
+    figures_of,
+    is_final,
+    reported,
+)
 from lite_detector.train.pictures import draw_batch
 from lite_detector.train.prepare import Network
 from lite_detector.train.run_folder import (
@@ -44,7 +52,8 @@ from lite_detector.train.run_folder import (
     START_FILE,
 )
 from lite_detector.train.schedule import rate_factor
-from lite_detector.train.validation import search_between, Validation
+from lite_detector.train.sources import report_set
+from lite_detector.train.validation import Validation
 import torch
 from torch import nn, Tensor
 
@@ -89,16 +98,16 @@ class Engine:
 
     :param config: what to do.
     :param network: where it starts.
-    :param samples: the training images.
-    :param val: what AP is measured on; None: never.
+    :param samples: one for each place in an epoch.
+    :param select: the selection set, on which AP is measured; None: never.
     :param folder: of the run.
     :param accelerator: the devices and processes.
     :param console: what the user sees.
     :param teacher: whom ``config.distill`` names.
     """
 
-    def __init__(self, config: TrainConfig, network: Network, samples: CachedDataset,
-                 val: Dataset | None, folder: RunFolder, accelerator: Accelerator,
+    def __init__(self, config: TrainConfig, network: Network, samples: Sequence[Sample],
+                 select: Dataset | None, folder: RunFolder, accelerator: Accelerator,
                  console: Console = SILENT, teacher: Teacher | None = None) -> None:
         self._config = config
         self._network = network
@@ -106,8 +115,7 @@ class Engine:
         self._folder = folder
         self._accelerator = accelerator
         self._console = console
-        self._validation = None if val is None else Validation(
-            val, network.card, lambda images: console.progress(images, 'measure AP'))
+        self._validation = None if select is None else self._measuring(to_coco(select), Path('/'))
         self._is_main = accelerator.is_main_process
         objective = build_objective(network.model, network.card, config.loss, self._mean)
         if teacher is not None:
@@ -139,6 +147,9 @@ class Engine:
         else:
             self._save_weights(START_FILE, self.objective.model.state_dict(),
                                is_fine_tuned=self._network.is_fine_tuned)
+            if self._validation is not None and self._network.is_detector:
+                self._state.start = self._measure()
+                self._console.say(f'start: {describe_metrics(self._state.start)}')
         monitor = Monitor(self._folder.path, self._state.iteration) if self._is_main else None
         try:
             while self._state.epoch < len(self.plan) and not self._is_stale():
@@ -154,8 +165,8 @@ class Engine:
         else:
             self._console.say(f'{minutes}; best AP {state.best_ap:.2f} after epoch '
                               f'{state.best_epoch}')
-            if self._is_main and self._network.is_fine_tuned:
-                self._average_with_start()
+            if self._is_main:
+                self._end()
         self._accelerator.wait_for_everyone()
         return self._folder.path / (LAST_FILE if self._validation is None else BEST_FILE)
 
@@ -287,13 +298,21 @@ class Engine:
     def _validate(self) -> dict[str, float]:
         """Measure the averaged weights, and keep them if they are the best so far."""
         state = self._state
-        found = [self._validation.measure(self._ema.model) if self._is_main else None]
-        figures = broadcast_object_list(found)[0]
+        figures = self._measure()
         state.stale += 1
         if state.best_ap is None or figures[MAIN] > state.best_ap:
             state.best_ap, state.best_epoch, state.stale = figures[MAIN], state.epoch, 0
             self._save_weights(BEST_FILE, self._ema.model.state_dict(), figures)
         return figures
+
+    def _measure(self) -> dict[str, float]:
+        """Measure the averaged weights; every process gets the same figures."""
+        found = [self._validation.measure(self._ema.model) if self._is_main else None]
+        return broadcast_object_list(found)[0]
+
+    def _measuring(self, coco: CocoDataset, folder: Path) -> Validation:
+        return Validation(coco, folder, self._network.card,
+                          lambda images: self._console.progress(images, 'measure AP'))
 
     def _draw(self, batch: Batch) -> ImageArray:
         card = self._network.card
@@ -303,20 +322,26 @@ class Engine:
         patience = self._config.validation.patience
         return 0 < patience <= self._state.stale
 
-    def _average_with_start(self) -> None:
-        best = self._folder.load_weights(BEST_FILE)
-        if 'wise_factor' in best.training:
+    def _end(self) -> None:
+        """Choose between the start, the best epoch and their mixtures, and report the choice."""
+        checkpoint = self._folder.load_weights(BEST_FILE)
+        if is_final(checkpoint.training):
             return  # the run was complete already
-        start = self._folder.load_weights(START_FILE).state_dict
-        found = search_between(start, best.state_dict, self._state.best_ap,
-                               self._config.validation.wise_factors, self._ema.model,
-                               self._validation.measure)
-        for each, figures in found.items():
-            self._console.say(f'start + {each:g} * (best - start): {describe_metrics(figures)}')
-        factor = max(found, key=lambda each: found[each][MAIN], default=1.0)
-        if found and found[factor][MAIN] > self._state.best_ap:
-            self._save_weights(BEST_FILE, interpolate(start, best.state_dict, factor),
-                               found[factor], wise_factor=factor)
+        start, model = self._folder.load_weights(START_FILE).state_dict, self._ema.model
+        best = chosen = Candidate(checkpoint.state_dict, figures_of(checkpoint))
+        if self._network.is_fine_tuned:
+            chosen = best_mixture(start, best, self._config.validation.wise_factors, model,
+                                  self._validation.measure, self._console.say)
+        if self._state.start.get(MAIN):
+            chosen = against_start(Candidate(start, self._state.start), chosen, self._console.say)
+        report = report_set(self._config.data)
+        if report is not None:
+            model.load_state_dict(chosen.weights)
+            coco = report.open_as_coco(self._network.card.class_names)
+            chosen = reported(chosen, self._measuring(coco, report.images).evaluate(model),
+                              report.annotations.name, self._console.say)
+        if chosen is not best:
+            self._save_weights(BEST_FILE, *chosen[:2], **chosen.origin)
 
     def _save_weights(self, name: str, weights: Mapping[str, Tensor],
                       figures: Mapping[str, float] = {}, **more: Any) -> None:

@@ -17,7 +17,7 @@ from lite_detector.core.errors import LiteDetectorError
 from lite_detector.data.coco import labelled_by
 from lite_detector.data.formats import open_dataset
 from lite_detector.train.config import DataSpec
-from lite_detector.train.sources import as_list, train_sources, val_images
+from lite_detector.train.sources import as_list, report_set, selection_set, train_sources
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RANDOM, NONE = 'random weights', 'none'
@@ -73,7 +73,8 @@ def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
         **told,
         'planned_epochs': sum(phase['epochs'] for phase in settings.get('phases', [])),
         'chosen': _how_chosen(training, settings, data),
-        'val': training.get('metrics', {}),
+        'select': training.get('metrics', {}),
+        'report_measured': training.get('report_measured', 0),
         'data': _describe_data(data),
         'start': short_path(start.get('checkpoint') or start.get('backbone') or RANDOM),
         'teacher': short_path((settings.get('distill') or {}).get('teacher', NONE)),
@@ -89,12 +90,15 @@ def short_path(path: str) -> str:
 
 
 def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: DataSpec) -> str:
-    if data.val is None:
+    if data.select is None and data.val is None:
         return 'the last epoch; nothing was measured'
+    if training.get('kept_start'):
+        return 'the start, since no epoch and no mixture has a higher AP on the selection set'
     every = settings.get('validation', {}).get('every_epochs', '?')
     mixed = '; then mixed with the start by wise_factor' if 'wise_factor' in training else ''
     in_int8 = ' in int8' if settings.get('quantize') is not None else ''
-    return f'highest AP on data.val{in_int8}, measured every {every} epochs{mixed}'
+    images = 'the selection set' if data.select is not None else 'data.val, the selection set here'
+    return f'highest AP on {images}{in_int8}, measured every {every} epochs{mixed}'
 
 
 def _describe_data(data: DataSpec) -> dict[str, Any]:
@@ -102,21 +106,29 @@ def _describe_data(data: DataSpec) -> dict[str, Any]:
     if data.train is not None:
         counts = [_count(path, data, lambda path=path: dict(train_sources(data))[Path(path)])
                   for path in as_list(data.train)]
+        if data.repeat:
+            counts = [{**each, 'repeat': times} for each, times in zip(counts, data.repeat,
+                                                                       strict=False)]
         told['train'] = counts[0] if len(counts) == 1 else counts
-    if data.val is not None:
-        told['val'] = _count(data.val, data, lambda: val_images(data))
+    if data.select or data.val:
+        told['select'] = _count(data.select or data.val, data, lambda: selection_set(data).images,
+                                data.select_min_score)
+    if data.select and data.val:
+        told['report'] = _count(data.val, data, lambda: report_set(data).images)
     return told
 
 
-def _count(annotations: str, data: DataSpec, images: Callable[[], Path]) -> dict[str, Any]:
+def _count(annotations: str, data: DataSpec, images: Callable[[], Path],
+           min_score: float = 0.0) -> dict[str, Any]:
     told: dict[str, Any] = {'annotations': short_path(annotations)}
     try:
         dataset = open_dataset(Path(annotations), images(), data.class_names)
     except LiteDetectorError:
         return told  # moved since, which is no reason to export nothing
     teacher = labelled_by(Path(annotations))
-    boxes = sum(len(labels.class_ids) for labels in dataset.labels)
+    boxes = sum(int((labels.scores >= min_score).sum()) for labels in dataset.labels)
     return {**told, 'images': len(dataset), 'boxes': boxes,
+            **({'min_score': min_score} if min_score else {}),
             **({} if teacher is None else {'labelled_by': teacher})}
 
 

@@ -24,7 +24,7 @@ from lite_detector.train.models.batch_norm import (
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import freeze
-from lite_detector.train.transfer import init_backbone, transfer_weights
+from lite_detector.train.transfer import init_backbone, transfer_weights, TransferReport
 import msgspec
 import torch
 from torch import nn, Tensor
@@ -47,6 +47,8 @@ class Network(NamedTuple):
     model: nn.Module
     is_fine_tuned: bool = False
     """Whether it is a good network before its first step, which is worth a mixture later."""
+    is_detector: bool = False
+    """Whether it finds all of its classes before its first step, so that its AP is measured."""
 
 
 def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], Iterable[Tensor]],
@@ -67,19 +69,23 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
     card = _with_anchors(card, config, samples, say)
     spec = config.model_spec(len(class_names))
     torch.manual_seed(config.seed)
-    model, is_fine_tuned = build_model(spec), False
+    model, is_fine_tuned, is_detector = build_model(spec), False, False
     if config.start.backbone is not None:
         init_backbone(model, Path(config.start.backbone))
         say(f'backbone of {config.start.backbone}')
     if checkpoint:
-        model, is_fine_tuned = _started(checkpoint, config, spec, card, batches, say)
+        model, report = _started(checkpoint, config, spec, card, batches, say)
+        is_fine_tuned = not report.narrowed
+        is_detector = is_fine_tuned and report.boxes_kept and not report.fresh
     freeze(model, config.start.freeze)
-    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned)
+    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned,
+                   is_detector)
 
 
 def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,
-             batches: Callable[[], Iterable[Tensor]], say: Say) -> tuple[nn.Module, bool]:
-    """Return a network with the weights of a checkpoint, and whether it knows what that knew."""
+             batches: Callable[[], Iterable[Tensor]],
+             say: Say) -> tuple[nn.Module, TransferReport]:
+    """Return a network with the weights of a checkpoint, and what of it was taken over."""
     model, report = transfer_weights(checkpoint, spec, card.class_names)
     _compare_cards(checkpoint, config, card, say)
     say(f'weights of {config.start.checkpoint}; {len(report.matched)} of {spec.num_classes} '
@@ -96,7 +102,7 @@ def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card:
         renew_statistics(model, batches())
         say(f'a subset of the channels of {checkpoint.spec.label}: '
             'statistics of batch norm are measured anew; it must learn before it finds much')
-    return model.train(), not report.narrowed
+    return model.train(), report
 
 
 def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCard,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -16,7 +16,9 @@ from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
+from lite_detector.data.dataset import Sample
 from lite_detector.data.pictures import spread_indices
+from lite_detector.data.repeat import RepeatedDataset
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.console import Console, SILENT
 from lite_detector.train.datasets import cached, check_datasets
@@ -102,14 +104,15 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     if not resume and accelerator.is_main_process:
         for line in check_datasets(datasets, console.progress):
             console.say(f'warning: {line}')
-        if datasets.val is None:
-            console.say('warning: without data.val nobody knows which weights are best; the '
-                        'last ones are kept')
+        if datasets.select is None:
+            console.say('warning: without data.val or data.select nobody knows which weights are '
+                        'best; the last ones are kept')
     samples = cached(datasets.train, _cache_side(config), config.data, console.progress)
+    drawn = RepeatedDataset(samples, datasets.entries)
     if resume:
         network = _started_before(config, folder)
     else:
-        network = prepare(config, samples, lambda: _some_batches(config, samples), console.say)
+        network = prepare(config, samples, lambda: _some_batches(config, drawn), console.say)
         if config.quantize is not None:
             if not network.is_fine_tuned:
                 raise ConfigError('quantize: a network with a part of the channels of another '
@@ -121,7 +124,7 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
                 f'{count_macs(network.model, size) / 1e9:.2f} G multiply-accumulates at {size}, '
                 f'on {accelerator.device}'
                 + (f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''))
-    return Engine(config, network, samples, datasets.val, folder, accelerator, console,
+    return Engine(config, network, drawn, datasets.select, folder, accelerator, console,
                   teacher)
 
 
@@ -152,7 +155,7 @@ def _cache_side(config: TrainConfig) -> int:
     return int(CACHE_ROOM * config.zoom * side)
 
 
-def _some_batches(config: TrainConfig, samples: CachedDataset) -> Iterator[Tensor]:
+def _some_batches(config: TrainConfig, samples: Sequence[Sample]) -> Iterator[Tensor]:
     size = config.network.input_size
     loader = EpochLoader(samples, config.network.preprocess, ImageSize(size.height, size.width),
                          config.augment, config.batch_size, config.seed, epoch=0)
@@ -167,5 +170,11 @@ def _some_batches(config: TrainConfig, samples: CachedDataset) -> Iterator[Tenso
 def _data_line(datasets: Datasets) -> str:
     names = datasets.train.class_names
     classes = ', '.join(names[:6]) + (f' and {len(names) - 6} more' if len(names) > 6 else '')
-    val = f', {len(datasets.val)} to measure AP on' if datasets.val is not None else ''
-    return f'{len(datasets.train)} images to train on{val}; {len(names)} classes: {classes}'
+    images = f'{len(datasets.train)} images to train on'
+    if len(datasets.entries) > len(datasets.train):
+        images += f' ({len(datasets.entries)} samples per epoch)'
+    if datasets.select is not None:
+        images += f', {len(datasets.select)} to measure AP on'
+    if datasets.report is not None:
+        images += f', {len(datasets.report)} to report AP on at the end'
+    return f'{images}; {len(names)} classes: {classes}'

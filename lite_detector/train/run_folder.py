@@ -47,7 +47,10 @@ class RunState(Struct):
     """Steps that are done."""
     seconds: float = 0.0
     """What the training itself has taken, in all sessions."""
+    start: dict[str, float] = {}
+    """Figures of the start on the selection set; empty if it was not measured."""
     best_ap: float | None = None
+    """Of the epochs; the start does not count."""
     best_epoch: int = 0
     stale: int = 0
     """Measurements since the best one."""
@@ -130,7 +133,9 @@ class RunFolder:
         content = load_file(path)
         if not content.keys() >= {'state', 'config', 'tensors'}:
             raise ConfigError(f'{path}: not the state of a run')
-        difference = first_difference(_essential(content['config']),
+        # read first, which adds the keys that an older version did not know
+        started = from_mapping(content['config'], TrainConfig, f'{path}: config')
+        difference = first_difference(_essential(msgspec.to_builtins(started)),
                                       _essential(msgspec.to_builtins(self._config)))
         if difference:
             raise ConfigError(f'{path}: the run was started with another configuration: '

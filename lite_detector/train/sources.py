@@ -10,39 +10,114 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.types import IntArray
+from lite_detector.data.coco import CocoDataset
 from lite_detector.data.dataset import Dataset
-from lite_detector.data.formats import open_dataset
+from lite_detector.data.formats import open_as_coco, open_dataset
 from lite_detector.data.join import join_datasets
+from lite_detector.data.repeat import repeat_entries
 from lite_detector.train.config import DataSpec
 
 TWINS = {'labels': 'images', 'Annotations': 'JPEGImages'}
 """Folder of labels -> that of their images."""
 
 
+class MeasuredSet(NamedTuple):
+    """Labelled images on which AP is measured."""
+
+    annotations: Path
+    images: Path
+    min_score: float = 0.0
+    """Boxes with a lower score are ignored."""
+
+    def open_dataset(self, class_names: Sequence[str]) -> Dataset:
+        """Open it with the class ids of the training; raise DataError if it cannot be used."""
+        dataset = open_dataset(self.annotations, self.images, class_names)
+        return dataset.ignoring_below(self.min_score)
+
+    def open_as_coco(self, class_names: Sequence[str]) -> CocoDataset:
+        """
+        Open it as ``evaluate`` does, with the areas that the annotations say.
+
+        :raises DataError: if it cannot be used.
+        """
+        dataset = open_as_coco(self.annotations, self.images, class_names)
+        return dataset.ignoring_below(self.min_score)
+
+
 class Datasets(NamedTuple):
-    """What is trained on, and what AP is measured on, with the same class ids."""
+    """Training, selection and report set with the same class ids."""
 
     train: Dataset
-    val: Dataset | None
+    entries: IntArray
+    """Index into ``train`` of each sample of an epoch, int64, shape (n,)."""
+    select: Dataset | None
+    """Chooses the epoch and the mixture of weights."""
+    report: Dataset | None
+    """AP is measured here once, with the finished weights."""
 
 
 def open_datasets(spec: DataSpec) -> Datasets:
     """
     Open the datasets of a run.
 
-    :raises ConfigError: if data.train is not given.
+    :raises ConfigError: if data.train is not given, or a key of the data does not fit another.
     :raises DataError: if one cannot be used.
     """
-    train = join_datasets([open_dataset(annotations, images, spec.class_names)
-                           for annotations, images in train_sources(spec)], spec.class_names)
+    parts = [open_dataset(annotations, images, spec.class_names)
+             for annotations, images in train_sources(spec)]
+    entries = repeat_entries([len(part) for part in parts], repeats(spec))
+    train = join_datasets(parts, spec.class_names)
     train = train.ignoring_below(spec.min_score)
     if not any((~labels.ignore).any() for labels in train.labels):
         raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn '
                         '(crowds and boxes below data.min_score do not count)')
-    val = None
-    if spec.val is not None:
-        val = open_dataset(Path(spec.val), val_images(spec), train.class_names)
-    return Datasets(train, val)
+    select, report = (each and each.open_dataset(train.class_names)
+                      for each in (selection_set(spec), report_set(spec)))
+    return Datasets(train, entries, select, report)
+
+
+def repeats(spec: DataSpec) -> tuple[int, ...]:
+    """
+    Return how often the images of each entry of data.train occur in an epoch.
+
+    :raises ConfigError: if data.repeat has another length.
+    """
+    count = len(as_list(spec.train))
+    if spec.repeat and len(spec.repeat) != count:
+        raise ConfigError(f'data.repeat: {len(spec.repeat)} numbers for {count} entries of '
+                          'data.train; expected one for each')
+    return spec.repeat or (1,) * count
+
+
+def selection_set(spec: DataSpec) -> MeasuredSet | None:
+    """
+    Return the images that choose the epoch; without data.select they are those of data.val.
+
+    :raises ConfigError: if the folder of the images is not known, or a key has no use.
+    """
+    if spec.select is None:
+        for key in ('select_images', 'select_min_score'):
+            value = getattr(spec, key)
+            if value:
+                raise ConfigError(f'data.{key}: {value}, but data.select is not given')
+        return None if spec.val is None else MeasuredSet(Path(spec.val), val_images(spec))
+    if spec.val is not None and Path(spec.val).resolve() == Path(spec.select).resolve():
+        raise ConfigError(f'data.val: {spec.val} is data.select too; expected other images, which '
+                          'choose nothing, or only one of both keys')
+    images = _measured_images(spec, 'select')
+    return MeasuredSet(Path(spec.select), images, spec.select_min_score)
+
+
+def report_set(spec: DataSpec) -> MeasuredSet | None:
+    """
+    Return the images on which the finished weights are measured once; None: there are none.
+
+    :raises ConfigError: if the folder of the images is not known.
+    """
+    if spec.select is None or spec.val is None:
+        return None
+    return MeasuredSet(Path(spec.val), val_images(spec))
 
 
 def train_sources(spec: DataSpec) -> list[tuple[Path, Path]]:
@@ -76,15 +151,20 @@ def val_images(spec: DataSpec) -> Path:
 
     :raises ConfigError: if there is none of these.
     """
-    if spec.val_images is not None:
-        return Path(spec.val_images)
-    folders = as_list(spec.train_images)
-    return _images_beside(spec.val, 'val', folders[0] if len(folders) == 1 else None)
+    return _measured_images(spec, 'val')
 
 
 def as_list(paths: str | Sequence[str] | None) -> list[str]:
     """Return a key of the data that may hold nothing, one or several, as a list."""
     return [paths] if isinstance(paths, str) else list(paths or ())
+
+
+def _measured_images(spec: DataSpec, split: str) -> Path:
+    images = getattr(spec, f'{split}_images')
+    if images is not None:
+        return Path(images)
+    folders = as_list(spec.train_images)
+    return _images_beside(getattr(spec, split), split, folders[0] if len(folders) == 1 else None)
 
 
 def _images_beside(annotations: str, split: str, other: str | None = None) -> Path:

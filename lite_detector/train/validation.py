@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lite_detector.core.model_card import NetworkCard
-from lite_detector.data.coco import to_coco
-from lite_detector.data.dataset import Dataset
+from lite_detector.data.coco import CocoDataset
 from lite_detector.detector import Detector
-from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, require_faster_coco_eval
+from lite_detector.evaluation.coco_metrics import (
+    AP_SELECTION,
+    CocoMetrics,
+    evaluate,
+    require_faster_coco_eval,
+)
 from lite_detector.train.ema import interpolate
 from lite_detector.train.figures import AP, MAIN
 from lite_detector.train.torch_backend import TorchBackend
@@ -26,16 +30,18 @@ class Validation:
     """
     Measures networks on the same images again and again.
 
-    :param val: labelled images.
+    :param coco: labelled images.
+    :param folder: of the images.
     :param card: of the networks.
     :param progress: wraps the images, to show how far it is.
     :raises LiteDetectorError: if the library that measures is not installed.
     """
 
-    def __init__(self, val: Dataset, card: NetworkCard,
+    def __init__(self, coco: CocoDataset, folder: Path, card: NetworkCard,
                  progress: Callable[[Sequence[Any]], Iterable[Any]] = iter) -> None:
         require_faster_coco_eval()  # its absence shows now, not after the first epochs
-        self._coco = to_coco(val)
+        self._coco = coco
+        self._folder = folder
         self._card = card
         self._progress = progress
 
@@ -45,9 +51,17 @@ class Validation:
 
         :param model: returns raw heads; it is left in evaluation mode.
         """
-        detector = Detector(self._card, TorchBackend(model), AP_SELECTION)
-        metrics = evaluate(detector, self._coco, Path('/'), self._progress)
+        metrics = self.evaluate(model)
         return {MAIN: metrics.ap or 0.0, f'{AP}AP50': metrics.ap50 or 0.0}
+
+    def evaluate(self, model: nn.Module) -> CocoMetrics:
+        """
+        Return all that ``evaluate`` reports of a network.
+
+        :param model: returns raw heads; it is left in evaluation mode.
+        """
+        detector = Detector(self._card, TorchBackend(model), AP_SELECTION)
+        return evaluate(detector, self._coco, self._folder, self._progress)
 
 
 def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_ap: float,

@@ -36,8 +36,8 @@ def test_val_gets_the_class_ids_of_train_whatever_its_order(tmp_path):
     turned.write_text(json.dumps(data))
     plain = open_datasets(DataSpec(str(train), val=str(val)))
     other = open_datasets(DataSpec(str(train), val=str(turned)))
-    assert plain.val.class_names == other.val.class_names == CLASS_NAMES
-    for first, second in zip(plain.val.labels, other.val.labels, strict=True):
+    assert plain.select.class_names == other.select.class_names == CLASS_NAMES
+    for first, second in zip(plain.select.labels, other.select.labels, strict=True):
         np.testing.assert_array_equal(first.class_ids, second.class_ids)
 
 
@@ -46,7 +46,7 @@ def test_other_formats_can_be_trained_on(write, tmp_path):
     annotations, images = write(tmp_path)
     datasets = open_datasets(DataSpec(str(annotations), str(images)))
     assert len(datasets.train) == 3
-    assert datasets.val is None
+    assert datasets.select is None
 
 
 def test_images_are_looked_for_where_they_usually_are(tmp_path):

@@ -168,7 +168,7 @@ def test_export_fills_the_card_and_writes_figures(tmp_path, photographs, annotat
     assert (card.name, card.training['seed']) == ('my_model', 7)
     # one box is labelled; of the paths only the ends are told
     where = f'{annotations.parent.name}/instances.json'
-    assert card.training['data'] == {'val': {'annotations': where, 'images': 2, 'boxes': 1}}
+    assert card.training['data'] == {'select': {'annotations': where, 'images': 2, 'boxes': 1}}
     assert card.training['settings']['data']['val'] == where
     assert str(tmp_path) not in (tmp_path / 'model' / 'card.yaml').read_text()
     # measured in ncnn; the network is random and finds nothing

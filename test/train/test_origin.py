@@ -30,12 +30,12 @@ def test_training_is_told_by_names_and_counts(tmp_path):
         f'start.checkpoint={tmp_path}/public.pt', f'distill.teacher={tmp_path}/large.pt',
         'phases.0.epochs=9', 'validation.every_epochs=3', wise_factor=0.7))
     counted = {'annotations': 'data/instances.json', 'images': 3, 'boxes': 3}
-    assert told['data'] == {'train': counted, 'val': counted}
+    assert told['data'] == {'train': counted, 'select': counted}
     assert told['config'] == 'nanodet_m_320'
     assert (told['epochs'], told['planned_epochs'], told['seed']) == (7, 9, 3)
-    assert told['chosen'] == ('highest AP on data.val, measured every 3 epochs; then mixed with '
-                              'the start by wise_factor')
-    assert told['val'] == {'AP': 20.5}
+    assert told['chosen'] == ('highest AP on data.val, the selection set here, measured every 3 '
+                              'epochs; then mixed with the start by wise_factor')
+    assert (told['select'], told['report_measured']) == ({'AP': 20.5}, 0)
     assert told['start'] == f'{tmp_path.name}/public.pt'
     assert told['teacher'] == f'{tmp_path.name}/large.pt'
     assert str(tmp_path) not in str(told)
