@@ -15,7 +15,7 @@ from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.nanodet_plus import GuidedHeads
-from lite_detector.train.objectives.objective import believed_count, Objective
+from lite_detector.train.objectives.objective import loss_normalizer, Objective
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from networks import network_card
@@ -222,14 +222,55 @@ def test_gfl_box_of_a_soft_object_counts_as_much_as_it_is_believed():
             (counts[0] * first + counts[1] / 4 * second) / (counts[0] + counts[1] / 4), rel=1e-5)
 
 
-@pytest.mark.parametrize(('count', 'score_sum', 'images', 'wanted'), [
-    (0, 0, 2, 0), (3, 3, 2, 3), (0.5, 0.5, 2, 0.5),  # all certain: their number
-    (20, 5, 2, 5),                                   # their scores
-    (20, 0.3, 2, 2), (1, 0.3, 2, 1),                 # next to nothing is believed
+@pytest.mark.parametrize(('score_sum', 'images', 'expected'), [
+    (0, 2, 2), (0.3, 2, 2), (1, 8, 8),  # few positives, or low scores: one for each image
+    (8, 8, 8), (9, 8, 9), (20.5, 2, 20.5),
 ])
-def test_believed_count_equals_the_hand_worked(count, score_sum, images, wanted):
-    values = (torch.tensor(float(value)) for value in (count, score_sum, images))
-    assert believed_count(*values).item() == wanted
+def test_loss_normalizer_equals_the_hand_worked(score_sum, images, expected):
+    values = (torch.tensor(float(value)) for value in (score_sum, images))
+    assert loss_normalizer(*values).item() == expected
+
+
+@pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus',
+                                       'nanodet_plus_alone', 'damo_yolo'])
+def test_gfl_background_counts_as_much_beside_one_object_as_without(variation):
+    objective = objective_of(variation)
+    truth = truth_of((24, 16, 56, 48), labels=[1])
+    heads = [torch.cat([head] + 63 * [torch.zeros_like(head)])
+             for head in perfect_heads(objective, truth)]
+    cells = 8 * 12 + 4 * 6 + 2 * 3 + (1 * 2 if 'plus' in variation else 0)
+    # 63 images of nothing but logits of 0: per cell and class |0 - 1/2|^2 * ln 2
+    background = 63 / 64 * cells * 2 * 0.25 * LN2
+    for first in (truth, NOTHING):
+        terms = objective.losses(seen(variation, heads), [first] + 63 * [NOTHING], SIZE)
+        # in the first image all cells have the object's class at logit 20: they miss the target
+        # by 1, and 20 each, but the positives
+        count = round(cells - (terms['score'].item() - background) * 64 / 20)
+        assert terms['score'].item() == pytest.approx(background + (cells - count) * 20 / 64,
+                                                      rel=1e-4)
+        assert (1 <= count <= 64) == (first is truth) and (count == 0) == (first is NOTHING)
+
+
+def test_gfl_box_of_one_object_counts_as_much_in_a_batch_of_eight():
+    objective = objective_of('nanodet')
+    heads = zero_heads(objective)
+    alone = objective.losses(heads, [SOME], SIZE)
+    eight = objective.losses([head.repeat(8, 1, 1, 1) for head in heads],
+                             [SOME] + 7 * [NOTHING], SIZE)
+    for name in ('box', 'distribution'):
+        assert eight[name].item() == pytest.approx(alone[name].item())
+
+
+def test_yolof_background_counts_as_much_beside_one_object_as_without():
+    objective = objective_of('yolof', num_classes=1)
+    heads = [torch.zeros_like(head).repeat(8, 1, 1, 1) for head in zero_heads(objective)]
+    without = objective.losses(heads, 8 * [NOTHING], SIZE)['score'].item()
+    terms = objective.losses(heads, [truth_of((8, 8, 40, 40))] + 7 * [NOTHING], SIZE)
+    # Scores of 1/4. Four anchors cost alpha * (3/4)^2 * ln 4 instead of (1 - alpha) * (1/4)^2 *
+    # ln(4/3), both divided by the number of images.
+    positive, negative = 0.25 * (3 / 4) ** 2 * 2 * LN2, 0.75 * (1 / 4) ** 2 * math.log(4 / 3)
+    assert terms['score'].item() - without == pytest.approx(4 * (positive - negative) / 8,
+                                                            rel=1e-3)
 
 
 def test_nanodet_plus_scores_learn_what_the_guide_reaches():

@@ -98,10 +98,9 @@ def test_assigners_give_a_tie_to_the_first_object(assign):
     assert set(result.gt_indices.tolist()) == {BACKGROUND, 0}
 
 
-@BOTH
-def test_assigners_give_no_place_outside_the_object(assign):
+def test_assign_atss_gives_no_place_outside_the_object():
     truth = truth_of((9, 3, 31, 22), (25, 5, 60, 31), (2, 20, 14, 31))
-    result = assign(truth)
+    result = run_atss(truth)
     positive = result.is_positive.nonzero()[:, 0]
     boxes = truth.boxes_xyxy[result.gt_indices[positive]]
     centers = GRID.centers[positive]
@@ -217,12 +216,46 @@ def test_assign_dsla_loses_no_place_to_rounding():
     assert result.is_positive.sum() == 7
 
 
-def test_assign_dsla_gives_no_place_to_an_object_in_which_there_is_none():
-    # the first of two takes one of the three places, the second lies between them
-    centers, boxes = in_a_row(0.2, 0.9, 0.3)
-    result = assign_dsla(centers, torch.zeros(3, 1), boxes,
-                         truth_of((0, 0, 10, 10), (1.4, 4, 1.6, 6)))
-    assert result.gt_indices.tolist() == [-1, 0, -1]
+def test_assign_dsla_gives_an_object_without_a_place_one_of_another_that_overlaps_it():
+    # Places at x = 2 and 6 in the box (0, 0, 10, 10) predict (0, 0, 10, 8) and (3, 2, 5, 6).
+    # The second object (3, 2, 5, 8) lies between them. IoU with the first object: 80 / 100 and
+    # 8 / 100, so it takes one; with the second: 12 / 80 and 8 / 12, so it takes one, too.
+    centers = torch.tensor([[2.0, 5.0], [6.0, 5.0]])
+    boxes = torch.tensor([[0.0, 0, 10, 8], [3, 2, 5, 6]])
+    truth = truth_of((0, 0, 10, 10), (3, 2, 5, 8), labels=[0, 1])
+    result = assign_dsla(centers, torch.zeros(2, 2), boxes, truth)
+    assert result.gt_indices.tolist() == [0, 1] and result.labels.tolist() == [0, 1]
+    assert result.ious.tolist() == pytest.approx([0.8, 8 / 12])
+    # alone in the image it has no candidate: no place lies in any box
+    alone = assign_dsla(centers, torch.zeros(2, 2), boxes, truth_of((3, 2, 5, 8)))
+    assert not alone.is_positive.any()
+
+
+def test_assign_dsla_counts_the_overlaps_outside_the_box():
+    # The second object (4, 0, 8, 10) has the place at x = 6 inside, and overlaps the boxes of
+    # both other places of the first object by 0.8 each: k = 2.4 rounded down, so it takes two.
+    # The first of them ties with the third for the cheapest, and the lowest index has it.
+    centers = torch.tensor([[2.0, 5.0], [6.0, 5.0], [9.0, 5.0]])
+    boxes = torch.tensor([[4.0, 0, 8, 8]] * 3)
+    truth = truth_of((0, 0, 10, 10), (4, 0, 8, 10))
+    result = assign_dsla(centers, torch.zeros(3, 1), boxes, truth)
+    # IoU 32 / 100 with the first object: three times 0.32 is at least one, at the lowest index,
+    # which is cheaper for the second
+    assert result.gt_indices.tolist() == [1, 1, -1]
+    assert result.ious.tolist() == pytest.approx([0.8, 0.8, 0])
+
+
+def test_assign_dsla_gives_no_place_outside_without_overlap():
+    # the box of the only place ends where the second object begins; a box without area lies in it
+    centers, boxes = torch.tensor([[5.0, 5.0]]), torch.tensor([[0.0, 0, 10, 10]])
+    for other in ((10, 0, 12, 10), (4, 4, 4, 6), (5, 5, 5, 5)):
+        truth = truth_of(other, (0, 0, 10, 10), labels=[1, 0])
+        assert assign_dsla(centers, torch.zeros(1, 2), boxes, truth).gt_indices.tolist() == [1]
+    # although the first of two places that the other one leaves is free
+    centers, boxes = in_a_row(0.2, 0.9)
+    result = assign_dsla(centers, torch.zeros(2, 1), boxes,
+                         truth_of((0, 0, 10, 10), (1.4, 2, 1.6, 2)))
+    assert result.gt_indices.tolist() == [-1, 0]
 
 
 def test_assign_dsla_prefers_the_place_that_knows_the_class():

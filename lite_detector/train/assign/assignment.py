@@ -100,8 +100,9 @@ def centers_in(centers: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """
     Return which priors have their centre in any of the boxes.
 
-    An object is learnt only at centres inside of it, so these are all the priors that an
-    unlabelled object within an ignored region could have had.
+    Objects are learnt at centres inside of their boxes (DSLA: rarely outside, and then inside the
+    box of another object), so these are the priors that an unlabelled object within an ignored
+    region could have had.
 
     :param centers: x, y in network pixels, shape (n, 2).
     :param boxes_xyxy: shape (k, 4), also k = 0.

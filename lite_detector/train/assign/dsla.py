@@ -29,9 +29,14 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
 
     Dynamic soft label assignment (NanoDet-Plus, https://github.com/RangiLyu/nanodet, after OTA,
     arXiv:2103.14259, and SimOTA of YOLOX, arXiv:2107.08430). The candidates of an object are the
-    places inside its box. The cost of a candidate is ``cost_matrix``; an object takes its k
-    cheapest, k being the sum of its ``top_k`` best overlaps, rounded down, and at least 1. A
-    place that several objects take goes to the one for which it is cheapest.
+    places inside its box, and the places inside the box of another object whose predicted box
+    overlaps it: an object between or beside the centres of all cells often has no other ones. The
+    cost of a candidate is ``cost_matrix``; an object takes its k cheapest, k being the sum of its
+    ``top_k`` best overlaps, rounded down, and at least 1. A place that several objects take goes
+    to the one for which it is cheapest.
+
+    The authors' code also gives an object a place whose predicted box does not overlap it, and
+    so a box without area has a positive. Here neither is a candidate.
 
     :param centers: x, y of the places in network pixels, shape (n, 2).
     :param logits: predicted class scores before the sigmoid, shape (n, classes).
@@ -48,11 +53,11 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
     inside = inside_distances(centers, truth.boxes_xyxy) > 0
     places = inside.any(dim=1).nonzero()[:, 0]
     if objects and len(places):
-        inside = inside[places]
         overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
+        candidates = inside[places] | (overlaps > 0)
         costs = cost_matrix(logits[places], overlaps, truth.labels, truth.scores, iou_factor)
-        costs = torch.where(inside, costs, torch.inf)
-        wanted = cheapest(costs, torch.where(inside, overlaps, 0), top_k) & inside
+        costs = torch.where(candidates, costs, torch.inf)
+        wanted = cheapest(costs, overlaps, top_k) & candidates
         best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
         gt_indices[places] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
         ious[places] = overlaps.gather(1, best)[:, 0]

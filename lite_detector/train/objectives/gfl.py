@@ -25,7 +25,7 @@ from lite_detector.train.losses import (
     quality_focal_loss,
     soft_targets,
 )
-from lite_detector.train.objectives.objective import believed_count, Objective, ReduceMean
+from lite_detector.train.objectives.objective import loss_normalizer, Objective, ReduceMean
 from lite_detector.train.objectives.spec import GflLoss
 import torch
 from torch import nn, Tensor
@@ -164,7 +164,7 @@ class GflObjective(Objective):
             qualities = aligned_iou(boxes.detach(), targets.boxes_xyxy)
         logits = heads.logits.flatten(0, 1)
         weights = logits.detach()[targets.positives].amax(dim=1).sigmoid() * targets.scores
-        count, weight_sum = self._normalizers(weights, targets.scores, len(heads.logits))
+        normalizer, weight_sum = self._normalizers(weights, targets.scores, len(heads.logits))
         scores = torch.zeros_like(targets.weights)
         scores[targets.positives] = qualities * targets.scores
         distances = distances_from_boxes(centers / strides, targets.boxes_xyxy / strides,
@@ -173,7 +173,7 @@ class GflObjective(Objective):
         return {
             'score': spec.score_weight * quality_focal_loss(
                 logits, soft_targets(targets.labels, scores, logits.shape[1]), targets.weights,
-                count, spec.score_beta),
+                normalizer, spec.score_beta),
             'box': spec.box_weight * giou_loss(boxes, targets.boxes_xyxy, weights, weight_sum),
             'distribution': spec.distribution_weight * distribution_focal_loss(
                 bins.flatten(0, 1), distances.flatten(), weights.repeat_interleave(4),
@@ -181,10 +181,12 @@ class GflObjective(Objective):
 
     def _normalizers(self, weights: Tensor, scores: Tensor,
                      images: int) -> tuple[Tensor, Tensor]:
-        """Return the mean over processes of the number of positives and of their weights."""
-        local = torch.stack((weights.new_tensor(len(weights)), scores.sum(), weights.sum(),
-                             weights.new_tensor(images)))
-        count, score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()
-        believed = believed_count(count, score_sum, images_mean)
-        # without any object the background is averaged over the images
-        return torch.where(count > 0, believed, images_mean), weight_sum
+        """
+        Return what the score loss and the losses of boxes are divided by, over all processes.
+
+        The weights of boxes have no minimum: a batch with one object trains its box as much as a
+        batch with many. (The authors divide by at least 1.)
+        """
+        local = torch.stack((scores.sum(), weights.sum(), weights.new_tensor(images)))
+        score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()
+        return loss_normalizer(score_sum, images_mean), weight_sum

@@ -29,19 +29,19 @@ def identity(values: Tensor) -> Tensor:
     return values
 
 
-def believed_count(count: Tensor, score_sum: Tensor, images: Tensor) -> Tensor:
+def loss_normalizer(score_sum: Tensor, images: Tensor) -> Tensor:
     """
-    Return how many objects places learn, each counted as far as it is believed.
+    Return what a loss over positives and background is divided by.
 
-    The sum of the scores, so that ten objects believed by a tenth make the others count no less
-    than one more object would. But where next to nothing is believed the background, which is
-    divided by it too, must not count for more than it does with one place in each image.
+    It is the sum of the scores of the positives (their number, if all labels are certain), and at
+    least one for each image. Without that minimum the background of a batch with a single
+    positive, or with many positives of low scores, would count several times as much as that of
+    a batch without any object.
 
-    :param count: places with an object, mean over processes.
-    :param score_sum: of the scores of their objects, likewise; equal to ``count`` if all are 1.
-    :param images: likewise.
+    :param score_sum: scores of the objects of all positives, mean over processes.
+    :param images: number of images, likewise.
     """
-    return torch.maximum(score_sum, torch.minimum(count, images))
+    return torch.maximum(score_sum, images)
 
 
 class Objective(nn.Module, ABC):

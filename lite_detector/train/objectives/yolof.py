@@ -16,7 +16,7 @@ from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
 from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
 from lite_detector.train.losses import focal_loss, giou_loss, soft_targets
 from lite_detector.train.models.yolof import joint_logits
-from lite_detector.train.objectives.objective import believed_count, Objective, ReduceMean
+from lite_detector.train.objectives.objective import loss_normalizer, Objective, ReduceMean
 from lite_detector.train.objectives.spec import YolofLoss
 import torch
 from torch import nn, Tensor
@@ -116,11 +116,9 @@ class YolofObjective(Objective):
         return self._anchors[key]
 
     def _normalizer(self, scores: Tensor, images: int) -> Tensor:
-        """Return the mean over processes of the positives, or of the images if there are none."""
-        local = torch.stack((scores.new_tensor(len(scores)), scores.sum(),
-                             scores.new_tensor(images)))
-        count, score_sum, images_mean = self.reduce_mean(local).unbind()
-        return torch.where(count > 0, believed_count(count, score_sum, images_mean), images_mean)
+        """Return what both losses are divided by, over all processes."""
+        local = torch.stack((scores.sum(), scores.new_tensor(images)))
+        return loss_normalizer(*self.reduce_mean(local).unbind())
 
 
 def _box_targets(matches: Sequence[UniformMatch],
