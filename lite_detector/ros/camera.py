@@ -9,19 +9,14 @@ from collections.abc import Callable, Iterator
 from itertools import count
 import re
 
-from lite_detector.core.draw import draw_detections
 from lite_detector.core.errors import ImageError
 from lite_detector.core.tracking import Tracked, Tracker
-from lite_detector.core.types import Detections, ImageArray
+from lite_detector.core.types import Detections, FloatArray, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
-from lite_detector.ros.conversions import (
-    bgr_to_compressed_msg,
-    bgr_to_image_msg,
-    compressed_msg_to_bgr,
-    image_msg_to_bgr,
-)
+from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
 from lite_detector.ros.messages import DetectionsWriter
+from lite_detector.ros.overlay import Overlay
 from lite_detector.ros.settings import Settings
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -82,11 +77,9 @@ class Camera:
         self.topic = node.resolve_topic_name(f'{prefix}image')
         if settings.transport == 'compressed':
             self.topic += '/compressed'
-        self._detections, self._annotated, self._annotated_compressed = (
-            node.create_publisher(kind, f'{prefix}{topic}', OUTPUT_DEPTH,
-                                  event_callbacks=NO_EVENTS)
-            for kind, topic in ((Detection2DArray, 'detections'), (Image, 'annotated'),
-                                (CompressedImage, 'annotated/compressed')))
+        self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',
+                                                 OUTPUT_DEPTH, event_callbacks=NO_EVENTS)
+        self.overlay = Overlay(node, prefix, OUTPUT_DEPTH, NO_EVENTS)
 
     @property
     def label(self) -> str:
@@ -122,44 +115,39 @@ class Camera:
         return detector.detect(image_bgr, next(self._turns))
 
     def track(self, msg: Image | CompressedImage, found: Detections, detector: Detector,
-              score_threshold: float | None) -> Tracked:
+              score_thresholds: FloatArray | None) -> Tracked:
         """
         Give the objects their numbers.
 
         :param msg: the image they were found in.
-        :param score_threshold: what makes a new object; None: tracking is off.
+        :param score_thresholds: what makes a new object, by class index; None: tracking is off.
         """
-        if score_threshold is None:
+        if score_thresholds is None:
             self._tracker = None
             return Tracked(found, None)
         if self._tracker is None:
             self._tracker = Tracker(self._track_ids)
         stamp = msg.header.stamp
-        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_threshold,
+        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_thresholds,
                                     detector.card.class_names)
 
     def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray, tracked: Tracked,
-                class_ids: list[str], detector: Detector) -> None:
+                class_ids: list[str], detector: Detector, draw: bool = True) -> None:
         """
-        Publish detections, and the annotated image where somebody listens.
+        Publish detections, and what shows them where somebody listens.
 
         :param msg: the image they were found in.
         :param tracked: detections, and ids where there are any.
         :param class_ids: what class_id says, by class index.
+        :param draw: whether the annotated image is drawn here.
         """
         self._detections.publish(self._writer.write(msg.header, tracked.detections, class_ids,
                                                     tracked.track_ids))
         age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
         self.stats.on_published(age.nanoseconds / 1e9)
-        listeners = [(publisher, to_message) for publisher, to_message in
-                     ((self._annotated, bgr_to_image_msg),
-                      (self._annotated_compressed, bgr_to_compressed_msg))
-                     if publisher.get_subscription_count()]
-        if listeners:
-            picture = draw_detections(image_bgr, tracked.detections, detector.card.class_names,
-                                      tracked.track_ids)
-            for publisher, to_message in listeners:
-                publisher.publish(to_message(picture, msg.header))
+        self.overlay.update(msg.header, tracked, detector.card.class_names)
+        if draw:
+            self.overlay.draw(msg.header, image_bgr)
 
     def subscribe(self) -> None:
         """Begin to listen."""
@@ -181,8 +169,8 @@ class Camera:
     def destroy(self) -> None:
         """Give everything back."""
         self.unsubscribe()
-        for publisher in (self._detections, self._annotated, self._annotated_compressed):
-            self._node.destroy_publisher(publisher)
+        self._node.destroy_publisher(self._detections)
+        self.overlay.destroy()
 
     def follow_publishers(self) -> None:
         """With ``reliability: auto``, ask for what every publisher offers, and no more."""
