@@ -12,18 +12,16 @@ leave the view (flicker), and, where tracking is on, a track that ends like that
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-import os
 from pathlib import Path
 import queue
 import re
-import threading
 import time
 from typing import NamedTuple
 
 import cv2
 from lite_detector.core.selection import margins
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize
+from lite_detector.ros.threads import start_thread
 import numpy as np
 
 MARGIN = 0.1
@@ -167,8 +165,8 @@ class Capture:
         self._kept: dict[str, _Kept] | None = None
         self._retry_s = 0.0
         self._failed = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name='capture')
-        self._thread.start()
+        # what detects goes first
+        self._thread = start_thread('capture', self._work, niceness=NICENESS)
 
     def look(self, camera: str, image_bgr: ImageArray, view: Seen) -> None:
         """
@@ -206,8 +204,6 @@ class Capture:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        with suppress(OSError):  # Linux knows priorities of threads: what detects goes first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (job := self._jobs.get()) is not None:
             if time.monotonic() >= self._retry_s:
                 self._try_to_keep(job)

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-import os
 import threading
 
 from lite_detector.core.errors import ImageError
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.threads import start_thread
 
 NICENESS = 10
 
@@ -42,8 +41,8 @@ class LiveView:
         if not camera.overlay.has_viewers():
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True, name='live_view')
-            self._thread.start()
+            # what detects goes first
+            self._thread = start_thread('live_view', self._work, niceness=NICENESS)
         self._slots.put(camera, data)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -57,8 +56,6 @@ class LiveView:
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        with suppress(OSError):  # Linux knows priorities of threads: what detects goes first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (taken := self._slots.take()) is not None:
             camera, data = taken
             try:

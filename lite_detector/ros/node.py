@@ -36,6 +36,7 @@ from lite_detector.ros.parameters import (
 from lite_detector.ros.precision import load_detector
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
+from lite_detector.ros.threads import start_thread
 from lite_detector.zoo import find_model
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -152,9 +153,7 @@ class DetectorNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to detect."""
         self._slots = FrameSlots(self._cameras, self.settings.max_rate_hz)
-        self._worker = threading.Thread(target=self._work, args=(self._slots,), daemon=True,
-                                        name='detect')
-        self._worker.start()
+        self._worker = start_thread('detect', self._work, self._slots)
         self._live_view = LiveView(self._cameras, self._warn)
         if self._enabled:
             self._subscribe()
