@@ -145,6 +145,17 @@ class Detector:
         return Letterbox.fit(_checked_image(image_bgr), self.input_size, self.card.preprocess,
                              self.card.padded_to)
 
+    def least_size(self, full_size: ImageSize) -> ImageSize:
+        """
+        Return the size below which a smaller copy of an image would lose what the network sees.
+
+        :param full_size: of the image; where a view cuts it, nothing smaller will do.
+        """
+        if self.view != View():
+            return full_size
+        return Letterbox.fit(full_size, self.input_size, self.card.preprocess,
+                             self.card.padded_to).resized_size
+
     def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """Return the network input; its memory belongs to the detector and is used again."""
         return self._blobs.make(image_bgr, letterbox)

@@ -27,7 +27,7 @@ from sensor_msgs.msg import Image
 
 STEPS = {
     'unpack': (Camera, 'unpack'),
-    'convert, decode': (Camera, 'read'),
+    'convert, decode': (Camera, 'read_for'),
     'resize, normalise': (Detector, 'make_blob'),
     'network': (NcnnNetwork, 'infer'),
     'boxes, NMS': (Detector, 'finish'),

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 import re
 
+from lite_detector.core.encodings import compressed_to_reduced
 from lite_detector.core.errors import ImageError
+from lite_detector.core.reduction import Reduced
 from lite_detector.core.tracking import Tracked, Tracker
-from lite_detector.core.types import Detections, FloatArray, ImageArray
+from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
 from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
@@ -103,12 +105,21 @@ class Camera:
 
         :raises ImageError: if it cannot be read or has no stamp.
         """
-        if msg.header.stamp.sec < 0:
-            raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
-        if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
-            raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
-                             'can tell when the objects were there')
+        _check_stamp(msg)
         return self._to_bgr(msg)
+
+    def read_for(self, msg: Image | CompressedImage, detector: Detector, full: bool) -> Reduced:
+        """
+        Convert a message for a detector; a JPEG is decoded no larger than that needs it.
+
+        :param full: whether somebody else needs the full image.
+        :raises ImageError: as :meth:`read`.
+        """
+        if full or self._settings.transport != 'compressed':
+            image_bgr = self.read(msg)
+            return Reduced(image_bgr, 1, size_of(image_bgr))
+        _check_stamp(msg)
+        return compressed_to_reduced(msg, detector.least_size)
 
     def detect(self, image_bgr: ImageArray, detector: Detector) -> Detections:
         """Find objects in its next image; tiles that take turns do so for each camera."""
@@ -131,22 +142,22 @@ class Camera:
         return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_thresholds,
                                     detector.card.class_names)
 
-    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray, tracked: Tracked,
-                class_ids: list[str], detector: Detector, draw: bool = True) -> None:
+    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray | None,
+                tracked: Tracked, class_ids: list[str], detector: Detector) -> None:
         """
         Publish detections, and what shows them where somebody listens.
 
         :param msg: the image they were found in.
+        :param image_bgr: the full image, to be annotated; None: it is not.
         :param tracked: detections, and ids where there are any.
         :param class_ids: what class_id says, by class index.
-        :param draw: whether the annotated image is drawn here.
         """
         self._detections.publish(self._writer.write(msg.header, tracked.detections, class_ids,
                                                     tracked.track_ids))
         age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
         self.stats.on_published(age.nanoseconds / 1e9)
         self.overlay.update(msg.header, tracked, detector.card.class_names)
-        if draw:
+        if image_bgr is not None:
             self.overlay.draw(msg.header, image_bgr)
 
     def subscribe(self) -> None:
@@ -239,3 +250,11 @@ class Camera:
         remap = f'{self._prefix}image:={others[0]}'
         how = f'-r {remap}' if self._prefix else f'-r {remap}, for the launch file {remap}'
         return f'; images are on {", ".join(others[:3])}: remap with {how}'
+
+
+def _check_stamp(msg: Image | CompressedImage) -> None:
+    if msg.header.stamp.sec < 0:
+        raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
+    if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
+        raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
+                         'can tell when the objects were there')

@@ -19,7 +19,7 @@ from lifecycle_msgs.srv import ChangeState
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.selection import margins
 from lite_detector.core.tracking import FOLLOW_SHARE
-from lite_detector.core.types import FloatArray, size_of
+from lite_detector.core.types import FloatArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
@@ -260,20 +260,20 @@ class DetectorNode(LifecycleNode):
         begin_s = time.monotonic()
         detector, class_ids, _, track_thresholds = self._serving
         msg = camera.unpack(data)
-        image_bgr = camera.read(msg)
-        found = camera.detect(image_bgr, detector)
+        annotate = not self.settings.annotate_every_frame and camera.overlay.has_viewers()
+        image = camera.read_for(msg, detector, full=annotate or self._capture is not None)
+        found = image.to_full(camera.detect(image.image_bgr, detector))
         tracked = camera.track(msg, found, detector, track_thresholds)
-        camera.publish(msg, image_bgr, tracked, class_ids, detector,
-                       draw=not self.settings.annotate_every_frame)
+        camera.publish(msg, image.image_bgr if annotate else None, tracked, class_ids, detector)
         camera.stats.on_worked(time.monotonic() - begin_s)
         if self._capture:
             names = detector.card.class_names
             thresholds = track_thresholds
             if thresholds is None:
                 thresholds = detector.score_thresholds
-            self._capture.look(camera.label, image_bgr, Seen(
+            self._capture.look(camera.label, image.image_bgr, Seen(
                 Time.from_msg(msg.header.stamp).nanoseconds,
-                found.select(margins(found, thresholds, names) >= 0), size_of(image_bgr), names,
+                found.select(margins(found, thresholds, names) >= 0), image.full_size, names,
                 thresholds, tracked.lost, complete=detector.view.mode != 'in_turn'))
 
     def _drop(self, camera: Camera, reason: str) -> None:

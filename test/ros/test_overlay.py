@@ -12,7 +12,7 @@ from lite_detector.ros.overlay import image_marker
 import numpy as np
 import pytest
 from ros_graph import running_graph
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tiny_models import square_image, write_tiny_nanodet
 from visualization_msgs.msg import ImageMarker
@@ -111,3 +111,22 @@ def test_annotate_every_frame_draws_nothing_and_has_no_thread_while_nobody_liste
     assert 'live_view' in [thread.name for thread in threading.enumerate()]
     graph.detector.trigger_deactivate()
     assert 'live_view' not in [thread.name for thread in threading.enumerate()]
+
+
+def test_node_annotates_full_images_although_it_detects_in_reduced_ones(tmp_path):
+    model = write_tiny_nanodet(tmp_path / 'first')
+    with running_graph(model=str(model), transport='compressed') as graph:
+        graph.listen('detections')
+        graph.publisher('image/compressed', CompressedImage)
+        graph.spin_for(0.2)
+        alone = graph.answer(graph.send_compressed(SCENE, 'image/compressed'))
+        pictures = graph.listen('annotated', Image)
+        graph.spin_until(lambda: graph.client.count_publishers('annotated'))
+        graph.spin_for(0.3)
+        watched = graph.answer(graph.send_compressed(SCENE, 'image/compressed'))
+        graph.spin_until(lambda: pictures)
+        assert (pictures[0].height, pictures[0].width) == SCENE.shape[:2]
+        for answer in (alone, watched):
+            box = answer.detections[0].bbox
+            assert (box.center.position.x, box.center.position.y, box.size_x, box.size_y
+                    ) == pytest.approx((160, 96, 64, 64), abs=1)
