@@ -29,6 +29,7 @@ SHARED_FILES = (
     'launch/*.launch.py',
     'config/**/*.yaml',
     'config/*.xml',
+    'config/*.rviz',
     'models/README.md',
     'models/*/card.yaml',
     'models/*/*.param',

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from lite_detector.backends.base import Backend, open_backend
-from lite_detector.core.config import from_mapping, Spec
+from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
 from lite_detector.core.geometry import clip_boxes, Letterbox
@@ -23,6 +22,7 @@ from lite_detector.core.model_card import (
 )
 from lite_detector.core.nms import MAX_CANDIDATES, nms
 from lite_detector.core.preprocess import blank_blob, BlobCache
+from lite_detector.core.selection import margins, score_thresholds, Selection
 from lite_detector.core.tiling import checked_view, Mask, merge_views, View, windows_of
 from lite_detector.core.types import (
     Detections,
@@ -34,21 +34,7 @@ from lite_detector.core.types import (
     size_of,
 )
 import msgspec
-from msgspec import Meta
 import numpy as np
-
-
-class Selection(Spec):
-    """Which of the boxes that a network finds are wanted."""
-
-    score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.35
-    """Lowest score that is kept."""
-    nms_iou_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.6
-    """A box goes if it overlaps a better one of its class by more than this."""
-    max_detections: Annotated[int, Meta(ge=1, le=1000)] = 100
-    """At most this many per image, best first."""
-    classes: tuple[str, ...] = ()
-    """Class names that are wanted; empty: all."""
 
 
 class Detector:
@@ -110,7 +96,12 @@ class Detector:
     def selection(self, selection: Selection) -> None:
         from_mapping(msgspec.structs.asdict(selection), Selection, 'selection')  # check bounds
         # one assignment, so that a reader in another thread never sees half of a change
-        self._selection = (selection, _class_ids(selection.classes, self.card))
+        self._selection = (selection, score_thresholds(selection, self.card))
+
+    @property
+    def score_thresholds(self) -> FloatArray:
+        """Lowest score by class index, shape (classes,); infinity: the class is not wanted."""
+        return self._selection[1]
 
     def configured(self, selection: Selection, view: View) -> Detector:
         """
@@ -139,7 +130,7 @@ class Detector:
             seen = self._look(window.cut(image_bgr), MAX_CANDIDATES // len(windows))
             found.append(seen.with_boxes(
                 seen.boxes_xyxy + np.array((window.left, window.top) * 2, np.float32)))
-        merged = merge_views(found, windows)
+        merged = merge_views(found, windows, self.selection.class_agnostic_nms)
         if self._mask:
             merged = self._mask.apply(merged, size)
         return merged.select(np.arange(min(len(merged), self.selection.max_detections)))
@@ -154,6 +145,17 @@ class Detector:
         return Letterbox.fit(_checked_image(image_bgr), self.input_size, self.card.preprocess,
                              self.card.padded_to)
 
+    def least_size(self, full_size: ImageSize) -> ImageSize:
+        """
+        Return the size below which a smaller copy of an image would lose what the network sees.
+
+        :param full_size: of the image; where a view cuts it, nothing smaller will do.
+        """
+        if self.view != View():
+            return full_size
+        return Letterbox.fit(full_size, self.input_size, self.card.preprocess,
+                             self.card.padded_to).resized_size
+
     def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """Return the network input; its memory belongs to the detector and is used again."""
         return self._blobs.make(image_bgr, letterbox)
@@ -167,14 +169,18 @@ class Detector:
         :param letterbox: how the image lay in the input.
         :param max_detections: at most this many instead of what the selection says.
         """
-        selection, class_ids = self._selection
+        selection, thresholds = self._selection
         card = self.card
+        lowest = selection.score_threshold
+        if selection.class_thresholds:
+            lowest = float(thresholds.min())
         candidates = DECODERS[card.family](outputs, card.decode, len(card.class_names),
-                                           letterbox.input_size, selection.score_threshold)
-        if class_ids is not None:
-            candidates = candidates.select(np.isin(candidates.class_ids, class_ids))
+                                           letterbox.input_size, lowest)
+        if selection.classes or selection.class_thresholds:
+            reached = margins(candidates, thresholds, card.class_names) >= 0
+            candidates = candidates.select(reached)
         found = nms(candidates, selection.nms_iou_threshold,
-                    max_detections or selection.max_detections)
+                    max_detections or selection.max_detections, selection.class_agnostic_nms)
         boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)
         found = found.with_boxes(boxes)
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not wholly in the padding
@@ -239,10 +245,3 @@ def _checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:
         return checked_size(size, card)
     except ValueError as error:
         raise ConfigError(f'{card.name}: {error}') from None
-
-
-def _class_ids(classes: Sequence[str], card: NetworkCard) -> list[int] | None:
-    unknown = [name for name in classes if name not in card.class_names]
-    if unknown:
-        raise ConfigError(f'classes: {card.name} has no class {unknown[0]!r}')
-    return [card.class_names.index(name) for name in classes] or None

@@ -157,6 +157,8 @@ class Bench:
         except ImportError:
             return
         yield from process_table(DEFAULT_MODEL, self._image_bgr, self._seconds)
+        from node_cost import cost_tables
+        yield from cost_tables(DEFAULT_MODEL, self._image_bgr, self._seconds)
 
     def _pipelines(self, model: str) -> dict[str, Callable[[], object]]:
         detector = load_model(model)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -22,18 +22,19 @@ from lite_detector import load_model
 from lite_detector.core.types import FloatArray, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
-from lite_detector.ros.conversions import bgr_to_image_msg
+from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.node import DetectorNode
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 CAMERA_RATE_HZ = 30.0
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 PASSES_S = 3.0
 PROFILE = Path(__file__).resolve().parents[1] / 'config' / 'fastdds_large_images.xml'
 
@@ -45,17 +46,21 @@ class NodeProbe:
     :param model: name or folder.
     :param image_bgr: the image in every message, uint8, shape (height, width, 3).
     :param precision: as the parameter of the node.
+    :param transport: likewise.
     """
 
-    def __init__(self, model: str, image_bgr: ImageArray, precision: str) -> None:
+    def __init__(self, model: str, image_bgr: ImageArray, precision: str,
+                 transport: str = 'raw') -> None:
         rclpy.init()
         self._node = DetectorNode(parameter_overrides=[
-            Parameter('model', value=model), Parameter('precision', value=precision)])
+            Parameter('model', value=model), Parameter('precision', value=precision),
+            Parameter('transport', value=transport)])
         self._node.trigger_configure()
         self._camera = Camera(self._node, 'probe', self._node.settings, lambda camera, msg: None)
         stamp = self._node.get_clock().now().to_msg()
+        to_message = bgr_to_compressed_msg if transport == 'compressed' else bgr_to_image_msg
         self._data = serialize_message(
-            bgr_to_image_msg(image_bgr, Header(stamp=stamp, frame_id='camera')))
+            to_message(image_bgr, Header(stamp=stamp, frame_id='camera')))
 
     def __enter__(self) -> NodeProbe:
         return self
@@ -68,6 +73,13 @@ class NodeProbe:
     def step(self) -> None:
         """Do everything the worker does with one message: unpack, detect, publish."""
         self._node.process(self._camera, self._data)
+
+    def listen(self, topic: str, kind: type) -> None:
+        """Subscribe to an output of the camera, so that it is made."""
+        self._node.create_subscription(kind, f'probe/{topic}', lambda msg: None, 1)
+        end = time.monotonic() + START_TIMEOUT_S
+        while not self._camera.overlay.has_viewers() and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[str]:
@@ -135,8 +147,14 @@ def _time_passes(detector: Detector, blob: FloatArray, passes_ms: list[float]) -
 
 
 @contextmanager
-def reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, str]]]:
-    """Listen: an executor, the ages in seconds of all detections, and what diagnostics say."""
+def reader(topics: Sequence[str] = ('detections',), pictures: str | None = None) -> Iterator[
+        tuple[SingleThreadedExecutor, list[float], dict[str, str]]]:
+    """
+    Listen: an executor, the ages in seconds of all detections, and what diagnostics say.
+
+    :param topics: of the detections.
+    :param pictures: topic of annotated images to subscribe too.
+    """
     rclpy.init()
     node = rclpy.create_node('probe')
     ages_s: list[float] = []
@@ -150,7 +168,10 @@ def reader() -> Iterator[tuple[SingleThreadedExecutor, list[float], dict[str, st
         for status in msg.status:
             diagnostics.update({pair.key: pair.value for pair in status.values})
 
-    node.create_subscription(Detection2DArray, 'detections', on_detections, 10)
+    for topic in topics:
+        node.create_subscription(Detection2DArray, topic, on_detections, 10)
+    if pictures:
+        node.create_subscription(Image, pictures, lambda data: None, 1, raw=True)
     node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
     executor = SingleThreadedExecutor()
     executor.add_node(node)

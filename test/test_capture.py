@@ -23,7 +23,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
 
 
 def view(*found: tuple[float, tuple[float, ...]], stamp_ms: int = 0, class_id: int = 0,
-         names: tuple[str, ...] = ('cup', 'dog'), threshold: float = 0.35,
+         names: tuple[str, ...] = ('cup', 'dog'), threshold: float | np.ndarray = 0.35,
          lost: tuple[tuple[float, tuple[float, ...]], ...] = (), complete: bool = True) -> Seen:
     """Return a view of (score, left-top-right-bottom)."""
     return Seen(stamp_ms * 1_000_000, boxes(found, class_id), SIZE, names, threshold,
@@ -56,6 +56,16 @@ def test_score_near_the_threshold_is_worth_a_look(scores, value):
 def test_object_that_is_gone_without_leaving_is_flicker():
     interest = interest_of(view(stamp_ms=33), view((0.8, MIDDLE)))
     assert (interest.reason, interest.value) == ('flicker', pytest.approx(0.9))
+
+
+def test_margin_goes_by_the_threshold_of_the_class():
+    thresholds = np.array([0.35, 0.75], np.float32)  # of cup and dog
+    assert interest_of(view((0.8, MIDDLE), threshold=thresholds), None) is None
+    interest = interest_of(view((0.8, MIDDLE), class_id=1, threshold=thresholds), None)
+    assert (interest.reason, interest.value) == ('margin', pytest.approx(0.25))
+    # the threshold of its class went up
+    before = view((0.8, MIDDLE), class_id=1)
+    assert interest_of(view(stamp_ms=33, threshold=thresholds), before) is None
 
 
 @pytest.mark.parametrize(('now', 'before'), [

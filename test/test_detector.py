@@ -191,6 +191,13 @@ def two_squares() -> np.ndarray:
     (Selection(classes=('object1',)), [1]),
     (Selection(classes=('object1', 'object0')), [0, 1]),
     (Selection(classes=('object1',), max_detections=1), [1]),
+    # the scores are sigmoid(10) = 0.99995 and sigmoid(4.98) = 0.9932
+    (Selection(class_thresholds={'object0': 1.0}), [1]),
+    (Selection(class_thresholds={'object1': 0.9935}), [0]),
+    (Selection(class_thresholds={'object1': 0.993}), [0, 1]),
+    (Selection(score_threshold=1, class_thresholds={'object1': 0.5}), [1]),
+    (Selection(classes=('object1',), class_thresholds={'object0': 0.1}), [1]),
+    (Selection(class_agnostic_nms=True), [0, 1]),
 ])
 def test_selection_says_which_boxes_are_wanted(tiny_nanodet, selection, class_ids):
     found = load(tiny_nanodet, selection=selection).detect(two_squares())
@@ -213,6 +220,8 @@ def test_selection_changes_with_the_next_image(tiny_nanodet):
     (Selection(score_threshold=math.nan), r'selection: \$.score_threshold'),
     (Selection(nms_iou_threshold=-1), r'selection: \$.nms_iou_threshold: .*>= 0'),
     (Selection(max_detections=0), r'selection: \$.max_detections: .*>= 1'),
+    (Selection(class_thresholds={'cat': 0.5}), "class_thresholds: .* has no class 'cat'"),
+    (Selection(class_thresholds={'object0': 2}), r'selection: \$.class_thresholds.*<= 1'),
 ])
 def test_selection_that_is_impossible_is_refused_and_the_old_one_stays(tiny_nanodet, selection,
                                                                        message):

@@ -12,6 +12,7 @@ from lite_detector.cli import main
 import pytest
 from tiny_datasets import WRITERS
 from tiny_models import change_card, square_image
+import yaml
 
 TOLERANCE = 0.3
 """Nearly all of it is used by yolov5_lite_s_416, which gives 29.99 with the resize of OpenCV and
@@ -111,11 +112,28 @@ def test_evaluate_measures_the_same_from_every_format(write, tiny_nanodet, tmp_p
     assert 'suggested score threshold: none, as nothing was found' in capsys.readouterr().out
 
 
+def test_evaluate_plots_write_a_parameter_file_that_the_node_takes(options, tmp_path, capsys):
+    pytest.importorskip('matplotlib')
+    assert main([*options, '--plots', str(tmp_path / 'look')]) == 0
+    path = tmp_path / 'look' / 'thresholds.yaml'
+    assert f'score thresholds for the node in {path}' in capsys.readouterr().out
+    assert yaml.safe_load(path.read_text()) == {'/**': {'ros__parameters': {
+        'score_threshold': 0.999, 'class_thresholds': ['object0:0.999']}}}
+    assert '# From less than 30 labelled objects: object0' in path.read_text()
+
+
+def test_evaluate_that_finds_nothing_writes_no_thresholds(options, tmp_path):
+    pytest.importorskip('matplotlib')
+    cv2.imwrite(options[-1] + '/a.png', square_image(64, 96, 0, 0, (0, 0, 0)))
+    assert main([*options, '--plots', str(tmp_path / 'look')]) == 0
+    assert not (tmp_path / 'look' / 'thresholds.yaml').exists()
+
+
 def test_evaluate_draws_plots_for_the_other_runtime_too(options, tmp_path, capsys):
     pytest.importorskip('matplotlib')
     pytest.importorskip('onnxruntime')
     assert main([*options, '--runtime', 'onnx', '--plots', str(tmp_path / 'new' / 'plots')]) == 0
-    pictures = {path.name: cv2.imread(str(path)) for path in (tmp_path / 'new/plots').iterdir()}
+    pictures = {path.name: cv2.imread(str(path)) for path in (tmp_path / 'new/plots').glob('*.*g')}
     assert set(pictures) == {'pr_curve.png', 'f1_curve.png', 'confusion_matrix.png',
                              'size_ap.png', 'worst.jpg'}
     assert all(picture.std() > 1 for picture in pictures.values())

@@ -59,6 +59,13 @@ def test_nms_keeps_the_best_of_each_group(rows, wanted_scores):
     np.testing.assert_allclose(kept.scores, wanted_scores)
 
 
+@pytest.mark.parametrize(('class_agnostic', 'scores'), [(False, [0.9, 0.8]), (True, [0.9])])
+def test_nms_of_two_classes_in_one_place_suppresses_only_if_class_agnostic(class_agnostic, scores):
+    found = candidates(((0, 0, 10, 10), 0.8, 0), ((0, 0, 10, 10), 0.9, 1))
+    kept = nms(found, 0.5, 10, class_agnostic)
+    assert kept.scores.tolist() == pytest.approx(scores)
+
+
 @pytest.mark.parametrize(('iou_threshold', 'count'), [(0.5, 2), (0.4999, 1), (0.0, 1), (1.0, 2)])
 def test_nms_with_an_overlap_at_the_threshold_keeps_both(iou_threshold, count):
     assert len(nms(candidates((BOX, 0.9, 0), (HALF, 0.8, 0)), iou_threshold, 100)) == count

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED_SUFFIXES = {'.py', '.yaml', '.xml', '.md', '.param', '.bin', '.onnx'}
+SHARED_SUFFIXES = {'.py', '.yaml', '.xml', '.rviz', '.md', '.param', '.bin', '.onnx'}
 
 
 @pytest.fixture

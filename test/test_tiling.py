@@ -139,6 +139,14 @@ def test_merge_keeps_the_better_of_two_whole_boxes():
     assert rows_of(merged) == [((91, 11, 110, 50), 0.9, 0)]
 
 
+@pytest.mark.parametrize(('class_agnostic', 'scores'), [(False, [0.9, 0.5]), (True, [0.9])])
+def test_merge_of_two_classes_in_one_place_keeps_one_only_if_class_agnostic(class_agnostic,
+                                                                            scores):
+    merged = merge_views([detections(((90, 10, 110, 50), 0.5, 0)),
+                          detections(((91, 11, 110, 50), 0.9, 1))], [LEFT, RIGHT], class_agnostic)
+    assert merged.scores.tolist() == pytest.approx(scores)
+
+
 def test_merge_joins_what_the_seam_cuts_in_both_tiles():
     # 60 .. 140 ends at both seams; both see 80 .. 120 of it
     merged = merge_views([detections(((60, 20, 120, 60), 0.8, 1)),

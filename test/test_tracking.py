@@ -57,6 +57,13 @@ def test_nothing_is_tracked_where_nothing_is_found(camera):
     assert camera.tracker.remembered == 0
 
 
+def test_class_thresholds_say_which_class_begins_a_track():
+    thresholds = np.array([0.6, 0.3], np.float32)
+    found = detections((box(0), 0.5, 0), (box(500), 0.4, 1))
+    tracked = Tracker().update(found, 100.0, thresholds, ['person', 'dog'])
+    assert tracked.detections.class_ids.tolist() == [1]
+
+
 def test_objects_keep_their_ids_while_they_move(camera):
     for step in range(20):
         found = detections((box(50 + 8 * step), 0.9, 0), (box(400 - 8 * step, 300), 0.8, 0))

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lite_detector.bench.sweep import PASSIVE, Row, Sweep
-from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.model_card import ModelCard, NetworkCard
+from lite_detector.core.parameter_file import write_parameter_file
 from lite_detector.core.types import ImageSize
-import yaml
 
 Parameters = dict[str, str | int]
 NODE_SHARE = 0.25
@@ -95,12 +95,7 @@ def write_parameters(path: Path, parameters: Parameters, remark: str) -> None:
     :param remark: one line that says where it comes from.
     :raises ConfigError: if the file cannot be written.
     """
-    content = {'/**/detector': {'ros__parameters': parameters}}
-    try:
-        path.write_text(f'# Measured by `lite_detector benchmark`: {remark}\n'
-                        + yaml.safe_dump(content, sort_keys=False), encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot write: {error.strerror}') from None
+    write_parameter_file(path, parameters, f'Measured by `lite_detector benchmark`: {remark}')
 
 
 def _ap(card: ModelCard) -> float:

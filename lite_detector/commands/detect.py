@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from lite_detector.commands.options import (
+    add_class_options,
     add_model_options,
     add_selection_options,
     add_view_options,
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='image, folder or video file')
     add_model_options(parser)
     add_selection_options(parser)
+    add_class_options(parser)
     add_view_options(parser)
     parser.add_argument('--output', type=Path, metavar='DIR',
                         help='annotated pictures and videos go here')

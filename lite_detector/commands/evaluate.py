@@ -36,7 +36,7 @@ from lite_detector.evaluation.coco_metrics import (
 )
 from lite_detector.evaluation.curves import class_curves, overall_curve, Suggestion
 from lite_detector.evaluation.matching import match_dataset, Matches
-from lite_detector.evaluation.report import working_threshold, write_report
+from lite_detector.evaluation.report import working_threshold, write_report, write_thresholds
 from lite_detector.evaluation.worst import worst_and_best_images
 import msgspec
 from tqdm import tqdm
@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection_options(parser, AP_SELECTION.score_threshold)
     add_view_options(parser)
     parser.add_argument('--plots', type=Path, metavar='DIR',
-                        help='write curves, a confusion matrix, the worst mistakes and, for a '
-                             'checkpoint, heat maps')
+                        help='write curves, a confusion matrix, the worst mistakes, a parameter '
+                             'file of score thresholds and, for a checkpoint, heat maps')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
 
@@ -77,12 +77,16 @@ def run(args: argparse.Namespace) -> None:
                                'suggested_thresholds': suggested})
     if args.plots:
         write_report(args.plots, detector, dataset, args.images, matches)
+        thresholds = args.plots / 'thresholds.yaml'
+        has_thresholds = write_thresholds(thresholds, detector, matches)
         if is_checkpoint(args.model):
             _write_heat_maps(args, detector, dataset, matches)
     # last, for a reader may have gone away: `... | head -1`
     print(_table(metrics, detector))
     print(_describe(best))
     if args.plots:
+        if has_thresholds:
+            print(f'score thresholds for the node in {thresholds}')
         if not is_checkpoint(args.model):
             print('no heat maps: they need a checkpoint (.pt)')
         print(f'pictures in {args.plots}')

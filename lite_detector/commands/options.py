@@ -15,6 +15,7 @@ from typing import Any
 from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.types import ImageSize, MAX_SIDE, MIN_SIDE
 from lite_detector.detector import Detector, Selection
@@ -49,6 +50,14 @@ def add_selection_options(parser: argparse.ArgumentParser,
                         metavar='N', help=f'per image ({Selection().max_detections})')
 
 
+def add_class_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses boxes by their class."""
+    parser.add_argument('--class-threshold', action='append', default=[], metavar='NAME:X',
+                        help='lowest score of one class, such as person:0.5; may be repeated')
+    parser.add_argument('--class-agnostic-nms', action='store_true',
+                        help='boxes of different classes suppress each other too')
+
+
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how closely the network looks at an image."""
     parser.add_argument('--tiles', default='1x1', metavar='CxR',
@@ -72,11 +81,14 @@ def selection_from(args: argparse.Namespace) -> Selection:
     """
     Return the boxes wanted.
 
+    :param args: also of a command without :func:`add_class_options`.
     :raises ConfigError: if an option is out of range.
     """
-    return from_mapping({'score_threshold': args.score_threshold,
-                         'nms_iou_threshold': args.nms_iou_threshold,
-                         'max_detections': args.max_detections}, Selection, 'options')
+    return from_mapping({
+        'score_threshold': args.score_threshold, 'nms_iou_threshold': args.nms_iou_threshold,
+        'max_detections': args.max_detections,
+        'class_thresholds': parse_class_thresholds(getattr(args, 'class_threshold', ())),
+        'class_agnostic_nms': getattr(args, 'class_agnostic_nms', False)}, Selection, 'options')
 
 
 def view_from(args: argparse.Namespace) -> View:

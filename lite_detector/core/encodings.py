@@ -16,7 +16,8 @@ from typing import Protocol
 import cv2
 from lite_detector.core.errors import ImageError
 from lite_detector.core.media import decode_image
-from lite_detector.core.types import ImageArray, MAX_SIDE
+from lite_detector.core.reduction import decode_reduced, jpeg_size, Reduced, reduction_to
+from lite_detector.core.types import ImageArray, ImageSize, MAX_SIDE, size_of
 import numpy as np
 
 # encoding -> channels per pixel and OpenCV's conversion to BGR (None: it is BGR). OpenCV names a
@@ -87,7 +88,28 @@ def compressed_to_bgr(msg: CompressedMessage) -> ImageArray:
     :return: uint8, shape (height, width, 3).
     :raises ImageError: if it does not decode, or claims to be larger than is sane.
     """
-    return decode_image(np.frombuffer(msg.data, np.uint8), f'format {msg.format[:LONGEST_NAME]!r}')
+    return decode_image(np.frombuffer(msg.data, np.uint8), _format_of(msg))
+
+
+def compressed_to_reduced(msg: CompressedMessage,
+                          least_size: Callable[[ImageSize], ImageSize]) -> Reduced:
+    """
+    Decode a message; a JPEG as small as is of use.
+
+    :param least_size: from the full size to the least one that is of use.
+    :raises ImageError: as :func:`compressed_to_bgr`.
+    """
+    data = np.frombuffer(msg.data, np.uint8)
+    full_size = jpeg_size(data)
+    factor = reduction_to(full_size, least_size(full_size)) if full_size else 1
+    if factor == 1:
+        image_bgr = decode_image(data, _format_of(msg))
+        return Reduced(image_bgr, 1, size_of(image_bgr))
+    return decode_reduced(data, _format_of(msg), full_size, factor)
+
+
+def _format_of(msg: CompressedMessage) -> str:
+    return f'format {msg.format[:LONGEST_NAME]!r}'
 
 
 def check_sides(msg: ImageMessage) -> None:

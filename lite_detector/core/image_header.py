@@ -14,6 +14,7 @@ from lite_detector.core.types import ImageArray, ImageSize
 FORMATS = 'JPEG, PNG, BMP, TIFF or WebP'
 """What :func:`claimed_size` knows, for people."""
 
+JPEG_MAGIC = b'\xff\xd8'
 JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 """Second byte of the segments that tell the size."""
 JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
@@ -29,6 +30,11 @@ TIFF_NUMBERS = {1: 'B', 3: 'H', 4: 'I'}
 
 BMP_OS2_HEAD = 12
 """Bytes of the oldest header, whose sides have 16 bits."""
+
+
+def is_jpeg(data: ImageArray) -> bool:
+    """Tell whether bytes begin as a JPEG; uint8, shape (n,)."""
+    return bytes(data[:2]) == JPEG_MAGIC
 
 
 def claimed_size(data: ImageArray) -> ImageSize | None:
@@ -106,7 +112,7 @@ def _webp_size(view: memoryview) -> ImageSize | None:
 
 
 READERS: dict[bytes, Callable[[memoryview], ImageSize | None]] = {
-    b'\xff\xd8': _jpeg_size,
+    JPEG_MAGIC: _jpeg_size,
     b'\x89PNG\r\n\x1a\n': _png_size,
     b'BM': _bmp_size,
     b'II*\0': _tiff_size,

@@ -23,6 +23,10 @@ MAX_PIXELS = 2 ** 26
 FILE_PIXELS = 2 ** 30
 """Of a file, which its owner named: the most that OpenCV reads."""
 
+REDUCTIONS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+              8: cv2.IMREAD_REDUCED_COLOR_8}
+"""Full pixels per decoded pixel -> flag of OpenCV."""
+
 
 def is_video(path: Path) -> bool:
     """Return whether the name of a file says video."""
@@ -71,13 +75,15 @@ def read_image(path: Path) -> ImageArray:
     return decode_image(data, str(path), FILE_PIXELS)
 
 
-def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> ImageArray:
+def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
+                 factor: int = 1) -> ImageArray:
     """
     Decode a JPEG, PNG, BMP, TIFF or WebP.
 
     :param data: the file's bytes, uint8, shape (n,).
     :param where: name for the message.
     :param max_pixels: that it may claim to have.
+    :param factor: a key of ``REDUCTIONS``.
     :return: uint8 BGR, shape (height, width, 3).
     :raises ImageError: if it cannot be decoded, or claims to be larger than is sane.
     """
@@ -87,7 +93,7 @@ def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS) -> 
         raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
                          f'wanted sides up to {MAX_SIDE} and at most {max_pixels} pixels')
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if height and width else None
+        image = cv2.imdecode(data, REDUCTIONS[factor]) if height and width else None
     except cv2.error:
         image = None
     if image is None:

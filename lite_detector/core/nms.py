@@ -13,21 +13,24 @@ MAX_CANDIDATES = 1000
 """Best candidates that compete, as is usual in the field; bounds the time of a bad threshold."""
 
 
-def nms(candidates: Detections, iou_threshold: float, max_detections: int) -> Detections:
+def nms(candidates: Detections, iou_threshold: float, max_detections: int,
+        class_agnostic: bool = False) -> Detections:
     """
     Keep the best of every group of overlapping boxes of one class (greedy).
 
-    Boxes of different classes never suppress each other; equal scores keep their order.
+    Equal scores keep their order.
 
     :param candidates: in any order.
     :param iou_threshold: a box goes if it overlaps a better one by more than this, in [0, 1].
     :param max_detections: at most this many are returned.
+    :param class_agnostic: whether boxes of different classes suppress each other.
     :return: what is left, best score first.
     """
     order = np.argsort(-candidates.scores, kind='stable')[:MAX_CANDIDATES]
     ranked = candidates.select(order)
     overlaps = iou_matrix(ranked.boxes_xyxy, ranked.boxes_xyxy) > iou_threshold
-    overlaps &= ranked.class_ids[:, None] == ranked.class_ids[None, :]
+    if not class_agnostic:
+        overlaps &= ranked.class_ids[:, None] == ranked.class_ids[None, :]
     suppressed = np.zeros(len(ranked), bool)
     keep: list[int] = []
     for index in range(len(ranked)):

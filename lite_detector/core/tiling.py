@@ -135,7 +135,8 @@ def _steps(first: int, last: int, count: int, overlap: float) -> tuple[list[int]
     return [first + round(index * (length - side) / gaps) for index in range(count)], side
 
 
-def merge_views(found: Sequence[Detections], windows: Sequence[Window]) -> Detections:
+def merge_views(found: Sequence[Detections], windows: Sequence[Window],
+                class_agnostic: bool = False) -> Detections:
     """
     Make one list of what was found in several windows of an image.
 
@@ -145,6 +146,7 @@ def merge_views(found: Sequence[Detections], windows: Sequence[Window]) -> Detec
 
     :param found: per window, without overlaps among themselves, boxes in pixels of the image.
     :param windows: where each lies.
+    :param class_agnostic: whether boxes of different classes may mean the same object.
     :return: best score first, boxes in pixels of the image.
     """
     boxes = np.concatenate([each.boxes_xyxy for each in found])
@@ -159,7 +161,9 @@ def merge_views(found: Sequence[Detections], windows: Sequence[Window]) -> Detec
     order = np.lexsort((-scores, cut))
     boxes, scores, class_ids = boxes[order], scores[order], class_ids[order]
     views, cut = views[order], cut[order]
-    comparable = (views[:, None] != views) & (class_ids[:, None] == class_ids)
+    comparable = views[:, None] != views
+    if not class_agnostic:
+        comparable &= class_ids[:, None] == class_ids
     same = comparable & (_agreement(boxes, frames[views]) > SAME_OBJECT_IOU)
     part = comparable & (_share_inside(boxes) > PART_SHARE) & cut & ~cut[:, None]
     part &= scores[:, None] >= scores

@@ -18,6 +18,7 @@ from itertools import count
 from typing import NamedTuple
 
 from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.selection import margins
 from lite_detector.core.types import Detections, FloatArray, IntArray
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ class Tracker:
         """How many objects are known, seen or not."""
         return len(self._track_ids)
 
-    def update(self, found: Detections, stamp_s: float, score_threshold: float,
+    def update(self, found: Detections, stamp_s: float, score_threshold: float | FloatArray,
                class_names: Sequence[str]) -> Tracked:
         """
         Go on to the next image, also to one without objects.
@@ -88,13 +89,14 @@ class Tracker:
 
         :param found: boxes down to ``FOLLOW_SHARE`` times the threshold, best score first.
         :param stamp_s: when the image was taken.
-        :param score_threshold: what scores less only continues what was found twice.
+        :param score_threshold: what scores less only continues what was found twice; one for all
+            classes, or by class index, shape (classes,).
         :param class_names: what the class ids mean; objects survive a change of model by name.
         """
         self._advance(stamp_s)
         if class_names != self._class_names:
             self._rename(class_names)
-        likely = found.scores >= score_threshold
+        likely = margins(found, score_threshold, class_names) >= 0
         tracks = self._associate(found, likely)
         old = np.flatnonzero(tracks >= 0)
         lost = self._see(tracks[old], found.select(old), likely[old])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lite_detector.core.media import write_jpeg
+from lite_detector.core.parameter_file import EVERY_NODE, write_parameter_file
 from lite_detector.data.coco import CocoDataset
 from lite_detector.data.pictures import save_figure
 from lite_detector.detector import Detector, Selection
@@ -23,6 +24,9 @@ from lite_detector.evaluation.plots import (
 from lite_detector.evaluation.size_bins import input_scales, measure_sizes
 from lite_detector.evaluation.worst import draw_worst
 
+FEW_OBJECTS = 30
+"""A score threshold that suits fewer labelled objects is mostly chance."""
+
 
 def working_threshold(matches: Matches, detector: Detector) -> float:
     """Return the score threshold of single mistakes: the suggested one, else the node's."""
@@ -30,6 +34,33 @@ def working_threshold(matches: Matches, detector: Detector) -> float:
     if best:
         return best.threshold
     return max(Selection().score_threshold, detector.selection.score_threshold)
+
+
+def write_thresholds(path: Path, detector: Detector, matches: Matches) -> bool:
+    """
+    Write the suggested score thresholds as a parameter file of the node.
+
+    :param path: file to write.
+    :param detector: it found the detections.
+    :param matches: all detections, from the score threshold of the detector on.
+    :return: False if nothing was found, so that there is nothing to suggest and to write.
+    :raises ConfigError: if the file cannot be written.
+    """
+    best = overall_curve(matches).suggest()
+    if not best:
+        return False
+    curves = class_curves(matches, detector.card.class_names)
+    found = {name: suggested for name, curve in curves.items() if (suggested := curve.suggest())}
+    few = [name for name in found if curves[name].labelled < FEW_OBJECTS]
+    remark = (f'Score thresholds of the best F1 of {detector.card.name} at {detector.input_size}, '
+              'by `lite_detector evaluate --plots`.')
+    if few:
+        remark += f'\nFrom less than {FEW_OBJECTS} labelled objects: {", ".join(few)}'
+    write_parameter_file(path, {
+        'score_threshold': best.threshold,
+        'class_thresholds': [f'{name}:{each.threshold}' for name, each in found.items()],
+    }, remark, EVERY_NODE)
+    return True
 
 
 def write_report(folder: Path, detector: Detector, dataset: CocoDataset, images: Path,

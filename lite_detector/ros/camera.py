@@ -9,19 +9,16 @@ from collections.abc import Callable, Iterator
 from itertools import count
 import re
 
-from lite_detector.core.draw import draw_detections
+from lite_detector.core.encodings import compressed_to_reduced
 from lite_detector.core.errors import ImageError
+from lite_detector.core.reduction import Reduced
 from lite_detector.core.tracking import Tracked, Tracker
-from lite_detector.core.types import Detections, ImageArray
+from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
-from lite_detector.ros.conversions import (
-    bgr_to_compressed_msg,
-    bgr_to_image_msg,
-    compressed_msg_to_bgr,
-    image_msg_to_bgr,
-)
+from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
 from lite_detector.ros.messages import DetectionsWriter
+from lite_detector.ros.overlay import Overlay
 from lite_detector.ros.settings import Settings
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -82,11 +79,9 @@ class Camera:
         self.topic = node.resolve_topic_name(f'{prefix}image')
         if settings.transport == 'compressed':
             self.topic += '/compressed'
-        self._detections, self._annotated, self._annotated_compressed = (
-            node.create_publisher(kind, f'{prefix}{topic}', OUTPUT_DEPTH,
-                                  event_callbacks=NO_EVENTS)
-            for kind, topic in ((Detection2DArray, 'detections'), (Image, 'annotated'),
-                                (CompressedImage, 'annotated/compressed')))
+        self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',
+                                                 OUTPUT_DEPTH, event_callbacks=NO_EVENTS)
+        self.overlay = Overlay(node, prefix, OUTPUT_DEPTH, NO_EVENTS)
 
     @property
     def label(self) -> str:
@@ -110,40 +105,50 @@ class Camera:
 
         :raises ImageError: if it cannot be read or has no stamp.
         """
-        if msg.header.stamp.sec < 0:
-            raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
-        if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
-            raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
-                             'can tell when the objects were there')
+        _check_stamp(msg)
         return self._to_bgr(msg)
+
+    def read_for(self, msg: Image | CompressedImage, detector: Detector, full: bool) -> Reduced:
+        """
+        Convert a message for a detector; a JPEG is decoded no larger than that needs it.
+
+        :param full: whether somebody else needs the full image.
+        :raises ImageError: as :meth:`read`.
+        """
+        if full or self._settings.transport != 'compressed':
+            image_bgr = self.read(msg)
+            return Reduced(image_bgr, 1, size_of(image_bgr))
+        _check_stamp(msg)
+        return compressed_to_reduced(msg, detector.least_size)
 
     def detect(self, image_bgr: ImageArray, detector: Detector) -> Detections:
         """Find objects in its next image; tiles that take turns do so for each camera."""
         return detector.detect(image_bgr, next(self._turns))
 
     def track(self, msg: Image | CompressedImage, found: Detections, detector: Detector,
-              score_threshold: float | None) -> Tracked:
+              score_thresholds: FloatArray | None) -> Tracked:
         """
         Give the objects their numbers.
 
         :param msg: the image they were found in.
-        :param score_threshold: what makes a new object; None: tracking is off.
+        :param score_thresholds: what makes a new object, by class index; None: tracking is off.
         """
-        if score_threshold is None:
+        if score_thresholds is None:
             self._tracker = None
             return Tracked(found, None)
         if self._tracker is None:
             self._tracker = Tracker(self._track_ids)
         stamp = msg.header.stamp
-        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_threshold,
+        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_thresholds,
                                     detector.card.class_names)
 
-    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray, tracked: Tracked,
-                class_ids: list[str], detector: Detector) -> None:
+    def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray | None,
+                tracked: Tracked, class_ids: list[str], detector: Detector) -> None:
         """
-        Publish detections, and the annotated image where somebody listens.
+        Publish detections, and what shows them where somebody listens.
 
         :param msg: the image they were found in.
+        :param image_bgr: the full image, to be annotated; None: it is not.
         :param tracked: detections, and ids where there are any.
         :param class_ids: what class_id says, by class index.
         """
@@ -151,15 +156,9 @@ class Camera:
                                                     tracked.track_ids))
         age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
         self.stats.on_published(age.nanoseconds / 1e9)
-        listeners = [(publisher, to_message) for publisher, to_message in
-                     ((self._annotated, bgr_to_image_msg),
-                      (self._annotated_compressed, bgr_to_compressed_msg))
-                     if publisher.get_subscription_count()]
-        if listeners:
-            picture = draw_detections(image_bgr, tracked.detections, detector.card.class_names,
-                                      tracked.track_ids)
-            for publisher, to_message in listeners:
-                publisher.publish(to_message(picture, msg.header))
+        self.overlay.update(msg.header, tracked, detector.card.class_names)
+        if image_bgr is not None:
+            self.overlay.draw(msg.header, image_bgr)
 
     def subscribe(self) -> None:
         """Begin to listen."""
@@ -181,8 +180,8 @@ class Camera:
     def destroy(self) -> None:
         """Give everything back."""
         self.unsubscribe()
-        for publisher in (self._detections, self._annotated, self._annotated_compressed):
-            self._node.destroy_publisher(publisher)
+        self._node.destroy_publisher(self._detections)
+        self.overlay.destroy()
 
     def follow_publishers(self) -> None:
         """With ``reliability: auto``, ask for what every publisher offers, and no more."""
@@ -251,3 +250,11 @@ class Camera:
         remap = f'{self._prefix}image:={others[0]}'
         how = f'-r {remap}' if self._prefix else f'-r {remap}, for the launch file {remap}'
         return f'; images are on {", ".join(others[:3])}: remap with {how}'
+
+
+def _check_stamp(msg: Image | CompressedImage) -> None:
+    if msg.header.stamp.sec < 0:
+        raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
+    if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
+        raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
+                         'can tell when the objects were there')

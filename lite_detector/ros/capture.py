@@ -12,17 +12,16 @@ leave the view (flicker), and, where tracking is on, a track that ends like that
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-import os
 from pathlib import Path
 import queue
 import re
-import threading
 import time
 from typing import NamedTuple
 
 import cv2
-from lite_detector.core.types import Detections, ImageArray, ImageSize
+from lite_detector.core.selection import margins
+from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize
+from lite_detector.ros.threads import start_thread
 import numpy as np
 
 MARGIN = 0.1
@@ -61,7 +60,7 @@ class Seen(NamedTuple):
     :param detections: in pixels of the image.
     :param size: of the image.
     :param class_names: what the class ids mean; other names, another model.
-    :param score_threshold: lowest score of the detections.
+    :param score_threshold: lowest score of the detections; of all classes, or by class index.
     :param lost: what the tracker expected and did not get, with scores of the frame before.
     :param complete: False: tiles take turns, so a small object comes and goes with its tile.
     """
@@ -70,9 +69,13 @@ class Seen(NamedTuple):
     detections: Detections
     size: ImageSize
     class_names: tuple[str, ...]
-    score_threshold: float
+    score_threshold: float | FloatArray
     lost: Detections = Detections.empty()
     complete: bool = True
+
+    def margins(self, detections: Detections) -> FloatArray:
+        """Return how far scores are above the thresholds of their classes; shape (n,)."""
+        return margins(detections, self.score_threshold, self.class_names)
 
 
 class _Job(NamedTuple):
@@ -99,7 +102,7 @@ def interest_of(now: Seen, before: Seen | None) -> Interest | None:
         gone, lost = _best_gone(now, before), _best_inside(now.lost, now)
         if max(gone, lost) > 0:
             return Interest(0.5 + max(gone, lost) / 2, 'lost' if lost >= gone else 'flicker')
-    above = now.detections.scores - now.score_threshold
+    above = now.margins(now.detections)
     unsure = above[above < MARGIN]
     if len(unsure):
         return Interest(0.5 * (1 - float(unsure.min()) / MARGIN), 'margin')
@@ -116,8 +119,8 @@ def _is_next(now: Seen, before: Seen) -> bool:
 def _best_gone(now: Seen, before: Seen) -> float:
     """Return the best score of an object that nothing follows; 0: there is none."""
     # an object that was unsure itself goes and comes: that is a margin
-    old = before.detections.select(
-        before.detections.scores >= max(before.score_threshold, now.score_threshold) + MARGIN)
+    old = before.detections.select(np.minimum(
+        before.margins(before.detections), now.margins(before.detections)) >= MARGIN)
     new = now.detections
     reach = (old.boxes_xyxy[:, 2:] - old.boxes_xyxy[:, :2]).max(axis=1, initial=0)
     way = _centers(old)[:, None] - _centers(new)[None]
@@ -132,7 +135,7 @@ def _best_inside(objects: Detections, view: Seen) -> float:
     inside = np.array((width, height, width, height)) * (BORDER, BORDER, 1 - BORDER, 1 - BORDER)
     boxes = objects.boxes_xyxy
     stays = ((boxes[:, :2] > inside[:2]) & (boxes[:, 2:] < inside[2:])).all(axis=1)
-    return float(objects.scores[stays & (objects.scores >= view.score_threshold)].max(initial=0))
+    return float(objects.scores[stays & (view.margins(objects) >= 0)].max(initial=0))
 
 
 def _centers(detections: Detections) -> np.ndarray:
@@ -162,8 +165,8 @@ class Capture:
         self._kept: dict[str, _Kept] | None = None
         self._retry_s = 0.0
         self._failed = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name='capture')
-        self._thread.start()
+        # what detects goes first
+        self._thread = start_thread('capture', self._work, niceness=NICENESS)
 
     def look(self, camera: str, image_bgr: ImageArray, view: Seen) -> None:
         """
@@ -201,8 +204,6 @@ class Capture:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        with suppress(OSError):  # Linux knows priorities of threads: what detects goes first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (job := self._jobs.get()) is not None:
             if time.monotonic() >= self._retry_s:
                 self._try_to_keep(job)

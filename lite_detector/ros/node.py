@@ -17,12 +17,15 @@ from typing import NamedTuple
 import cv2
 from lifecycle_msgs.srv import ChangeState
 from lite_detector.core.errors import ConfigError, LiteDetectorError
-from lite_detector.core.types import size_of
+from lite_detector.core.selection import margins
+from lite_detector.core.tracking import FOLLOW_SHARE
+from lite_detector.core.types import FloatArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.live_view import LiveView
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import (
     checked_settings,
@@ -33,6 +36,7 @@ from lite_detector.ros.parameters import (
 from lite_detector.ros.precision import load_detector
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
+from lite_detector.ros.threads import start_thread
 from lite_detector.zoo import find_model
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -53,8 +57,8 @@ class Serving(NamedTuple):
     detector: Detector
     class_ids: list[str]
     folder: Path
-    track_threshold: float | None
-    """Score that makes a new object; None: tracking is off."""
+    track_thresholds: FloatArray | None
+    """Scores that make a new object, by class index; None: tracking is off."""
 
 
 class DetectorNode(LifecycleNode):
@@ -73,6 +77,7 @@ class DetectorNode(LifecycleNode):
         self._cameras: list[Camera] = []
         self._slots: FrameSlots | None = None
         self._worker: threading.Thread | None = None
+        self._live_view: LiveView | None = None
         self._working = threading.Lock()  # held for a frame, or to time a network in peace
         self._capture: Capture | None = None
         self._state = 'unconfigured'
@@ -148,9 +153,8 @@ class DetectorNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to detect."""
         self._slots = FrameSlots(self._cameras, self.settings.max_rate_hz)
-        self._worker = threading.Thread(target=self._work, args=(self._slots,), daemon=True,
-                                        name='detect')
-        self._worker.start()
+        self._worker = start_thread('detect', self._work, self._slots)
+        self._live_view = LiveView(self._cameras, self._warn)
         if self._enabled:
             self._subscribe()
         self._state = 'active'
@@ -196,7 +200,9 @@ class DetectorNode(LifecycleNode):
             self._slots.close()
         if self._worker:
             self._worker.join(timeout_s)
-        self._slots = self._worker = None
+        if self._live_view:
+            self._live_view.close(timeout_s)
+        self._slots = self._worker = self._live_view = None
 
     def _release(self) -> None:
         self.stop()
@@ -224,8 +230,8 @@ class DetectorNode(LifecycleNode):
 
     def _serve(self, detector: Detector, folder: Path, settings: Settings) -> Serving:
         class_ids = class_id_strings(detector.card, settings.class_id_format)
-        threshold = settings.score_threshold if settings.tracking else None
-        return Serving(detector, class_ids, folder, threshold)
+        thresholds = detector.score_thresholds / FOLLOW_SHARE if settings.tracking else None
+        return Serving(detector, class_ids, folder, thresholds)
 
     def _subscribe(self) -> None:
         for camera in self._cameras:
@@ -235,6 +241,8 @@ class DetectorNode(LifecycleNode):
 
     def _on_image(self, camera: Camera, data: bytes) -> None:
         camera.stats.on_received()
+        if self._live_view and self.settings.annotate_every_frame:
+            self._live_view.offer(camera, data)
         if self._slots and self._slots.put(camera, data):
             camera.stats.on_replaced()
 
@@ -250,26 +258,33 @@ class DetectorNode(LifecycleNode):
     def process(self, camera: Camera, data: bytes) -> None:
         """Unpack, detect and publish one frame; the whole work of the worker thread."""
         begin_s = time.monotonic()
-        detector, class_ids, _, track_threshold = self._serving
+        detector, class_ids, _, track_thresholds = self._serving
         msg = camera.unpack(data)
-        image_bgr = camera.read(msg)
-        found = camera.detect(image_bgr, detector)
-        tracked = camera.track(msg, found, detector, track_threshold)
-        camera.publish(msg, image_bgr, tracked, class_ids, detector)
+        annotate = not self.settings.annotate_every_frame and camera.overlay.has_viewers()
+        image = camera.read_for(msg, detector, full=annotate or self._capture is not None)
+        found = image.to_full(camera.detect(image.image_bgr, detector))
+        tracked = camera.track(msg, found, detector, track_thresholds)
+        camera.publish(msg, image.image_bgr if annotate else None, tracked, class_ids, detector)
         camera.stats.on_worked(time.monotonic() - begin_s)
         if self._capture:
-            threshold = track_threshold or detector.selection.score_threshold
-            self._capture.look(camera.label, image_bgr, Seen(
+            names = detector.card.class_names
+            thresholds = track_thresholds
+            if thresholds is None:
+                thresholds = detector.score_thresholds
+            self._capture.look(camera.label, image.image_bgr, Seen(
                 Time.from_msg(msg.header.stamp).nanoseconds,
-                found.select(found.scores >= threshold), size_of(image_bgr),
-                detector.card.class_names, threshold, tracked.lost,
-                complete=detector.view.mode != 'in_turn'))
+                found.select(margins(found, thresholds, names) >= 0), image.full_size, names,
+                thresholds, tracked.lost, complete=detector.view.mode != 'in_turn'))
 
     def _drop(self, camera: Camera, reason: str) -> None:
         if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
             return
         camera.stats.on_bad(reason)
-        self._diagnostics.warn(camera, f'frame dropped: {reason}')
+        self._warn(camera, f'frame dropped: {reason}')
+
+    def _warn(self, camera: Camera, what: str) -> None:
+        if self.context.ok():
+            self._diagnostics.warn(camera, what)
 
     # parameters and services
 

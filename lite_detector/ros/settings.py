@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.core.types import ImageSize, MAX_THREADS
@@ -51,9 +52,15 @@ class Settings(Spec):
         description='Of the image subscription; auto follows what the publishers offer.')] = 'auto'
     score_threshold: Annotated[float, live_parameter(
         'Lowest score that is published.', ge=0, le=1)] = Selection().score_threshold
+    class_thresholds: Annotated[tuple[str, ...], live_parameter(
+        'Score thresholds of single classes: [person:0.5, dog:0.3]; the other classes have '
+        'score_threshold.', 'list of NAME:SCORE, score 0 .. 1, each class once')] = ()
     nms_iou_threshold: Annotated[float, live_parameter(
         'A box goes if it overlaps a better one of its class by more than this.',
         ge=0, le=1)] = Selection().nms_iou_threshold
+    class_agnostic_nms: Annotated[bool, live_parameter(
+        'Whether boxes of different classes suppress each other, not only those of one class.'
+    )] = Selection().class_agnostic_nms
     max_detections: Annotated[int, live_parameter(
         'At most this many boxes per image, best first.',
         ge=1, le=1000)] = Selection().max_detections
@@ -91,6 +98,9 @@ class Settings(Spec):
     tracking: Annotated[bool, live_parameter(
         'Fill id: the same number for the same object as long as it is seen every 2 s. A known '
         'object is published down to half of score_threshold.')] = False
+    annotate_every_frame: Annotated[bool, live_parameter(
+        'Whether annotated shows every frame of the camera with the newest boxes at once, instead '
+        'of each frame with its own boxes when they are found.')] = False
     autostart: Annotated[bool, Meta(
         description='Configure and activate at start; false: wait for a lifecycle manager.'
     )] = True
@@ -98,13 +108,17 @@ class Settings(Spec):
     def __post_init__(self) -> None:
         if len({name.strip('/') for name in self.cameras}) < len(self.cameras):
             raise ConfigError(f'cameras: got {list(self.cameras)}, wanted each name once')
+        parse_class_thresholds(self.class_thresholds)
 
     def selection(self) -> Selection:
         """Return which boxes the detector is to find: with tracking, also less likely ones."""
         share = FOLLOW_SHARE if self.tracking else 1
-        return Selection(score_threshold=self.score_threshold * share, classes=self.classes,
-                         nms_iou_threshold=self.nms_iou_threshold,
-                         max_detections=self.max_detections)
+        return Selection(
+            score_threshold=self.score_threshold * share, classes=self.classes,
+            class_thresholds={name: score * share for name, score in
+                              parse_class_thresholds(self.class_thresholds).items()},
+            nms_iou_threshold=self.nms_iou_threshold, class_agnostic_nms=self.class_agnostic_nms,
+            max_detections=self.max_detections)
 
     def view(self) -> View:
         """Return where the detector looks."""

@@ -10,8 +10,7 @@ from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from lite_detector.backends.ncnn_backend import NcnnNetwork
-from lite_detector.ros import camera as camera_module
-from lite_detector.ros import precision
+from lite_detector.ros import overlay, precision
 from lite_detector.ros.conversions import bgr_to_image_msg
 import numpy as np
 import pytest
@@ -144,7 +143,11 @@ def test_node_thresholds_and_classes_change_at_run_time(graph):
     assert graph.change(classes=[]) == ''
     assert graph.change(class_id_format='index') == ''
     assert graph.ask(SCENE).detections[0].results[0].hypothesis.class_id == '0'
-    assert graph.change(score_threshold=1) == ''
+    assert graph.change(class_thresholds=['object0:1.0']) == ''
+    assert graph.ask(SCENE).detections == []
+    assert graph.change(class_thresholds=['object0:0.5'], score_threshold=1.0) == ''
+    assert len(graph.ask(SCENE).detections) == 1
+    assert graph.change(class_thresholds=['']) == ''
     assert graph.ask(SCENE).detections == []
 
 
@@ -156,6 +159,10 @@ def test_node_thresholds_and_classes_change_at_run_time(graph):
     ({'max_rate_hz': -1.0}, ('max_rate_hz', '-1.0', '1000')),
     ({'class_id_format': 'number'}, ('class_id_format', "'number'", 'name, index')),
     ({'classes': ['zebra']}, ('classes', "'zebra'")),
+    ({'class_thresholds': ['zebra:0.5']}, ('class_thresholds', 'no class', "'zebra'")),
+    ({'class_thresholds': ['object0']}, ('class_thresholds', "'object0'", 'NAME:SCORE')),
+    ({'class_thresholds': [0.5]}, ('class_thresholds', '0.5', 'NAME:SCORE')),
+    ({'class_agnostic_nms': 'yes'}, ('class_agnostic_nms', "'yes'", 'true or false')),
     ({'num_threads': 2}, ('num_threads', 'active')),
     ({'cameras': ['left']}, ('cameras', 'active')),
     ({'model': ''}, ('model', "''")),
@@ -278,8 +285,8 @@ def test_node_enable_service_stops_and_starts(graph):
                                          ('annotated/compressed', CompressedImage)))
 def test_node_annotated_is_drawn_only_while_somebody_listens(graph, monkeypatch, topic, kind):
     drawn = []
-    draw = camera_module.draw_detections
-    monkeypatch.setattr(camera_module, 'draw_detections',
+    draw = overlay.draw_detections
+    monkeypatch.setattr(overlay, 'draw_detections',
                         lambda *args: drawn.append(1) or draw(*args))
     graph.ask(SCENE)
     assert drawn == []
