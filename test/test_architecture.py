@@ -43,6 +43,7 @@ ROS_LIBRARIES = re.compile(r'rclpy|\w+_(msgs|srvs|interfaces)|cv_bridge|diagnost
 ONLY_IN = {
     'ncnn': r'backends/ncnn_backend\.py',
     'onnxruntime': r'backends/onnx_backend\.py',
+    'openvino': r'export/openvino_network\.py',
     'rosbags': r'data/bags\.py',
     'torch': r'train/.*|export/to_\w+\.py',
     'torchvision': r'train/.*|export/to_\w+\.py',

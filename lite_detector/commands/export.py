@@ -117,6 +117,10 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
         card = _card(network, name, runtimes, training)
         backends = {runtime: open_backend(card, staged, runtime, 1, 'fp32')
                     for runtime in runtimes}
+        if find_spec('openvino'):
+            from lite_detector.export.openvino_network import OpenVinoNetwork
+            backends['openvino'] = OpenVinoNetwork(staged / runtimes['onnx'].file,
+                                                   runtimes['onnx'])
         parity = compare(reference, backends,
                          (chosen.read(item) for item in progress('compare', chosen.items)),
                          chosen.measure)
