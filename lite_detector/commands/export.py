@@ -12,18 +12,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lite_detector.backends.base import open_backend
+from lite_detector.backends.base import Backend, open_backend
 from lite_detector.commands.options import check_writable, write_json
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.media import find_media, is_video, read_image
-from lite_detector.core.model_card import ModelCard, Name, NetworkCard, Runtimes, save_card
+from lite_detector.core.model_card import (
+    ModelCard,
+    Name,
+    NetworkCard,
+    OnnxFiles,
+    Runtimes,
+    save_card,
+)
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
-from lite_detector.detector import Detector
+from lite_detector.detector import Detector, with_resize
 from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, measure
 from lite_detector.export.import_ncnn import read_network
 from lite_detector.export.int8_network import calibration_table, TABLE_FILE
@@ -53,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'training, else sample photographs)')
     parser.add_argument('--annotations', type=Path, metavar='PATH',
                         help='labels of these images, in any format of check_data: compares AP')
+    parser.add_argument('--fixed', action='store_true',
+                        help='also write model.fixed.onnx: fixed sides, single precision, the '
+                             'form that compilers for accelerators take')
     parser.add_argument('--name', help='name of the model (that of the folder)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
@@ -63,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     check_target(args.output.resolve())
     parity = export_checkpoint(args.checkpoint, args.output, images=args.images,
                                annotations=args.annotations, name=args.name,
-                               progress=_show_progress)
+                               fixed=args.fixed, progress=_show_progress)
     sizes = {path.name: path.stat().st_size for path in sorted(args.output.iterdir())}
     print(parity_table(parity))
     print(f'{args.output}: ' + ', '.join(f'{name} {size / 1e6:.2f} MB'
@@ -75,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
 
 def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | None = None,
                       annotations: Path | None = None, name: str | None = None,
+                      fixed: bool = False,
                       progress: Progress = lambda _, items: items) -> Parity:
     """
     Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
@@ -88,6 +99,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
         if they are still there, else sample photographs.
     :param annotations: their labels.
     :param name: of the model; None: that of the folder.
+    :param fixed: also write ``model.fixed.onnx``, for the input size of the card alone.
     :param progress: called with what is done and the steps it takes.
     :raises ModelError: if a runtime differs, or the checkpoint is none.
     :raises ConfigError: if the folder cannot be written.
@@ -96,7 +108,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     check_libraries()
     # here, because `--help` has to work without torch
     from lite_detector.export.to_ncnn import ncnn_thresholds, write_ncnn
-    from lite_detector.export.to_onnx import write_onnx
+    from lite_detector.export.to_onnx import write_fixed_onnx, write_onnx
     from lite_detector.train.checkpoint import load_checkpoint
     from lite_detector.train.origin import describe_training
     from lite_detector.train.torch_backend import TorchBackend
@@ -115,16 +127,15 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                                                                   outputs))
                     for runtime in progress('write', list(writers))}
         card = _card(network, name, runtimes, training)
-        backends = {runtime: open_backend(card, staged, runtime, 1, 'fp32')
-                    for runtime in runtimes}
-        if find_spec('openvino'):
-            from lite_detector.export.openvino_network import OpenVinoNetwork
-            backends['openvino'] = OpenVinoNetwork(staged / runtimes['onnx'].file,
-                                                   runtimes['onnx'])
+        backends = {'ncnn': open_backend(card, staged, 'ncnn', 1, 'fp32'),
+                    **_onnx_readers(runtimes['onnx'], staged)}
         parity = compare(reference, backends,
                          (chosen.read(item) for item in progress('compare', chosen.items)),
                          chosen.measure)
         check(parity)
+        if fixed:
+            _check_fixed(write_fixed_onnx(model, staged, network.size, outputs), staged,
+                         reference, chosen)
         if checkpoint.thresholds:
             files = runtimes['ncnn']
             layers = read_network(staged / files.param, staged / files.bin)
@@ -134,6 +145,28 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
             card, parity=card_section(parity, chosen.source),
             metrics=_metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
+
+
+def _check_fixed(files: OnnxFiles, folder: Path, reference: Detector,
+                 chosen: ParityImages) -> None:
+    """Refuse a file of fixed sides that differs from torch on the images padded to squares."""
+    square = Detector(with_resize(reference.card, 'letterbox_square'), reference.backend,
+                      reference.selection)
+    backends = _onnx_readers(files, folder)
+    check(compare(square, {f'{files.file} in {name}': backend
+                           for name, backend in backends.items()},
+                  map(chosen.read, chosen.items), resized=False))
+
+
+def _onnx_readers(files: OnnxFiles, folder: Path) -> dict[str, Backend]:
+    """Return an ONNX file in each library that is there to read it."""
+    from lite_detector.backends.onnx_backend import open_network
+    readers: dict[str, Backend] = {
+        'onnx': open_network(files, {'file': folder / files.file}, 1, 'fp32')}
+    if find_spec('openvino'):
+        from lite_detector.export.openvino_network import OpenVinoNetwork
+        readers['openvino'] = OpenVinoNetwork(folder / files.file, files)
+    return readers
 
 
 def check_libraries() -> None:

@@ -225,6 +225,23 @@ def test_export_that_differs_fails_and_leaves_the_last_model(tmp_path, photograp
     assert sorted(path.name for path in tmp_path.iterdir()) == ['model', 'photographs', 'x.pt']
 
 
+def test_export_fixed_writes_constant_shapes_in_single_precision(tmp_path, photographs):
+    checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST)
+    folder = tmp_path / 'model'
+    # ends with 2 where ONNX Runtime or OpenVINO differ from torch
+    assert run_export(checkpoint, folder, '--images', photographs, '--fixed') == 0
+    graph = onnx.shape_inference.infer_shapes(onnx.load(folder / 'model.fixed.onnx')).graph
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        assert all(side.dim_value > 0 for side in value.type.tensor_type.shape.dim), value.name
+    image, = graph.input
+    assert [side.dim_value for side in image.type.tensor_type.shape.dim] == [1, 3, 64, 96]
+    assert not {'Cast', 'Shape', 'Gather'} & {node.op_type for node in graph.node}
+    assert onnx.TensorProto.FLOAT16 not in {weight.data_type for weight in graph.initializer}
+    # a second export without the option replaces the folder, this file included
+    assert run_export(checkpoint, folder, '--images', photographs) == 0
+    assert not (folder / 'model.fixed.onnx').exists()
+
+
 def test_export_that_openvino_computes_wrongly_fails(tmp_path, photographs, capsys, monkeypatch):
     def gathered(graph, features, groups):
         count = symbolic_helper._get_const(groups, 'i', 'groups')
