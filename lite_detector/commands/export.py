@@ -85,8 +85,7 @@ def run(args: argparse.Namespace) -> None:
 
 def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | None = None,
                       annotations: Path | None = None, name: str | None = None,
-                      fixed: bool = False,
-                      progress: Progress = lambda _, items: items) -> Parity:
+                      fixed: bool = False, progress: Progress = lambda _, items: items) -> Parity:
     """
     Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
 
@@ -108,7 +107,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     check_libraries()
     # here, because `--help` has to work without torch
     from lite_detector.export.to_ncnn import ncnn_thresholds, write_ncnn
-    from lite_detector.export.to_onnx import write_fixed_onnx, write_onnx
+    from lite_detector.export.to_onnx import write_onnx
     from lite_detector.train.checkpoint import load_checkpoint
     from lite_detector.train.origin import describe_training
     from lite_detector.train.torch_backend import TorchBackend
@@ -134,8 +133,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                          chosen.measure)
         check(parity)
         if fixed:
-            _check_fixed(write_fixed_onnx(model, staged, network.size, outputs), staged,
-                         reference, chosen)
+            _write_fixed(model, staged, outputs, reference, chosen)
         if checkpoint.thresholds:
             files = runtimes['ncnn']
             layers = read_network(staged / files.param, staged / files.bin)
@@ -147,9 +145,11 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     return parity
 
 
-def _check_fixed(files: OnnxFiles, folder: Path, reference: Detector,
+def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: Detector,
                  chosen: ParityImages) -> None:
-    """Refuse a file of fixed sides that differs from torch on the images padded to squares."""
+    """Write ONNX of fixed sides; refuse what differs from torch on images padded to squares."""
+    from lite_detector.export.to_onnx import write_fixed_onnx
+    files = write_fixed_onnx(model, folder, reference.card.size, outputs)
     square = Detector(with_resize(reference.card, 'letterbox_square'), reference.backend,
                       reference.selection)
     backends = _onnx_readers(files, folder)
