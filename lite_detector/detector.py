@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lite_detector.backends.base import Backend, open_backend
+from lite_detector.backends.base import Backend, DeviceChoice, open_backend, Report
 from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
@@ -36,6 +36,8 @@ from lite_detector.core.types import (
 import msgspec
 import numpy as np
 
+CPU = DeviceChoice()
+
 
 class Detector:
     """
@@ -49,13 +51,16 @@ class Detector:
     :param selection: which boxes are wanted.
     :param input_size: network input if it is not the card's; both sides on the card's grid.
     :param view: where in an image it looks.
+    :param device: where the network runs.
     :raises ConfigError: if a wanted class is not one of the card's, or the view is impossible.
     :raises ImageError: if the mask of the view cannot be read.
     """
 
     def __init__(self, card: NetworkCard, backend: Backend, selection: Selection = Selection(),
-                 input_size: ImageSize | None = None, view: View = View()) -> None:
+                 input_size: ImageSize | None = None, view: View = View(),
+                 device: DeviceChoice = CPU) -> None:
         self.card = card
+        self.device = device
         self.backend = backend
         self.input_size = _checked_size(input_size or card.size, card)
         self.selection = selection
@@ -67,7 +72,8 @@ class Detector:
     def from_folder(cls, folder: Path, *, runtime: str = 'ncnn', num_threads: int = 1,
                     precision: str = 'auto', input_size: ImageSize | None = None,
                     resize: str | None = None, selection: Selection = Selection(),
-                    view: View = View()) -> Detector:
+                    view: View = View(), device: str = 'cpu',
+                    report: Report = lambda line: None) -> Detector:
         """
         Load a model folder and run it once, so that a wrong card fails here and not in flight.
 
@@ -79,11 +85,20 @@ class Detector:
         :param resize: way to fit images if it is not the card's, to measure what it does.
         :param selection: which boxes are wanted.
         :param view: where in an image it looks.
+        :param device: cpu, gpu, gpu:N, auto (the fastest that agrees with the CPU), or with
+            runtime onnx an execution provider: tensorrt, cuda, openvino or coreml.
+        :param report: gets a line every ten seconds while a device prepares.
         :raises LiteDetectorError: with one line that says what is wrong.
         """
         card = load_card(folder)
-        backend = open_backend(card, folder, runtime, num_threads, precision)
-        detector = cls(with_resize(card, resize), backend, selection, input_size, view)
+        fitted = with_resize(card, resize)
+        if device == 'cpu':
+            backend, choice = open_backend(card, folder, runtime, num_threads, precision), CPU
+        else:
+            from lite_detector.backends.devices import open_on_device  # starts processes
+            backend, choice = open_on_device(card, folder, runtime, num_threads, precision, device,
+                                             input_size, fitted.preprocess.resize, report)
+        detector = cls(fitted, backend, selection, input_size, view, choice)
         detector.warm_up()
         return detector
 
@@ -109,7 +124,7 @@ class Detector:
 
         :raises LiteDetectorError: as the constructor.
         """
-        return Detector(self.card, self.backend, selection, self.input_size, view)
+        return Detector(self.card, self.backend, selection, self.input_size, view, self.device)
 
     def detect(self, image_bgr: ImageArray, turn: int = 0) -> Detections:
         """

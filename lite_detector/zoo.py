@@ -12,6 +12,7 @@ from pathlib import Path
 import shutil
 import tempfile
 
+from lite_detector.core.cache_folder import cache_folder
 from lite_detector.core.errors import ConfigError, DownloadError, ModelError
 from lite_detector.core.model_card import (
     CARD_FILE,
@@ -30,8 +31,7 @@ Progress = Callable[[str, int, int], None]
 
 def user_cache() -> Path:
     """Return the folder that fetched models go to."""
-    base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    return Path(base) / 'lite_detector' / 'models'
+    return cache_folder('models')
 
 
 def search_path() -> list[Path]:

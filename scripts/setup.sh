@@ -103,6 +103,21 @@ install_requirements() { # --deps|--no-deps name...
     rm "$venv/busy"
 }
 
+# The tests of device openvino run in this one: installed beside onnxruntime it would overwrite it.
+get_openvino() {
+    local folder=$venv/onnxruntime-openvino
+    [[ $(uname -m) == x86_64 ]] || return 0
+    cmp -s requirements/openvino.txt "$folder/requirement.txt" && return
+    step 'downloading ONNX Runtime with OpenVINO (84 MB, once)'
+    rm -rf "$folder" "$folder.part"
+    if pip install --no-deps --target "$folder.part" -r requirements/openvino.txt; then
+        cp requirements/openvino.txt "$folder.part/requirement.txt"
+        mv "$folder.part" "$folder"
+    else
+        step 'ONNX Runtime with OpenVINO cannot be had here, its tests are skipped'
+    fi
+}
+
 needs_opencv() {
     [[ -e $venv/installed/opencv.txt ]] || ! "$venv/bin/python" -c 'import cv2' 2>/dev/null
 }
@@ -168,6 +183,7 @@ main() {
     [[ " $* " != *' test '* ]] || names+=(test)
     [[ " $* " != *' train '* ]] || names+=(train bags)
     install_requirements --deps "${names[@]}"
+    [[ " $* " != *' test '* ]] || get_openvino
     [[ " $* " != *' demo '* ]] || install_requirements --no-deps demo
     build_package
     step 'ready (to use it in this shell: source scripts/env.sh)'

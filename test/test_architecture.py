@@ -41,8 +41,9 @@ ROS_LIBRARIES = re.compile(r'rclpy|\w+_(msgs|srvs|interfaces)|cv_bridge|diagnost
                            r'ament_\w+|launch(_\w+)?|rosbag2_py|tf2_ros|message_filters')
 # library -> the files, relative to the package, that may import it
 ONLY_IN = {
-    'ncnn': r'backends/ncnn_backend\.py',
-    'onnxruntime': r'backends/onnx_backend\.py',
+    'ncnn': r'backends/(ncnn_backend|vulkan)\.py',
+    'onnxruntime': r'backends/(onnx_backend|providers)\.py',
+    'openvino': r'export/openvino_network\.py',
     'rosbags': r'data/bags\.py',
     'torch': r'train/.*|export/to_\w+\.py',
     'torchvision': r'train/.*|export/to_\w+\.py',

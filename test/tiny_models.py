@@ -127,6 +127,40 @@ def write_decoded_damo_yolo(folder: Path, num_classes: int = 2) -> Path:
     return folder
 
 
+def write_gather_nanodet(folder: Path) -> Path:
+    """
+    Write a model folder whose ONNX shuffles channels by Gather before the head of stride 32.
+
+    OpenVINO folds that Gather into the convolution after it with the inverse permutation, and so
+    gives wrong outputs without a word (2025.4 and 2026.4). The ncnn files compute the same in one
+    convolution.
+    """
+    num_classes, hidden = 2, 24
+    channels = num_classes + 4 * (REG_MAX + 1)
+    layers = [_random_layer(stride, channels, 1) for stride in STRIDES]
+    stem, stem_bias = _random_layer(32, hidden, 2)
+    head, head_bias = _random_layer(1, channels, 3)
+    head = head[:, :1].repeat(hidden, axis=1) * np.random.default_rng(4).normal(
+        0, 1, (1, hidden, 1, 1)).astype(np.float32)
+    order = np.arange(hidden).reshape(3, -1).T.ravel()  # three groups: not its own inverse
+    layers[-1] = (np.einsum('oc,cihw->oihw', head[:, :, 0, 0], stem[order]),
+                  head[:, :, 0, 0] @ stem_bias[order] + head_bias)
+    _write_folder(folder, 'nanodet', {'reg_max': REG_MAX, 'grid_offset': 0.5}, num_classes, layers)
+    model = onnx.load(folder / 'model.onnx')
+    graph = model.graph
+    del graph.node[-1]
+    graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in (
+            ('stem', stem), ('stem_bias', stem_bias), ('order', order), ('head', head),
+            ('head_bias', head_bias)))
+    graph.node.extend([
+        helper.make_node('Conv', ['images', 'stem', 'stem_bias'], ['stemmed'], strides=[32, 32]),
+        helper.make_node('Gather', ['stemmed', 'order'], ['shuffled'], axis=1),
+        helper.make_node('Conv', ['shuffled', 'head', 'head_bias'], ['head32'])])
+    onnx.save(model, folder / 'model.onnx')
+    return folder
+
+
 def tiny_card(family: str, decode: dict[str, Any], num_classes: int) -> dict[str, Any]:
     """Return the card as plain data: BGR in [0, 1], padded with black to a multiple of 32."""
     outputs = [f'head{stride}' for stride in decode.get('strides', STRIDES)]

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import get_args, Literal, Protocol
+import re
+from typing import get_args, Literal, NamedTuple, Protocol
 
+from lite_detector.backends.shapes import InputShapes
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import checked_files, ModelCard
-from lite_detector.core.types import FloatArray, MAX_THREADS
+from lite_detector.core.types import DEVICE_PATTERN, DEVICES, FloatArray, MAX_THREADS
 
 Precision = Literal['auto', 'fp32', 'bf16', 'int8']
 
@@ -38,6 +40,28 @@ class Backend(Protocol):
         """
 
 
+Report = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+class DeviceChoice(NamedTuple):
+    """Where a network runs, and why."""
+
+    name: str = 'cpu'
+    """cpu, gpu:N, or the name of an execution provider."""
+    report: str = ''
+    """What was measured, in one line; empty: the CPU was asked for."""
+
+
+def check_device(device: str, runtime: str) -> None:
+    """Raise ConfigError for a device that this runtime does not know."""
+    if not re.fullmatch(DEVICE_PATTERN, device):
+        raise ConfigError(f'device: got {device!r}, expected one of {DEVICES}')
+    if runtime != 'onnx' and not re.match('cpu|gpu|auto', device):
+        raise ConfigError(f'device: {device} needs runtime onnx; runtime {runtime} has cpu, gpu, '
+                          'gpu:N and auto')
+
+
 def check_threads(num_threads: int) -> None:
     """Raise ConfigError for a number of threads that no board has."""
     if not 1 <= num_threads <= MAX_THREADS:
@@ -45,7 +69,8 @@ def check_threads(num_threads: int) -> None:
 
 
 def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
-                 precision: str) -> Backend:
+                 precision: str, device: str = 'cpu',
+                 shapes: InputShapes | None = None) -> Backend:
     """
     Load the weights of a model folder.
 
@@ -55,8 +80,11 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     :param num_threads: threads for one inference, 1 .. ``MAX_THREADS``.
     :param precision: auto (the runtime's own choice), fp32, bf16 (storage) or int8 (the int8 form
         of the folder).
+    :param device: any but auto; devices.py checks one that is not the CPU, and asks first.
+    :param shapes: sizes that the input may have; needed for other devices.
     :raises ConfigError: if an option is not among the choices.
-    :raises ModelError: if the weights are missing, damaged or another network's.
+    :raises ModelError: if the device is not there, or the weights are missing, damaged or another
+        network's.
     """
     for name, value, choices in (('runtime', runtime, tuple(BACKENDS)),
                                  ('precision', precision, PRECISIONS)):
@@ -75,4 +103,7 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
         package = {'ncnn': 'ncnn', 'onnx': 'onnxruntime'}[runtime]
         raise ModelError(f'runtime {runtime}: {error}; install it with '
                          f'`python3 -m pip install {package}`') from None
-    return module.open_network(files, paths, num_threads, precision)
+    if device == 'cpu':
+        return module.open_network(files, paths, num_threads, precision)
+    return module.open_on_device(files, paths, num_threads, precision, device,
+                                 shapes or InputShapes.of(card, None, card.preprocess.resize))

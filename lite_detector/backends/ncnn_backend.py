@@ -14,6 +14,7 @@ from collections.abc import Callable
 import os
 from pathlib import Path
 
+from lite_detector.backends.shapes import InputShapes
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import NcnnFiles
 from lite_detector.core.types import FloatArray
@@ -37,6 +38,7 @@ class NcnnNetwork:
     """
 
     def __init__(self, net: ncnn.Net, files: NcnnFiles) -> None:
+        self.device, self.device_name = 'cpu', ''
         self._net = net
         self._files = files
         self._only_read = _input_is_only_read(net, files.input)
@@ -56,7 +58,9 @@ class NcnnNetwork:
             code = extractor.extract(name, mat)
             # Reading a Mat that was never filled ends the process.
             if code != 0 or mat.empty():
-                raise ModelError(f'ncnn could not compute output {name!r} (code {code})')
+                where = '' if self.device == 'cpu' else (
+                    f' on {self.device} ({self.device_name}): its memory may be full')
+                raise ModelError(f'ncnn could not compute output {name!r} (code {code}){where}')
             outputs.append(mat.numpy())
         return outputs
 
@@ -117,13 +121,44 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
         not in int8 is in fp32.
     :raises ModelError: if ncnn refuses them or a blob of the card is not in the network.
     """
-    _check_blobs(paths['param'], files)
+    return _open(files, paths, _new_net(num_threads, precision))
+
+
+def open_on_device(files: NcnnFiles, paths: dict[str, Path], num_threads: int, precision: str,
+                   device: str, shapes: InputShapes) -> NcnnNetwork:
+    """
+    Load ``.param`` and ``.bin`` onto a GPU, through Vulkan.
+
+    :param device: gpu or gpu:N; the rest as of :func:`open_network`.
+    :param shapes: not used, any size of input costs the same.
+    :raises ModelError: also if the GPU is not there or refuses the network.
+    """
+    if precision.startswith('int8'):
+        raise ModelError(f'device {device}: ncnn computes {precision} on the CPU alone; use '
+                         'precision auto or fp32')
+    # here, since the process needs no Vulkan on the CPU
+    from lite_detector.backends.vulkan import find_gpu
+    index, name = find_gpu(device)
     net = _new_net(num_threads, precision)
+    # before load_param, after which these end the process
+    net.opt.use_vulkan_compute = True
+    net.set_vulkan_device(index)
+    network = _open(files, paths, net)
+    if not net.opt.use_vulkan_compute:  # ncnn takes it back without a word
+        raise ModelError(f'device {device}: ncnn does not use {name} and fell back to the CPU; '
+                         'check its Vulkan driver')
+    network.device, network.device_name = f'gpu:{index}', name
+    return network
+
+
+def _open(files: NcnnFiles, paths: dict[str, Path], net: ncnn.Net) -> NcnnNetwork:
+    _check_blobs(paths['param'], files)
     for role, load in (('param', net.load_param), ('bin', net.load_model)):
         code = load(str(paths[role]))
         if code != 0:
+            memory = ', or the memory of the GPU is full' if net.opt.use_vulkan_compute else ''
             raise ModelError(f'{paths[role]}: ncnn cannot load it (code {code}); the file is '
-                             'cut short, damaged or belongs to another network')
+                             f'cut short, damaged or belongs to another network{memory}')
     return NcnnNetwork(net, files)
 
 

@@ -12,18 +12,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lite_detector.backends.base import open_backend
+from lite_detector.backends.base import Backend, open_backend
 from lite_detector.commands.options import check_writable, write_json
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.media import find_media, is_video, read_image
-from lite_detector.core.model_card import ModelCard, Name, NetworkCard, Runtimes, save_card
+from lite_detector.core.model_card import (
+    ModelCard,
+    Name,
+    NetworkCard,
+    OnnxFiles,
+    Runtimes,
+    save_card,
+)
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
-from lite_detector.detector import Detector
+from lite_detector.detector import Detector, with_resize
 from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, measure
 from lite_detector.export.import_ncnn import read_network
 from lite_detector.export.int8_network import calibration_table, TABLE_FILE
@@ -53,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'training, else sample photographs)')
     parser.add_argument('--annotations', type=Path, metavar='PATH',
                         help='labels of these images, in any format of check_data: compares AP')
+    parser.add_argument('--fixed', action='store_true',
+                        help='also write model.fixed.onnx: fixed sides, single precision, the '
+                             'form that compilers for accelerators take')
     parser.add_argument('--name', help='name of the model (that of the folder)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
@@ -63,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     check_target(args.output.resolve())
     parity = export_checkpoint(args.checkpoint, args.output, images=args.images,
                                annotations=args.annotations, name=args.name,
-                               progress=_show_progress)
+                               fixed=args.fixed, progress=_show_progress)
     sizes = {path.name: path.stat().st_size for path in sorted(args.output.iterdir())}
     print(parity_table(parity))
     print(f'{args.output}: ' + ', '.join(f'{name} {size / 1e6:.2f} MB'
@@ -75,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
 
 def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | None = None,
                       annotations: Path | None = None, name: str | None = None,
-                      progress: Progress = lambda _, items: items) -> Parity:
+                      fixed: bool = False, progress: Progress = lambda _, items: items) -> Parity:
     """
     Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
 
@@ -89,6 +99,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     :param annotations: their labels; AP on them goes into the card, which else tells that of the
         training's report set.
     :param name: of the model; None: that of the folder.
+    :param fixed: also write ``model.fixed.onnx``, for the input size of the card alone.
     :param progress: called with what is done and the steps it takes.
     :raises ModelError: if a runtime differs, or the checkpoint is none.
     :raises ConfigError: if the folder cannot be written.
@@ -116,12 +127,14 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                                                                   outputs))
                     for runtime in progress('write', list(writers))}
         card = _card(network, name, runtimes, training)
-        backends = {runtime: open_backend(card, staged, runtime, 1, 'fp32')
-                    for runtime in runtimes}
+        backends = {'ncnn': open_backend(card, staged, 'ncnn', 1, 'fp32'),
+                    **_onnx_readers(runtimes['onnx'], staged)}
         parity = compare(reference, backends,
                          (chosen.read(item) for item in progress('compare', chosen.items)),
                          chosen.measure)
         check(parity)
+        if fixed:
+            _write_fixed(model, staged, outputs, reference, chosen)
         if checkpoint.thresholds:
             files = runtimes['ncnn']
             layers = read_network(staged / files.param, staged / files.bin)
@@ -132,6 +145,30 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
             metrics=(_reported(checkpoint.training) if annotations is None else {})
             or _metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
+
+
+def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: Detector,
+                 chosen: ParityImages) -> None:
+    """Write ONNX of fixed sides; refuse what differs from torch on images padded to squares."""
+    from lite_detector.export.to_onnx import write_fixed_onnx
+    files = write_fixed_onnx(model, folder, reference.card.size, outputs)
+    square = Detector(with_resize(reference.card, 'letterbox_square'), reference.backend,
+                      reference.selection)
+    backends = _onnx_readers(files, folder)
+    check(compare(square, {f'{files.file} in {name}': backend
+                           for name, backend in backends.items()},
+                  map(chosen.read, chosen.items), resized=False))
+
+
+def _onnx_readers(files: OnnxFiles, folder: Path) -> dict[str, Backend]:
+    """Return an ONNX file in each library that is there to read it."""
+    from lite_detector.backends.onnx_backend import open_network
+    readers: dict[str, Backend] = {
+        'onnx': open_network(files, {'file': folder / files.file}, 1, 'fp32')}
+    if find_spec('openvino'):
+        from lite_detector.export.openvino_network import OpenVinoNetwork
+        readers['openvino'] = OpenVinoNetwork(folder / files.file, files)
+    return readers
 
 
 def check_libraries() -> None:

@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 import re
+import sys
 from typing import Any
 
 from lite_detector.backends.base import BACKENDS, PRECISIONS
@@ -17,7 +18,7 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
-from lite_detector.core.types import ImageSize, MAX_SIDE, MIN_SIDE
+from lite_detector.core.types import DEVICES, ImageSize, MAX_SIDE, MIN_SIDE
 from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
 
@@ -31,6 +32,7 @@ def add_model_options(parser: argparse.ArgumentParser, required: bool = True) ->
     parser.add_argument('--model', required=required,
                         help='name or folder of a model, or a checkpoint (.pt)')
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
+    parser.add_argument('--device', default='cpu', metavar='D', help=f'one of {DEVICES} (cpu)')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
     parser.add_argument('--size', type=int, metavar='N',
@@ -121,15 +123,25 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection(),
                               f'{args.model}')
         if args.runtime == 'onnx':
             raise ConfigError(f'runtime: got onnx, but checkpoints run in torch: {args.model}')
+        if args.device != 'cpu':
+            raise ConfigError(f'device: got {args.device}, expected cpu for a checkpoint: '
+                              f'{args.model}; export it first')
         # here, because only this needs torch
         from lite_detector.train.torch_backend import detector_from_checkpoint
         return detector_from_checkpoint(
             Path(args.model), num_threads=args.threads, input_size=size, resize=args.resize,
             selection=selection).configured(selection, view)
-    return Detector.from_folder(find_model(args.model), runtime=args.runtime,
-                                num_threads=args.threads, precision=args.precision,
-                                input_size=size, resize=args.resize, selection=selection,
-                                view=view)
+    detector = Detector.from_folder(find_model(args.model), runtime=args.runtime,
+                                    num_threads=args.threads, precision=args.precision,
+                                    input_size=size, resize=args.resize, selection=selection,
+                                    view=view, device=args.device, report=_print_progress)
+    if detector.device.report:
+        _print_progress(detector.device.report)
+    return detector
+
+
+def _print_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def image_size(text: str) -> ImageSize:

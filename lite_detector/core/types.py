@@ -19,6 +19,10 @@ MIN_SIDE, MAX_SIDE = 8, 16384
 """Pixels; images with a side outside are refused."""
 MAX_THREADS = 64
 """Per inference; with tens of thousands OpenMP ends the process."""
+DEVICE_PATTERN = r'^(cpu|auto|(gpu|tensorrt|cuda)(:\d{1,2})?|openvino|coreml)$'
+DEVICES = ('cpu, gpu, gpu:N, auto; with runtime onnx also tensorrt, tensorrt:N, cuda, cuda:N, '
+           'openvino, coreml')
+"""What DEVICE_PATTERN means, for people."""
 
 
 class ImageSize(NamedTuple):

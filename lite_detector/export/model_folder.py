@@ -17,8 +17,9 @@ from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import CARD_FILE, HashedFiles
 import msgspec
 
-OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx', 'model.int8.param',
-                       'model.int8.bin', 'model.int8.table', 'quantize.md', 'quantize.png'))
+OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx', 'model.fixed.onnx',
+                       'model.int8.param', 'model.int8.bin', 'model.int8.table', 'quantize.md',
+                       'quantize.png'))
 """What a model folder made here holds; another file is somebody's, and not ours to delete."""
 
 

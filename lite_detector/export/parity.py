@@ -78,7 +78,7 @@ class Parity(Spec):
 
 
 def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterable[ImageArray],
-            measure: Measure | None = None) -> Parity:
+            measure: Measure | None = None, resized: bool = True) -> Parity:
     """
     Run the same images through several runtimes of one network.
 
@@ -88,6 +88,7 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
     :param runtimes: name -> the same network, loaded from the exported files.
     :param images: uint8 BGR, at least one.
     :param measure: gives the AP; None: the images have no labels.
+    :param resized: whether to compare at that other size.
     :raises ModelError: if outputs have another shape than the reference's.
     """
     backends = {'reference': reference.backend, **runtimes}
@@ -96,7 +97,8 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
     before_nms = reference.configured(BEFORE_NMS, reference.view)
     scale, difference = 0.0, dict.fromkeys(runtimes, 0.0)
     for image_bgr in images:
-        for detector in [reference] if found['reference'] else [reference, _resized(reference)]:
+        other = [_resized(reference)] if resized and not found['reference'] else []
+        for detector in (reference, *other):
             letterbox = detector.fit(image_bgr)
             blob = detector.make_blob(image_bgr, letterbox)
             outputs = {name: backend.infer(blob) for name, backend in backends.items()}

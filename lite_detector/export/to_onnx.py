@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import io
 from pathlib import Path
+from typing import Any
 import warnings
 
 from lite_detector.core.model_card import OnnxFiles
@@ -19,8 +20,10 @@ import onnx
 from onnx import helper, numpy_helper
 import torch
 from torch import nn
+from torch.onnx import register_custom_op_symbolic, symbolic_helper
 
 OPSET = 13
+FIXED_FILE = 'model.fixed.onnx'
 
 
 def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
@@ -41,18 +44,70 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
     files = OnnxFiles('model.onnx', 'images', tuple(outputs))
     axes = {files.input: {2: 'height', 3: 'width'}}
     axes |= {name: {2: f'{name}_rows', 3: f'{name}_columns'} for name in outputs}
+    graph = _onnx_graph(model, input_size, files, axes)
+    store_half_onnx(graph)
+    (folder / files.file).write_bytes(graph.SerializeToString())
+    return files
+
+
+def write_fixed_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
+                     outputs: Sequence[str]) -> OnnxFiles:
+    """
+    Write ``model.fixed.onnx``: one image of one size, the form that NPU compilers take.
+
+    Every shape is a constant and every weight is in single precision.
+
+    :param model: on the CPU; left as it is, what is written is folded.
+    :param folder: where the file goes.
+    :param input_size: the only network input that the file takes.
+    :param outputs: a name per output.
+    :return: what a card would say.
+    :raises OSError: if it cannot be written.
+    """
+    files = OnnxFiles(FIXED_FILE, 'images', tuple(outputs))
+    graph = _onnx_graph(model, input_size, files, None)
+    (folder / files.file).write_bytes(graph.SerializeToString())
+    return files
+
+
+def _onnx_graph(model: nn.Module, input_size: ImageSize, files: OnnxFiles,
+                axes: dict[str, dict[int, str]] | None) -> onnx.ModelProto:
     data = io.BytesIO()
+    register_custom_op_symbolic('aten::channel_shuffle', _shuffle, OPSET)
     with warnings.catch_warnings():
         # The exporter that is recommended instead needs onnxscript and more; this one is enough
         # for networks of convolutions.
         warnings.simplefilter('ignore')
         torch.onnx.export(fold(model), (torch.zeros(1, 3, *input_size),), data, dynamo=False,
                           opset_version=OPSET, input_names=[files.input],
-                          output_names=list(outputs), dynamic_axes=axes)
-    graph = onnx.load_from_string(data.getvalue())
-    store_half_onnx(graph)
-    (folder / files.file).write_bytes(graph.SerializeToString())
-    return files
+                          output_names=list(files.outputs), dynamic_axes=axes)
+    return onnx.load_from_string(data.getvalue())
+
+
+def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
+    """
+    Return a channel shuffle of one image as Reshape / Transpose / Reshape.
+
+    All shapes are constants. The Gather with a constant permutation that does the same is
+    computed wrongly by OpenVINO 2025.4 and 2026.4, which fold it into the next convolution with
+    the inverse permutation (AP 0.01); shapes read from the tensor would be 40 operations.
+    """
+    count = symbolic_helper._get_const(groups, 'i', 'groups')
+    _, channels, height, width = symbolic_helper._get_tensor_sizes(features)
+
+    def reshape(value: Any, shape: list[int]) -> Any:
+        return graph.op('Reshape', value, graph.op('Constant', value_t=torch.tensor(shape)))
+
+    if height is None or width is None:
+        # 0 keeps the width, -1 leaves the height: one of each, or torch 2.13 fails an assertion
+        apart, order, joined = [count, channels // count, -1, 0], [1, 0, 2, 3], [-1, 0]
+    else:  # the form that compilers look for
+        apart = [1, count, channels // count, height, width]
+        order, joined = [0, 2, 1, 3, 4], [height, width]
+    turned = graph.op('Transpose', reshape(features, apart), perm_i=order)
+    shuffled = reshape(turned, [1, channels, *joined])
+    shuffled.setType(features.type())  # torch loses the channels, which the next shuffle needs
+    return shuffled
 
 
 def store_half_onnx(model: onnx.ModelProto) -> None:

@@ -113,6 +113,10 @@ class Diagnostics:
         if status.detector:
             report.add('model', status.detector.card.name)
             report.add('runtime', status.settings.runtime)
+            device = status.detector.device
+            report.add('device', device.name)
+            if device.report:
+                report.add('device choice', device.report)
             report.add('input size', str(status.detector.input_size))
         return report
 

@@ -223,7 +223,9 @@ class DetectorNode(LifecycleNode):
 
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
-        detector, chosen = load_detector(folder, settings.detector_options(), self._working)
+        detector, chosen = load_detector(
+            folder, {**settings.detector_options(), 'report': self.get_logger().info},
+            self._working)
         if chosen:
             self.get_logger().info(chosen)
         return self._serve(detector, folder, settings)

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
 
-from lite_detector.core.agreement import output_error
+from lite_detector.core.agreement import choose, output_error
 from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
@@ -21,10 +21,6 @@ from lite_detector.detector import Detector
 EXACT = 'fp32'
 FASTER = ('auto', 'bf16', 'int8')
 """Tried beside it, the most exact first; auto is ncnn's own choice, fp16 on many ARM boards."""
-MAX_ERROR = 15.0
-"""Percent that outputs may be off; networks off by 2 to 8 lost 0.2 to 1.4 AP (docs/int8.md)."""
-SAME_TIME = 1.05
-"""Whoever takes so many times the shortest time is as fast, and the more exact one wins."""
 ROUNDS, SECONDS = 7, 2.0
 """Each precision is timed as often, or for as long on the wall all together if that is less."""
 CAMERA = ImageSize(480, 640)
@@ -55,6 +51,13 @@ def load_detector(folder: Path, options: Mapping[str, Any],
     :return: the detector, and what to log on the choice; empty where there was none.
     :raises LiteDetectorError: as ``Detector.from_folder``.
     """
+    if options.get('device', 'cpu') != 'cpu':
+        detector = Detector.from_folder(folder, **options)
+        device, chosen = detector.device, ''
+        if device.name == 'cpu':  # what auto chose
+            detector, chosen = load_detector(folder, {**options, 'device': 'cpu'}, quiet)
+            detector.device = device
+        return detector, '; '.join(filter(None, (device.report, chosen)))
     if options['precision'] != 'auto' or options['runtime'] != 'ncnn':
         return Detector.from_folder(folder, **options), ''
     detectors = {EXACT: Detector.from_folder(folder, **{**options, 'precision': EXACT})}
@@ -102,14 +105,3 @@ def probe(detectors: Mapping[str, Detector], num_threads: int,
     wanted = next(iter(outputs.values()))
     return [Probe(name, 1000 * min(times[name]), output_error([wanted], [outputs[name]]))
             for name in detectors]
-
-
-def choose(probes: Sequence[Probe]) -> Probe:
-    """
-    Return the most exact of those that are about as fast as the fastest that agrees.
-
-    :param probes: the most exact first; the first one agrees with itself.
-    """
-    good = [probes[0], *(each for each in probes[1:] if each.error <= MAX_ERROR)]
-    shortest = min(each.ms for each in good)
-    return next(each for each in good if each.ms <= SAME_TIME * shortest)

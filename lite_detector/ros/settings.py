@@ -12,7 +12,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.tracking import FOLLOW_SHARE
-from lite_detector.core.types import ImageSize, MAX_THREADS
+from lite_detector.core.types import DEVICE_PATTERN, DEVICES, ImageSize, MAX_THREADS
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
 from lite_detector.zoo import DEFAULT_MODEL
@@ -32,6 +32,11 @@ class Settings(Spec):
         min_length=1)] = DEFAULT_MODEL
     runtime: Annotated[Literal['ncnn', 'onnx'], Meta(
         description='Library that runs the network.')] = 'ncnn'
+    device: Annotated[str, Meta(
+        description='Where the network runs: cpu; gpu or gpu:N (ncnn: Vulkan; onnx: TensorRT or '
+        'CUDA); auto: the fastest that agrees with the CPU; with runtime onnx also tensorrt, '
+        'cuda, openvino or coreml. What is not there is an error, but for auto.',
+        pattern=DEVICE_PATTERN, extra={'wanted': DEVICES})] = 'cpu'
     num_threads: Annotated[int, Meta(
         description='Threads per inference. More than one is faster on an idle board and slower '
         'on a busy one.', ge=1, le=MAX_THREADS)] = 1
@@ -130,8 +135,8 @@ class Settings(Spec):
         """Return the keyword arguments of ``load_model``."""
         size = ImageSize(self.input_size, self.input_size) if self.input_size else None
         return {'runtime': self.runtime, 'num_threads': self.num_threads,
-                'precision': self.precision, 'input_size': size, 'selection': self.selection(),
-                'view': self.view()}
+                'precision': self.precision, 'device': self.device, 'input_size': size,
+                'selection': self.selection(), 'view': self.view()}
 
 
 PARAMETERS = parameter_table(Settings)

@@ -1,0 +1,195 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Where a network is computed other than on the CPU.
+
+A device is asked in a spawned process first: its driver may crash, and it may compute another
+network than it was given. What was asked for is had, or an error; only auto may mean the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+from lite_detector.backends.base import (
+    Backend,
+    check_device,
+    check_threads,
+    DeviceChoice,
+    open_backend,
+    Report,
+)
+from lite_detector.backends.shapes import InputShapes
+from lite_detector.core.agreement import choose, MAX_ERROR
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import ModelCard
+from lite_detector.core.types import ImageSize
+
+ALIVE_S = 10.0
+"""A probe says that it is alive as often."""
+TIMEOUT_S = 1800.0
+"""TensorRT builds engines for many minutes on small boards; a driver that hangs ends here."""
+PROBE = 'lite_detector.backends.device_probe'
+
+
+class Trial(NamedTuple):
+    """What a device gave on a picture."""
+
+    device: str
+    name: str
+    precision: str
+    ms: float
+    """Of one inference on the wall; of the CPU and this device in one process."""
+    cpu_ms: float
+    error: float
+    """Of the outputs against fp32 on the CPU, percent."""
+    first_s: float
+    """To load the network and run it once for each size."""
+
+    def __str__(self) -> str:
+        """Print as in ``gpu:0 (Orin) auto 5.1 ms off by 0.4 %, ready after 2.1 s``."""
+        name = f' ({self.name})' if self.name else ''
+        return (f'{self.device}{name} {self.precision} {self.ms:.1f} ms off by '
+                f'{self.error:.2g} %, ready after {self.first_s:.1f} s')
+
+
+def open_on_device(card: ModelCard, folder: Path, runtime: str, num_threads: int, precision: str,
+                   device: str, input_size: ImageSize | None, resize: str,
+                   report: Report = lambda line: None) -> tuple[Backend, DeviceChoice]:
+    """
+    Load the weights of a model folder for a device, compared with fp32 on the CPU.
+
+    :param card: the folder's card.
+    :param folder: where its files lie.
+    :param runtime: a key of ``base.BACKENDS``.
+    :param num_threads: threads for one inference, as far as it is on the CPU.
+    :param precision: auto is half precision where the device has it, if that agrees, else fp32.
+    :param device: as of ``types.DEVICE_PATTERN``, not cpu; auto takes the fastest that agrees.
+    :param input_size: largest network input; None: that of the card.
+    :param resize: way to fit images.
+    :param report: gets a line every ``ALIVE_S`` while a device prepares.
+    :raises ModelError: if the device is not there, crashes or computes something else.
+    """
+    check_device(device, runtime)
+    check_threads(num_threads)
+    request = {'folder': str(folder), 'runtime': runtime, 'num_threads': num_threads,
+               'input_size': input_size, 'resize': resize}
+    trials, problems = [], []
+    for name in _candidates(device, runtime):
+        try:
+            trials.append(_try_device(request, name, precision, report))
+        except ModelError as error:
+            if device != 'auto':
+                raise
+            problems.append(str(error))
+    best = _choose(trials, precision) if device == 'auto' else trials[0]
+    shapes = InputShapes.of(card, input_size, resize)
+    backend = open_backend(card, folder, runtime, num_threads, best.precision, best.device, shapes)
+    measured = [', '.join((*map(str, trials), f'CPU {trials[0].cpu_ms:.1f} ms'))] if trials else []
+    return backend, DeviceChoice(best.device, '; '.join(
+        (f'device {device}: chose {best.device}', *measured, *problems)))
+
+
+def _candidates(device: str, runtime: str) -> list[str]:
+    if device != 'auto':
+        return [device]
+    if runtime == 'ncnn':
+        return ['gpu']
+    from lite_detector.backends import providers  # imports the runtime
+    return providers.available()
+
+
+def _choose(trials: list[Trial], precision: str) -> Trial:
+    on_cpu = Trial('cpu', '', precision, min((trial.cpu_ms for trial in trials), default=0.0),
+                   0.0, 0.0, 0.0)
+    return choose([on_cpu, *trials])
+
+
+def _try_device(request: Mapping[str, Any], device: str, precision: str,
+                report: Report) -> Trial:
+    """Return what a device gives in the fastest precision that agrees."""
+    for tried in ('auto', 'fp32') if precision == 'auto' else (precision,):
+        result = probe({**request, 'device': device, 'precision': tried}, report)
+        trial = Trial(precision=tried, **result)
+        if trial.error <= MAX_ERROR:
+            return trial
+    raise ModelError(f'device {device}: {trial.device} computes another network: outputs are off '
+                     f'by {trial.error:.0f} % from fp32 on the CPU, expected at most '
+                     f'{MAX_ERROR:.0f} %; export the model again, use device cpu, or another '
+                     'version of the driver or library')
+
+
+def probe(request: Mapping[str, Any], report: Report, module: str = PROBE) -> dict[str, Any]:
+    """
+    Measure a device in a process of its own.
+
+    :param request: arguments of :func:`lite_detector.backends.device_probe.measure`.
+    :param report: gets a line every ``ALIVE_S``.
+    :param module: that is run.
+    :return: what it returned.
+    :raises ModelError: if it failed, crashed or hung.
+    """
+    device = request['device']
+    # Spawned, since a fork hangs once a GPU was used. Files, since a driver may fill a pipe.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, '-m', module, json.dumps(request)], stdin=subprocess.DEVNULL,
+            stdout=output, stderr=errors,
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
+        begin = time.monotonic()
+        try:
+            _wait(child, request, report)
+        finally:
+            if child.poll() is None:  # a time that is over, or Ctrl-C
+                child.kill()
+                child.wait()
+        lines = _lines(output)
+        if child.returncode != 0 or not lines:
+            raise ModelError(f'device {device}: {_end(child.returncode)} while the device was '
+                             f'tried, after {time.monotonic() - begin:.0f} s: '
+                             f'{(_lines(errors) or ["no message"])[-1][:200]}; check the driver')
+    result = json.loads(lines[-1])
+    if 'problem' in result:
+        raise ModelError(result['problem'])
+    return result
+
+
+def _wait(child: subprocess.Popen, request: Mapping[str, Any], report: Report) -> None:
+    device = request['device']
+    builds = request['runtime'] == 'onnx' and device.startswith(('tensorrt', 'gpu'))
+    begin = time.monotonic()
+    while True:
+        try:
+            child.wait(ALIVE_S)
+            return
+        except subprocess.TimeoutExpired:
+            passed = time.monotonic() - begin
+        if passed > TIMEOUT_S:
+            raise ModelError(f'device {device}: not ready after {passed:.0f} s; check the driver')
+        report(f'device {device}: still preparing after {passed:.0f} s'
+               + (' (TensorRT builds an engine once per model and board, for minutes)'
+                  if builds else ''))
+
+
+def _lines(file: Any) -> list[str]:
+    file.seek(0)
+    return file.read().decode(errors='replace').split('\n')[:-1]
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f'the process ended with code {code}'
+    try:
+        return f'the driver crashed ({signal.Signals(-code).name})'
+    except ValueError:
+        return f'the driver crashed (signal {-code})'
