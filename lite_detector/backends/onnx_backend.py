@@ -46,7 +46,7 @@ def open_network(files: OnnxFiles, paths: dict[str, Path], num_threads: int,
     :param precision: auto or fp32; the file itself says the rest.
     :raises ModelError: if ONNX Runtime refuses it or an input or output of the card is absent.
     """
-    if precision in ('bf16', 'int8'):
+    if precision not in ('auto', 'fp32'):
         raise ModelError(f'runtime onnx has no precision {precision}; wanted auto or fp32')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
