@@ -80,7 +80,7 @@ class Detector:
         :param folder: with ``card.yaml`` and the weights.
         :param runtime: ncnn or onnx.
         :param num_threads: threads for one inference.
-        :param precision: auto, fp32, bf16 or int8.
+        :param precision: auto, fp32, bf16, int8, int8_auto or int8_bf16.
         :param input_size: network input if it is not the card's.
         :param resize: way to fit images if it is not the card's, to measure what it does.
         :param selection: which boxes are wanted.

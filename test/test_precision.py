@@ -3,9 +3,11 @@
 
 """What the node computes in where precision is auto; no ROS here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 import threading
 
+from lite_detector.backends.base import open_backend
 from lite_detector.core.agreement import output_error
 from lite_detector.core.calibration import METHODS
 from lite_detector.core.errors import ModelError
@@ -13,6 +15,7 @@ from lite_detector.core.model_card import load_card
 from lite_detector.export.int8_network import write_int8
 from lite_detector.export.quantize import FloatNetwork
 from lite_detector.ros.precision import choose, load_detector, Probe, probe, ROUNDS
+import ncnn
 import numpy as np
 import pytest
 from tiny_models import change_card, write_tiny_nanodet
@@ -20,12 +23,12 @@ from tiny_models import change_card, write_tiny_nanodet
 AUTO = {'precision': 'auto', 'runtime': 'ncnn', 'num_threads': 1}
 
 
-def with_int8(folder: Path) -> Path:
+def with_int8(folder: Path, floats: Sequence[str] = ()) -> Path:
     """Write the int8 form into a model folder, calibrated on noise."""
     network = FloatNetwork(load_card(folder), folder)
     blob = np.random.default_rng(0).uniform(0, 1, (3, 64, 96)).astype(np.float32)
     text = write_int8(network.layers, {name: METHODS['max'](histogram) for name, histogram
-                                       in network.observe([blob]).items()})
+                                       in network.observe([blob]).items() if name not in floats})
     (folder / 'b.param').write_text(text.param)
     (folder / 'b.bin').write_bytes(text.weights)
     change_card(folder, 'runtimes.ncnn.int8', {'param': 'b.param', 'bin': 'b.bin'})
@@ -67,9 +70,10 @@ def test_int8_form_is_close_on_the_warm_up_picture(tmp_path):
 class TimedNetwork:
     """Stands for a detector and its backend; notes whether the worker was held at each pass."""
 
-    def __init__(self, lock: threading.Lock, fails_after: int = 100) -> None:
+    def __init__(self, lock: threading.Lock, fails_after: int = 100, output: float = 0) -> None:
         self.backend = self
         self._lock = lock
+        self._output = np.full(3, output, np.float32)
         self._passes_left = fails_after
         self.held: list[bool] = []
 
@@ -84,17 +88,52 @@ class TimedNetwork:
         self._passes_left -= 1
         if self._passes_left < 0:
             raise RuntimeError('no memory')
-        return [blob]
+        return [self._output]
 
 
 def test_the_worker_is_held_still_while_precisions_are_timed_and_no_longer():
     lock = threading.Lock()
-    networks = {name: TimedNetwork(lock) for name in ('fp32', 'bf16')}
+    networks = {name: TimedNetwork(lock, output=output)
+                for output, name in enumerate(('fp32', 'bf16'))}
     probe(networks, 2, lock)
     for network in networks.values():
         # one pass for the outputs, then the timed ones
         assert network.held == [False] + [True] * ROUNDS
     assert not lock.locked()
+
+
+def test_precision_that_gives_the_bits_of_an_earlier_one_is_not_timed():
+    lock = threading.Lock()
+    networks = {name: TimedNetwork(lock, output=output) for name, output in (
+        ('fp32', 1), ('auto', 1), ('bf16', 1.01), ('int8', 1.1), ('int8_auto', 1.1))}
+    assert [each.precision for each in probe(networks, 1, lock)] == ['fp32', 'bf16', 'int8']
+    assert [len(network.held) for network in networks.values()] == [
+        1 + ROUNDS, 1, 1 + ROUNDS, 1 + ROUNDS, 1]
+
+
+@pytest.mark.skipif(ncnn.cpu_support_arm_asimdhp(), reason='this processor computes in fp16')
+def test_auto_is_fp32_where_the_processor_has_no_fp16_arithmetic(tmp_path):
+    folder = with_int8(write_tiny_nanodet(tmp_path / 'random', seed=0), floats=('conv1',))
+    _, chosen = load_detector(folder, AUTO)
+    assert [f'{precision} ' in chosen for precision in ('fp32', 'auto', 'bf16', 'int8',
+                                                        'int8_auto', 'int8_bf16')] == [
+        True, False, True, True, False, True]
+
+
+def test_float_layers_of_int8_run_in_what_the_precision_names(tmp_path):
+    folder = with_int8(write_tiny_nanodet(tmp_path / 'random', seed=0), floats=('conv1',))
+    card = load_card(folder)
+    blob = np.random.default_rng(0).uniform(0, 1, (3, 64, 96)).astype(np.float32)
+    exact, bf16, int8, int8_bf16 = (
+        dict(zip(card.runtimes.ncnn.outputs, open_backend(
+            card, folder, 'ncnn', 1, precision).infer(blob), strict=True))
+        for precision in ('fp32', 'bf16', 'int8', 'int8_bf16'))
+    np.testing.assert_array_equal(int8['head16'], exact['head16'])
+    np.testing.assert_array_equal(int8_bf16['head16'], bf16['head16'])
+    assert np.abs(bf16['head16'] - exact['head16']).max() > 0
+    for name in ('head8', 'head32'):
+        assert np.abs(int8[name] - exact[name]).max() > 0
+        np.testing.assert_allclose(int8_bf16[name], exact[name], atol=0.05)
 
 
 def test_the_worker_goes_on_after_a_probe_that_failed():

@@ -17,13 +17,14 @@ from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import checked_files, ModelCard
 from lite_detector.core.types import DEVICE_PATTERN, DEVICES, FloatArray, MAX_THREADS
 
-Precision = Literal['auto', 'fp32', 'bf16', 'int8']
+Precision = Literal['auto', 'fp32', 'bf16', 'int8', 'int8_auto', 'int8_bf16']
 
 BACKENDS = {
     'ncnn': 'lite_detector.backends.ncnn_backend',
     'onnx': 'lite_detector.backends.onnx_backend',
 }
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+INT8 = tuple(each for each in PRECISIONS if each.startswith('int8'))
 
 
 class Backend(Protocol):
@@ -78,8 +79,9 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     :param folder: where its files lie.
     :param runtime: a key of ``BACKENDS``.
     :param num_threads: threads for one inference, 1 .. ``MAX_THREADS``.
-    :param precision: auto (the runtime's own choice), fp32, bf16 (storage) or int8 (the int8 form
-        of the folder).
+    :param precision: auto (the runtime's own choice), fp32, bf16 (storage), int8 (the int8 form
+        of the folder, its float layers in fp32), int8_auto or int8_bf16 (its float layers in
+        these).
     :param device: any but auto; devices.py checks one that is not the CPU, and asks first.
     :param shapes: sizes that the input may have; needed for other devices.
     :raises ConfigError: if an option is not among the choices.
@@ -94,7 +96,7 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     if not is_utf8(folder):  # no runtime takes such a path
         raise ModelError(f'{str(folder)!r}: no UTF-8, wanted another name for a folder')
     files = card.runtime_files(runtime)
-    if precision == 'int8' and runtime == 'ncnn':
+    if precision in INT8 and runtime == 'ncnn':
         files = card.int8_files()
     paths = checked_files(folder, files)
     try:

@@ -117,8 +117,8 @@ def open_network(files: NcnnFiles, paths: dict[str, Path], num_threads: int,
     :param files: the card's ncnn section.
     :param paths: paths by role, param and bin.
     :param num_threads: threads for one inference.
-    :param precision: auto leaves ncnn its choice (fp16 where the processor has it); int8: what is
-        not in int8 is in fp32.
+    :param precision: auto leaves ncnn its choice (fp16 where the processor has it); int8,
+        int8_auto, int8_bf16: layers that are not in int8 run in fp32, auto, bf16.
     :raises ModelError: if ncnn refuses them or a blob of the card is not in the network.
     """
     return _open(files, paths, _new_net(num_threads, precision))
@@ -166,11 +166,12 @@ def _new_net(num_threads: int, precision: str) -> ncnn.Net:
     net = ncnn.Net()
     net.opt.num_threads = num_threads
     net.opt.use_vulkan_compute = False
-    if precision != 'auto':
+    of_floats = precision.removeprefix('int8_')
+    if of_floats != 'auto':
         net.opt.use_fp16_packed = False
         net.opt.use_fp16_storage = False
         net.opt.use_fp16_arithmetic = False
-        net.opt.use_bf16_storage = precision == 'bf16'
+        net.opt.use_bf16_storage = of_floats == 'bf16'
     return net
 
 

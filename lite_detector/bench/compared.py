@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lite_detector.backends.base import INT8
 from lite_detector.bench.sweep_process import Setting
 from lite_detector.core.errors import ConfigError
 import msgspec
@@ -57,7 +58,7 @@ class ComparedAps:
         if height != width:
             return None
         key = setting.model, width, setting.resize
-        exact = None if setting.precision == 'int8' else self._aps.get((*key, EXACT))
+        exact = None if setting.precision in INT8 else self._aps.get((*key, EXACT))
         return self._aps.get((*key, setting.precision), exact)
 
     def __str__(self) -> str:

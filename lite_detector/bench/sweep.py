@@ -23,6 +23,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
+from lite_detector.backends.base import INT8
 from lite_detector.bench.heat import Heat, HeatWatch
 from lite_detector.bench.load import busy_processes
 from lite_detector.bench.speed import Progress
@@ -104,7 +105,7 @@ def settings_of(card: ModelCard, sizes: Sequence[ImageSize], resizes: Sequence[s
 
 def ap_of(card: ModelCard, setting: Setting) -> float | None:
     """Return the AP that a card tells of a setting, or None; int8 has one of its own."""
-    if setting.precision == 'int8':
+    if setting.precision in INT8:
         quantized = card.quantization.get('metrics', {})
         ap = quantized.get('ap_int8') if _same_images(card.metrics, quantized) else None
     else:

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 
 import cv2
+from lite_detector.backends.base import PRECISIONS
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import clock_for, interleave, single_threaded_opencv
 from lite_detector.commands.options import (
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'square network inputs ({" ".join(map(str, SIDES))})')
     parser.add_argument('--resizes', nargs='+', choices=RESIZES, default=(), metavar='R',
                         help="how images are fitted (both letterboxes, and the card's)")
-    parser.add_argument('--precisions', nargs='+', choices=('fp32', 'bf16', 'int8'), metavar='P',
+    parser.add_argument('--precisions', nargs='+', choices=PRECISIONS, metavar='P',
                         default=('fp32', 'bf16'), help='(fp32 bf16)')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--reference', metavar='M', help='model that others are compared with, '

@@ -118,7 +118,7 @@ def detector_from(args: argparse.Namespace, selection: Selection = Selection(),
     """
     size = ImageSize(args.size, args.size) if args.size is not None else None
     if is_checkpoint(args.model):
-        if args.precision in ('bf16', 'int8'):
+        if args.precision not in ('auto', 'fp32'):
             raise ConfigError(f'precision: got {args.precision}, but checkpoints run in fp32: '
                               f'{args.model}')
         if args.runtime == 'onnx':

@@ -15,11 +15,12 @@ from lite_detector.core.agreement import choose, output_error
 from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
-from lite_detector.core.types import ImageSize
+from lite_detector.core.types import FloatArray, ImageSize
 from lite_detector.detector import Detector
+import numpy as np
 
 EXACT = 'fp32'
-FASTER = ('auto', 'bf16', 'int8')
+FASTER = ('auto', 'bf16', 'int8', 'int8_auto', 'int8_bf16')
 """Tried beside it, the most exact first; auto is ncnn's own choice, fp16 on many ARM boards."""
 ROUNDS, SECONDS = 7, 2.0
 """Each precision is timed as often, or for as long on the wall all together if that is less."""
@@ -63,7 +64,7 @@ def load_detector(folder: Path, options: Mapping[str, Any],
     detectors = {EXACT: Detector.from_folder(folder, **{**options, 'precision': EXACT})}
     ncnn, failures = load_card(folder).runtimes.ncnn, []
     for precision in FASTER:
-        if precision == 'int8' and not (ncnn and ncnn.int8):
+        if precision.startswith('int8') and not (ncnn and ncnn.int8):
             continue
         try:
             detectors[precision] = Detector.from_folder(
@@ -79,29 +80,34 @@ def load_detector(folder: Path, options: Mapping[str, Any],
 def probe(detectors: Mapping[str, Detector], num_threads: int,
           quiet: AbstractContextManager | None = None) -> list[Probe]:
     """
-    Time the networks in turn on a picture, and hold their outputs against those of the first.
+    Time the networks in turn on a picture, and compare their outputs with those of the first.
 
     :param detectors: by precision; the first is the exact one.
     :param num_threads: that they were loaded with.
     :param quiet: entered while they are timed, at most for about ``SECONDS``.
+    :return: in the same order, without those whose outputs are bit-identical to an earlier one's:
+        they run the same code, as auto and fp32 do where the processor has no fp16 arithmetic.
     """
     clock = time.thread_time if num_threads == 1 else time.process_time
     first = next(iter(detectors.values()))
     image_bgr = generated_image(CAMERA)
     blob = first.make_blob(image_bgr, first.fit(image_bgr))
-    outputs = {name: [output.copy() for output in detector.backend.infer(blob)]
-               for name, detector in detectors.items()}
-    times: dict[str, list[float]] = {name: [] for name in detectors}
+    outputs: dict[str, list[FloatArray]] = {}
+    for name, detector in detectors.items():
+        given = [output.copy() for output in detector.backend.infer(blob)]
+        if not any(all(map(np.array_equal, given, earlier)) for earlier in outputs.values()):
+            outputs[name] = given
+    times: dict[str, list[float]] = {name: [] for name in outputs}
     # the time of several threads is that of the process, whoever else works in it
     with quiet or nullcontext():
         begin = time.perf_counter()
         for _ in range(ROUNDS):
-            for name, detector in detectors.items():
+            for name in times:
                 start = clock()
-                detector.backend.infer(blob)
+                detectors[name].backend.infer(blob)
                 times[name].append(clock() - start)
             if time.perf_counter() - begin > SECONDS:
                 break
     wanted = next(iter(outputs.values()))
     return [Probe(name, 1000 * min(times[name]), output_error([wanted], [outputs[name]]))
-            for name in detectors]
+            for name in outputs]

@@ -40,9 +40,10 @@ class Settings(Spec):
     num_threads: Annotated[int, Meta(
         description='Threads per inference. More than one is faster on an idle board and slower '
         'on a busy one.', ge=1, le=MAX_THREADS)] = 1
-    precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8'], Meta(
+    precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8', 'int8_auto', 'int8_bf16'], Meta(
         description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
-        'ncnn only; int8: ncnn only, folders of quantize.')] = 'auto'
+        'ncnn only; int8: ncnn only, folders of quantize; int8_auto, int8_bf16: its float layers '
+        'in fp16 where the processor has it, or in bf16.')] = 'auto'
     input_size: Annotated[int, Meta(
         description='Side of a square network input, a multiple of 32; 0: the size of the model '
         'card.', ge=0, le=4096, multiple_of=32)] = 0
