@@ -193,7 +193,7 @@ def follow_first(flight: Flight, images: int = 150) -> tuple[int, int, list[floa
 
 
 @pytest.mark.parametrize('tracked, wrong_share, kept_share', [
-    (True, 0.02, 0.85), (False, 0.2, 0.7)])
+    (True, 0.04, 0.85), (False, 0.2, 0.7)])
 def test_synthetic_flight_keeps_the_same_person(tracked, wrong_share, kept_share):
     flights = [follow_first(Flight(seed, tracked)) for seed in range(100, 116)]
     lasted, wrong, errors = zip(*flights, strict=True)

@@ -31,7 +31,8 @@ def test_locate_by_depth_worked_by_hand():
     found = locate(BOX, ['dog'], CAMERA, DepthImage(pixels), {}, LIMITS_M)
     np.testing.assert_allclose(found.positions, [(100 / 500 * 4, -50 / 500 * 4, 4)])
     np.testing.assert_allclose(found.sizes, [(100 / 500 * 4, 200 / 500 * 4, 0)])
-    np.testing.assert_allclose(found.bearings, [(np.arctan(0.2), np.arctan2(0.1, np.hypot(0.2, 1)))])
+    wanted = [(np.arctan(0.2), np.arctan2(0.1, np.hypot(0.2, 1)))]
+    np.testing.assert_allclose(found.bearings, wanted)
     # 1 % of the depth along the ray (0.2, -0.1, 1), 5 % of each side across
     wanted = np.outer((0.2, -0.1, 1), (0.2, -0.1, 1)) * 0.04 ** 2
     wanted += np.diag(((0.05 * 0.8) ** 2, (0.05 * 1.6) ** 2, 0))

@@ -9,7 +9,8 @@ EXACT = np.diag((0.01, 0.01, 0.01)) ** 2
 
 
 def test_update_without_objects():
-    velocities, deviations = PositionFilter().update([], np.zeros((0, 3)), np.zeros((0, 3, 3)), 1.0)
+    velocities, deviations = PositionFilter().update(
+        [], np.zeros((0, 3)), np.zeros((0, 3, 3)), 1.0)
     assert velocities.shape == (0, 3) and deviations.shape == (0,)
 
 
@@ -38,8 +39,9 @@ def test_velocities_of_many_objects_under_noise_and_irregular_times():
         stamp_s += random.uniform(0.03, 0.12)
         seen = np.flatnonzero(random.random(30) > 0.2)
         places = start[seen] + truth[seen] * stamp_s + random.normal(size=(len(seen), 3)) @ noise
-        velocities, deviations = motion.update([str(index) for index in seen], places,
-                                               np.repeat((noise ** 2)[None], len(seen), 0), stamp_s)
+        velocities, deviations = motion.update(
+            [str(index) for index in seen], places, np.repeat((noise ** 2)[None], len(seen), 0),
+            stamp_s)
     errors = velocities - truth[seen]
     assert np.sqrt((errors ** 2).mean()) < 0.25
     # and it says how good it is

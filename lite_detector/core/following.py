@@ -72,6 +72,11 @@ class Follower:
         self._others: dict[str, float] = {}
         self._last: Seen | None = None
 
+    @property
+    def held(self) -> bool:
+        """Return whether there is an object, seen or predicted."""
+        return self._motion is not None
+
     def update(self, seen: Seen, center: tuple[float, float]) -> Target | None:
         """
         Go on to the next image.

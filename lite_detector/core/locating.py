@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lite_detector.core.depth import DepthImage, object_depths
+from lite_detector.core.errors import LocateError
 from lite_detector.core.object_sizes import KnownSize
 from lite_detector.core.projection import bearings, CameraModel
 from lite_detector.core.tracking import MEASURED
@@ -91,6 +92,21 @@ def locate(boxes_xyxy: FloatArray, class_names: Sequence[str], camera: CameraMod
         z[missing], spread[missing] = by_size[missing], by_size_spread[missing]
     z[~np.isfinite(rays.middle).all(axis=1)] = np.nan
     return _located(rays, z, spread, thickness)
+
+
+def check_boxes(boxes_xyxy: FloatArray, camera: CameraModel) -> None:
+    """
+    Refuse boxes of a larger image than the camera's.
+
+    :raises LocateError: with how far they reach.
+    """
+    if not len(boxes_xyxy):
+        return
+    right, bottom = boxes_xyxy[:, 2:].max(axis=0)
+    if right > camera.size.width + BORDER_PX or bottom > camera.size.height + BORDER_PX:
+        raise LocateError(f'boxes reach to ({right:.0f}, {bottom:.0f}), camera_info is of '
+                          f'{camera.size} images; expected that of the images that were detected '
+                          'in')
 
 
 def box_rays(boxes_xyxy: FloatArray, camera: CameraModel) -> BoxRays:

@@ -15,7 +15,7 @@ import time
 from typing import NamedTuple
 
 import cv2
-from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera, NO_EVENTS
