@@ -21,7 +21,7 @@ from lite_detector.core.types import FloatArray, ImageSize, size_of
 import numpy as np
 import numpy.typing as npt
 
-GRID = 32
+GRID = 24
 """Samples of a box and its bands along each side."""
 BAND = 0.25
 """How far the bands reach beyond the box, in sides of the box."""
@@ -101,7 +101,7 @@ def object_depths(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
     if not len(boxes_xyxy):
         return ObjectDepths(*np.zeros((3, 0), np.float32))
     values, valid = _sampled(depth, boxes_xyxy, camera, limits_m)
-    covered = np.stack([valid[:, part] @ weight for part, weight in PARTS])
+    covered = np.add.reduceat(valid * WEIGHTS, STARTS, axis=1).T
     bins = int(np.log(limits_m[1] / limits_m[0]) / BIN) + 1
     windows = (np.clip(angles, *WINDOW) / BIN).astype(np.intp)
     shares = _histograms(values, valid, limits_m[0], bins)
@@ -110,67 +110,68 @@ def object_depths(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
     score = inside - AGAINST * np.maximum(sides, above)
     score -= (1 - AGAINST) * np.minimum(sides, above)
     first = score.argmax(axis=1)
-    best = np.take_along_axis(score, first[:, None], axis=1)[:, 0]
+    best = score[np.arange(len(score)), first]
     known = (covered[0] >= LEAST_VALID) & (best >= LEAST_SCORE)
     low = limits_m[0] * np.exp(BIN * first)
     high = low * np.exp(BIN * windows)
     return _percentiles(values, valid, low, high, known)
 
 
-def _parts() -> list[tuple[npt.NDArray[np.intp], FloatArray]]:
-    """Return the samples of the box, of the bands beside it, and above and below; and weights."""
-    away = np.abs(_PLACES - 0.5)
+def _samples() -> tuple[FloatArray, FloatArray, FloatArray, list[int]]:
+    """
+    Return where samples are taken: in the box, in the bands beside it, and above and below it.
+
+    :return: x and y in sides of the box, and weights that sum up to 1 in each of the three parts,
+        shape (samples,); the place where each part starts.
+    """
+    places = (np.arange(GRID) + 0.5) / GRID * (1 + 2 * BAND) - BAND
+    away = np.abs(places - 0.5)
     within, beyond = away < 0.5, away > 0.5 + GAP
     # the middle of a box is more likely of the object than its corners
-    masks = (np.outer(within * (1 - away), within * (1 - away)), np.outer(within, beyond),
-             np.outer(beyond, within))
-    found = []
-    for mask in masks:
-        places = np.flatnonzero(mask)
-        weights = mask.ravel()[places].astype(np.float32)
-        found.append((places, weights / weights.sum()))
-    return found
+    middle = within * (1 - away)
+    xs, ys, weights, starts = [], [], [], []
+    for part in (np.outer(middle, middle), np.outer(within, beyond), np.outer(beyond, within)):
+        starts.append(sum(map(len, xs)))
+        rows, columns = np.nonzero(part)
+        xs.append(places[columns])
+        ys.append(places[rows])
+        weights.append(part[rows, columns] / part.sum())
+    x, y, weight = (np.concatenate(each).astype(np.float32) for each in (xs, ys, weights))
+    return x, y, weight, starts
 
 
-_PLACES = (np.arange(GRID) + 0.5) / GRID * (1 + 2 * BAND) - BAND
-"""Of the samples along a side of the box, which is 0 .. 1."""
-PARTS = _parts()
-"""Box, bands beside it, bands above and below: places in the grid, and weights of sum 1."""
-_EACH = np.concatenate([places for places, _ in PARTS])
-_WEIGHTS = np.concatenate([weights for _, weights in PARTS])
-_PART_OF = np.repeat(np.arange(len(PARTS)), [len(places) for places, _ in PARTS])
+XS, YS, WEIGHTS, STARTS = _samples()
+INSIDE = slice(0, STARTS[1])
+PARTS = len(STARTS)
+_PART_OF = np.searchsorted(STARTS, np.arange(len(XS)), 'right') - 1
 
 
 def _sampled(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
              limits_m: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    """Return depths in metres, and 1 where there is one, else 0; shape (n, GRID * GRID) each."""
+    """Return depths in metres, and 1 where there is one, else 0; shape (n, samples) each."""
     size = size_of(depth.pixels)
-    left, top, right, bottom = boxes_xyxy.T[:, :, None].astype(np.float64)
-    columns = (left + _PLACES * (right - left)) * (size.width / camera.width)
-    rows = (top + _PLACES * (bottom - top)) * (size.height / camera.height)
-    seen = (((rows >= 0) & (rows < size.height))[:, :, None]
-            & ((columns >= 0) & (columns < size.width))[:, None])
-    rows = np.clip(rows, 0, size.height - 1).astype(np.intp)
-    columns = np.clip(columns, 0, size.width - 1).astype(np.intp)
-    values = depth.pixels[rows[:, :, None], columns[:, None]].astype(np.float32)
+    scale = np.array((size.width / camera.width, size.height / camera.height) * 2, np.float32)
+    left, top, right, bottom = (boxes_xyxy * scale).T.astype(np.float32)[:, :, None]
+    x, y = left + XS * (right - left), top + YS * (bottom - top)
+    seen = (x >= 0) & (x < size.width) & (y >= 0) & (y < size.height)
+    columns = np.clip(x, 0, size.width - 1).astype(np.intp)
+    rows = np.clip(y, 0, size.height - 1).astype(np.intp)
+    values = depth.pixels[rows, columns].astype(np.float32)
     values *= np.float32(depth.unit_m)
     low, high = limits_m
     valid = seen & (values > low) & (values < high)  # of NaN both are false
     values[~valid] = low
-    shape = (len(boxes_xyxy), GRID * GRID)
-    return values.reshape(shape), valid.reshape(shape).astype(np.float32)
+    return values, valid.astype(np.float32)
 
 
 def _histograms(values: FloatArray, valid: FloatArray, least_m: float,
                 bins: int) -> npt.NDArray[np.float64]:
     """Return the weight of each depth in each part of each box; shape (parts, n, bins)."""
     number = len(values)
-    index = (np.log(values[:, _EACH] * np.float32(1 / least_m)) * np.float32(1 / BIN)
-             ).astype(np.intp)
+    index = (np.log(values * np.float32(1 / least_m)) * np.float32(1 / BIN)).astype(np.intp)
     index += (np.arange(number)[:, None] + number * _PART_OF) * bins
-    counts = np.bincount(index.ravel(), (valid[:, _EACH] * _WEIGHTS).ravel(),
-                         len(PARTS) * number * bins)
-    return counts.reshape(len(PARTS), number, bins)
+    counts = np.bincount(index.ravel(), (valid * WEIGHTS).ravel(), PARTS * number * bins)
+    return counts.reshape(PARTS, number, bins)
 
 
 def _window_sums(shares: npt.NDArray[np.float64],
@@ -180,14 +181,15 @@ def _window_sums(shares: npt.NDArray[np.float64],
     total = np.zeros((parts, number, bins + 1))
     np.cumsum(shares, axis=2, out=total[:, :, 1:])
     ends = np.minimum(np.arange(bins) + windows[:, None], bins)
-    return np.take_along_axis(total, ends[None], axis=2) - total[:, :, :-1]
+    ends += (bins + 1) * np.arange(number)[:, None]
+    sums = total.reshape(parts, -1)[:, ends.ravel()].reshape(shares.shape)
+    return sums - total[:, :, :-1]
 
 
 def _percentiles(values: FloatArray, valid: FloatArray, low: Sequence[float],
                  high: Sequence[float], known: npt.NDArray[np.bool_]) -> ObjectDepths:
     """Return the percentiles of the samples in the box and in its window."""
-    inside = PARTS[0][0]
-    values, valid = values[:, inside], valid[:, inside]
+    values, valid = values[:, INSIDE], valid[:, INSIDE]
     chosen = (valid > 0) & (values >= np.asarray(low)[:, None]) & (
         values < np.asarray(high)[:, None])
     values = np.sort(np.where(chosen, values, np.float32(np.inf)), axis=1)
@@ -195,6 +197,6 @@ def _percentiles(values: FloatArray, valid: FloatArray, low: Sequence[float],
     found = []
     for share in (0.5, 0.05, 0.95):
         place = np.maximum((last * share + 0.5).astype(np.intp), 0)
-        each = np.take_along_axis(values, place[:, None], axis=1)[:, 0]
+        each = values[np.arange(len(values)), place]
         found.append(np.where(known & (last >= 0), each, np.float32(np.nan)))
     return ObjectDepths(*found)

@@ -134,16 +134,19 @@ def depths_by_size(boxes_xyxy: FloatArray, class_names: Sequence[str], rays: Box
     :return: metres, shape (n,) each; NaN: unknown.
     """
     depth, spread = np.full((2, len(class_names)), np.nan)
-    border = (camera.size.width, camera.size.height)
-    for index, name in enumerate(class_names):
-        size = sizes.get(name)
-        if size is None:
-            continue
-        first, last = boxes_xyxy[index, [size.side, size.side + 2]]
-        side = rays.sides[index, size.side]
-        if first > BORDER_PX and last < border[size.side] - BORDER_PX and side > 0:
-            depth[index] = size.metres / side
-            spread[index] = depth[index] * np.hypot(size.spread_m / size.metres, MEASURED)
+    known = [(index, size) for index, name in enumerate(class_names) if (size := sizes.get(name))]
+    if not known:
+        return depth, spread
+    rows = np.array([index for index, _ in known])
+    axis, metres, deviation = np.array([size for _, size in known], float).T
+    axis = axis.astype(np.intp)
+    sides = rays.sides[rows, axis]
+    border = np.array((camera.size.width, camera.size.height)) - BORDER_PX
+    whole = ((boxes_xyxy[rows, axis] > BORDER_PX) & (boxes_xyxy[rows, axis + 2] < border[axis])
+             & (sides > 0))
+    rows, sides, metres, deviation = (each[whole] for each in (rows, sides, metres, deviation))
+    depth[rows] = metres / sides
+    spread[rows] = depth[rows] * np.hypot(deviation / metres, MEASURED)
     return depth, spread
 
 

@@ -66,7 +66,9 @@ class Detections3DWriter:
         :param header: stamp of the image, and frame of the positions.
         """
         while len(self._pool) < len(objects.detections):
-            self._pool.append(Detection3D(results=[ObjectHypothesisWithPose()]))
+            result = ObjectHypothesisWithPose()
+            self._pool.append(Detection3D(results=[result]))
+            self._pool[-1].bbox.center = result.pose.pose  # one pose for both
         items = self._pool[:len(objects.detections)]
         covariances = np.zeros((len(items), 6, 6))
         covariances[:, :3, :3] = objects.covariances
@@ -78,12 +80,12 @@ class Detections3DWriter:
                 items, objects.detections, objects.positions.tolist(), objects.sizes.tolist(),
                 covariances, strict=True):
             item.header, item.id = header, found.id
-            pose = Pose(position=_point(position), orientation=orientation)
-            result = item.results[0]
+            result, box = item.results[0], item.bbox
             result.hypothesis = found.results[0].hypothesis
-            result.pose.pose, result.pose.covariance = pose, covariance
-            item.bbox.center = pose
-            item.bbox.size = Vector3(x=size[0], y=size[1], z=size[2])
+            result.pose.covariance = covariance
+            box.center.orientation = orientation
+            box.center.position.x, box.center.position.y, box.center.position.z = position
+            box.size.x, box.size.y, box.size.z = size
         return Detection3DArray(header=header, detections=items)
 
 
