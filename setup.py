@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 PACKAGE = 'lite_detector'
 COMMANDS = (
     'detect_node',
+    'locate_node',
     'detect',
     'evaluate',
     'benchmark',

@@ -50,6 +50,7 @@ SERVING_LIBRARIES = {'cv2': 'opencv-python-headless', 'msgspec': 'msgspec', 'ncn
 
 NODES = {
     'detect_node': 'lite_detector.ros.node',
+    'locate_node': 'lite_detector.ros.locate_node',
     'camera_replay': 'lite_detector.ros.camera_replay',
     'frame_saver': 'lite_detector.ros.frame_saver',
 }

@@ -128,9 +128,14 @@ def unknown_encoding(msg: ImageMessage) -> str:
     return f'encoding {msg.encoding[:LONGEST_NAME]!r} is not one of {", ".join(known_encodings())}'
 
 
-def _pixels(msg: ImageMessage, channels: int, dtype: type = np.uint8, height: int | None = None,
-            width: int | None = None, first_row: int = 0) -> np.ndarray:
-    """Return a view (height, width, channels) of the data, padding of the rows left out."""
+def image_view(msg: ImageMessage, channels: int, dtype: type = np.uint8,
+               height: int | None = None, width: int | None = None,
+               first_row: int = 0) -> np.ndarray:
+    """
+    Return a view (height, width, channels) of the data, padding of the rows left out.
+
+    :raises ImageError: if sizes, step and data do not fit each other.
+    """
     height = msg.height if height is None else height
     width = msg.width if width is None else width
     item = np.dtype(dtype)
@@ -153,7 +158,7 @@ def _pixels(msg: ImageMessage, channels: int, dtype: type = np.uint8, height: in
 
 def _packed_to_bgr(msg: ImageMessage) -> ImageArray:
     channels, code = PACKED[msg.encoding]
-    pixels = _pixels(msg, channels)
+    pixels = image_view(msg, channels)
     if code is None:
         return pixels
     if msg.encoding.startswith('bayer') and min(msg.height, msg.width) < 3:
@@ -165,12 +170,12 @@ def _packed_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def _gray16_to_bgr(msg: ImageMessage) -> ImageArray:
     # native byte order first: OpenCV knows no other; then full range to full range
-    pixels = _pixels(msg, 1, np.uint16).astype(np.uint16)
+    pixels = image_view(msg, 1, np.uint16).astype(np.uint16)
     return cv2.cvtColor(cv2.convertScaleAbs(pixels, alpha=255 / 65535), cv2.COLOR_GRAY2BGR)
 
 
 def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
-    pixels = _pixels(msg, 2)
+    pixels = image_view(msg, 2)
     if msg.width % 2:
         # The last pixel of an odd row has only one of the two chroma values that a pair
         # shares; the pixel two before it carries the other.
@@ -182,8 +187,8 @@ def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def _yuv420_to_bgr(msg: ImageMessage) -> ImageArray:
     half_height, half_width = (msg.height + 1) // 2, (msg.width + 1) // 2
-    luma = _pixels(msg, 1)[..., 0]
-    chroma = _pixels(msg, 2, height=half_height, width=half_width, first_row=msg.height)
+    luma = image_view(msg, 1)[..., 0]
+    chroma = image_view(msg, 2, height=half_height, width=half_width, first_row=msg.height)
     even = np.pad(luma, ((0, msg.height % 2), (0, msg.width % 2)), 'edge')
     image = cv2.cvtColorTwoPlane(even, np.ascontiguousarray(chroma), YUV420[msg.encoding])
     return image[:msg.height, :msg.width]

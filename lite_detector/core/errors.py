@@ -11,6 +11,7 @@ The errors that a user can cause; each message says what, got, wanted and where.
     +-- ModelError      weights that are missing, damaged or do not fit their card
     +-- ImageError      an image or an image message that cannot be read
     +-- DataError       a dataset that cannot be used
+    +-- LocateError     a calibration, depth or transform that gives no position
     +-- DownloadError   public weights that could not be fetched
 """
 
@@ -33,6 +34,10 @@ class ImageError(LiteDetectorError):
 
 class DataError(LiteDetectorError):
     """A dataset that cannot be used."""
+
+
+class LocateError(LiteDetectorError):
+    """A calibration, depth or transform that gives no position."""
 
 
 class DownloadError(LiteDetectorError):

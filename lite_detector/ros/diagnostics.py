@@ -22,6 +22,22 @@ WARNING_PERIOD_S = 5.0
 OVERRUN_SHARE = 0.75
 
 
+def steady_updater(node: Node) -> tuple[Updater, Clock]:
+    """
+    Return what publishes ``/diagnostics`` of a node, and its clock.
+
+    Steady: health has to be watched also while simulated time stands still.
+    """
+    updater = Updater(node)
+    updater.setHardwareID('lite_detector')
+    # with its namespace, or two detectors would overwrite each other
+    updater.node_name = node.get_fully_qualified_name().lstrip('/')
+    clock = Clock(clock_type=ClockType.STEADY_TIME)
+    node.destroy_timer(updater.timer)  # which goes by the node's clock
+    updater.timer = node.create_timer(updater.period, updater.update, clock=clock)
+    return updater, clock
+
+
 class NodeStatus(NamedTuple):
     """What is to be said about the node now."""
 
@@ -48,17 +64,9 @@ class Diagnostics:
         self._warned_s: dict[str, float] = {}
         self._seen: dict[str, tuple[int, int]] = {}
         self._reported: dict[str, tuple[int, int]] = {}
-        self._updater = Updater(node)
-        self._updater.setHardwareID('lite_detector')
-        # with its namespace, or two detectors would overwrite each other
-        self._updater.node_name = node.get_fully_qualified_name().lstrip('/')
+        self._updater, self.clock = steady_updater(node)
         self._updater.add('detector', self._diagnose_detector)
-        # Steady: health has to be watched also while simulated time stands still.
-        self.clock = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self.clock)
-        node.destroy_timer(self._updater.timer)  # which goes by the node's clock
-        self._updater.timer = node.create_timer(self._updater.period, self._updater.update,
-                                                clock=self.clock)
 
     def watch(self, cameras: Sequence[Camera]) -> None:
         """Report on these cameras from now on, and on no others."""

@@ -15,8 +15,7 @@ import time
 from typing import NamedTuple
 
 import cv2
-from lifecycle_msgs.srv import ChangeState
-from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import margins
 from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.core.types import FloatArray
@@ -25,6 +24,7 @@ from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.lifecycle import guard_transitions, reason_of
 from lite_detector.ros.live_view import LiveView
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import (
@@ -88,28 +88,12 @@ class DetectorNode(LifecycleNode):
         self._track_ids = count(1)  # of all cameras, so that no two objects share one
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, 'enable', self._on_enable)
-        self._guard_transitions()
+        guard_transitions(self, lambda: self._state)
         self._diagnostics = Diagnostics(self, self._status)
         for name in unknown_parameters(self):
             self.get_logger().warning(f'there is no parameter {name!r}; see docs/node.md')
 
     # lifecycle
-
-    def _guard_transitions(self) -> None:
-        """Refuse an impossible transition, where rclpy ends the process (ros2/rclpy#1209)."""
-        service = self._service_change_state
-        change = service.callback
-
-        def guarded(request: ChangeState.Request,
-                    response: ChangeState.Response) -> ChangeState.Response:
-            try:
-                return change(request, response)
-            except RuntimeError:  # RCLError, before anything has changed
-                self.get_logger().warning(f'transition {request.transition.id} is refused: the '
-                                          f'node is {self._state}')
-                response.success = False
-                return response
-        service.callback = guarded
 
     def autostart(self) -> None:
         """Configure and activate, if parameter ``autostart`` says so."""
@@ -123,7 +107,7 @@ class DetectorNode(LifecycleNode):
         try:
             self._configure()
         except Exception as error:  # rclpy would be silent about it
-            self._problem = _reason(error)
+            self._problem = reason_of(error)
             self.get_logger().error(f'not configured: {self._problem}')
             self._release()
             return TransitionCallbackReturn.FAILURE
@@ -255,7 +239,7 @@ class DetectorNode(LifecycleNode):
                 with self._working:
                     self.process(camera, data)
             except Exception as error:  # whatever a driver sends, one frame must not stop us
-                self._drop(camera, _reason(error))
+                self._drop(camera, reason_of(error))
 
     def process(self, camera: Camera, data: bytes) -> None:
         """Unpack, detect and publish one frame; the whole work of the worker thread."""
@@ -303,7 +287,7 @@ class DetectorNode(LifecycleNode):
                 self._retry = self.create_timer(0.0, self._retry_autostart,
                                                 clock=self._diagnostics.clock)
         except Exception as error:  # a wrong model folder must not stop a node that works
-            return SetParametersResult(successful=False, reason=_reason(error))
+            return SetParametersResult(successful=False, reason=reason_of(error))
         return SetParametersResult(successful=True)
 
     def _retry_autostart(self) -> None:
@@ -356,12 +340,6 @@ class DetectorNode(LifecycleNode):
         self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card, self.settings.score_threshold))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, LiteDetectorError):
-        return str(error)
-    return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def main(args: Sequence[str] | None = None) -> int:

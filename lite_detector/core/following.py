@@ -1,0 +1,171 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Follow one object through the detections of a camera.
+
+The object is known by its track id. Where that is gone, or where nobody tracks, it is the box of
+its class that is where and as large as a constant velocity in the image predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.tracking import BoxFilter, NEAR
+from lite_detector.core.types import FloatArray
+import numpy as np
+
+ID_PREFIX = 'id:'
+NEAREST_SIDES = 0.6
+"""Largest distance of a box from the predicted one, in its width and in its height."""
+SAME_AREA = 1.8
+"""Largest ratio of their areas."""
+SAME_OBJECT_IOU = 0.3
+"""Least overlap with a box of the last image, to choose an object that is seen twice."""
+OTHERS_S = 10.0
+"""An id that was in sight together with the object is another one for so long."""
+
+OFF, SEARCHING, FOLLOWING, PREDICTED, LOST = 'off', 'searching', 'following', 'predicted', 'lost'
+
+
+class Seen(NamedTuple):
+    """What a detector found in one image; the names are those of the messages."""
+
+    stamp_s: float
+    boxes_xyxy: FloatArray
+    """Pixels, shape (n, 4)."""
+    class_names: Sequence[str]
+    track_ids: Sequence[str]
+    """Empty where nobody tracks."""
+
+
+class Target(NamedTuple):
+    """The object that is followed, in one image."""
+
+    box_xyxy: FloatArray
+    """As found, or as predicted while the object is not seen; pixels, shape (4,)."""
+    index: int | None
+    """Place among the detections; None: it is not seen in this image."""
+
+
+class Follower:
+    """
+    Keeps one object.
+
+    :param wanted: name of a class, ``id:7`` for the object with this track id, empty for none.
+    :param memory_s: for how long an object that is not seen is predicted before it is lost.
+    :raises ConfigError: if ``id:`` has no id behind it.
+    """
+
+    def __init__(self, wanted: str = '', memory_s: float = 1.0) -> None:
+        if wanted.strip() == ID_PREFIX:
+            raise ConfigError("follow: 'id:'; expected a track id behind it, such as id:7")
+        self.wanted, self._memory_s = wanted, memory_s
+        self.state = SEARCHING if wanted else OFF
+        self.class_name, self.track_id = '', ''
+        self._motion: BoxFilter | None = None
+        self._stamp_s, self._seen_s = 0.0, 0.0
+        self._others: dict[str, float] = {}
+        self._last: Seen | None = None
+
+    @property
+    def held(self) -> bool:
+        """Return whether there is an object, seen or predicted."""
+        return self._motion is not None
+
+    def update(self, seen: Seen, center: tuple[float, float]) -> Target | None:
+        """
+        Go on to the next image.
+
+        :param center: pixel of the optical axis; of several objects of the class the one nearest
+            to it is chosen.
+        :return: the object; None while there is none.
+        """
+        step_s = seen.stamp_s - self._stamp_s
+        self._stamp_s = seen.stamp_s
+        if step_s < -self._memory_s and self._motion:  # another recording, or a clock that jumped
+            self._lose()
+            self._last = None
+        target = None
+        if self._motion:
+            self._motion.advance(max(step_s, 0.0))
+            target = self._keep(seen)
+        elif self.wanted and (index := self._choose(seen, center)) is not None:
+            target = self._begin(seen, index)
+        self._last = seen
+        return target
+
+    def _begin(self, seen: Seen, index: int) -> Target:
+        self._motion, self._others = BoxFilter(), {}
+        self._motion.add(seen.boxes_xyxy[index:index + 1])
+        self.class_name, self.state = seen.class_names[index], FOLLOWING
+        return self._found(seen, index)
+
+    def _found(self, seen: Seen, index: int) -> Target:
+        self.track_id, self.state, self._seen_s = seen.track_ids[index], FOLLOWING, seen.stamp_s
+        self._others = {id_: stamp for id_, stamp in self._others.items()
+                        if seen.stamp_s - stamp <= OTHERS_S and id_ != self.track_id}
+        self._others.update((id_, seen.stamp_s) for id_ in seen.track_ids
+                            if id_ and id_ != self.track_id)
+        return Target(seen.boxes_xyxy[index], index)
+
+    def _lose(self) -> None:
+        self._motion, self.state = None, LOST
+
+    def _keep(self, seen: Seen) -> Target | None:
+        """Return the object that is followed, seen or predicted."""
+        index = self._same(seen)
+        if index is not None:
+            self._motion.correct(np.zeros(1, np.int64), seen.boxes_xyxy[index:index + 1])
+            return self._found(seen, index)
+        if seen.stamp_s - self._seen_s > self._memory_s:
+            self._lose()
+            return None
+        self.state = PREDICTED
+        return Target(self._motion.boxes_xyxy()[0], None)
+
+    def _same(self, seen: Seen) -> int | None:
+        """Return the place of the object that is followed; None: it is not seen."""
+        if self.track_id and self.track_id in seen.track_ids:
+            return seen.track_ids.index(self.track_id)
+        rows = [row for row, name in enumerate(seen.class_names)
+                if name == self.class_name and seen.track_ids[row] not in self._others]
+        if not rows:
+            return None
+        boxes = seen.boxes_xyxy[rows]
+        expected = self._motion.boxes_xyxy()
+        sides, expected_sides = boxes[:, 2:] - boxes[:, :2], expected[0, 2:] - expected[0, :2]
+        middles = (boxes[:, :2] + boxes[:, 2:] - expected[:, :2] - expected[:, 2:]) / 2
+        away = (np.abs(middles) / np.maximum(expected_sides, 1.0)).max(axis=1)
+        area = sides.prod(axis=1) / max(expected_sides.prod(), 1.0)
+        distances = self._motion.distances(boxes)[:, 0]
+        distances[(away > NEAREST_SIDES) | (area > SAME_AREA) | (area * SAME_AREA < 1)] = np.inf
+        best = int(distances.argmin())
+        return rows[best] if distances[best] <= NEAR else None
+
+    def _choose(self, seen: Seen, center: tuple[float, float]) -> int | None:
+        """Return the place of the object to begin with; None: there is none."""
+        if self.wanted.startswith(ID_PREFIX):
+            track_id = self.wanted.removeprefix(ID_PREFIX).strip()
+            return seen.track_ids.index(track_id) if track_id in seen.track_ids else None
+        rows = [row for row, name in enumerate(seen.class_names)
+                if name == self.wanted and self._seen_before(seen, row)]
+        if not rows:
+            return None
+        middles = (seen.boxes_xyxy[rows, :2] + seen.boxes_xyxy[rows, 2:]) / 2
+        return rows[int(np.linalg.norm(middles - center, axis=1).argmin())]
+
+    def _seen_before(self, seen: Seen, row: int) -> bool:
+        """Return whether an object was in the last image too: what is found once may be false."""
+        last = self._last
+        if last is None or seen.stamp_s - last.stamp_s > self._memory_s:
+            return False
+        if seen.track_ids[row]:
+            return seen.track_ids[row] in last.track_ids
+        same = [index for index, name in enumerate(last.class_names) if name == self.wanted]
+        overlaps = iou_matrix(seen.boxes_xyxy[row:row + 1], last.boxes_xyxy[same])
+        return bool((overlaps > SAME_OBJECT_IOU).any())

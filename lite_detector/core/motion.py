@@ -1,0 +1,119 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Velocities of tracked objects: Kalman filters of constant velocity in three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lite_detector.core.tracking import MEMORY_S
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+START_SPEED_M_S = 5.0
+"""Standard deviation of the speed of a new object along each axis."""
+ACCELERATION = 1.0
+"""How fast speeds change: m/s, after a second."""
+GATE = 25.0
+"""Largest squared Mahalanobis distance: an object that is further away is another one."""
+
+
+class PositionFilter:
+    """
+    The positions and velocities of many objects, by track id.
+
+    Noise is white acceleration. Objects are advanced and corrected all at once. What is not seen
+    for ``MEMORY_S`` is forgotten, and a clock that jumps by more starts anew.
+    """
+
+    def __init__(self) -> None:
+        self._stamp_s = 0.0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every object."""
+        self._ids: list[str] = []
+        self._seen_s = np.zeros(0)
+        self._place, self._speed = np.zeros((0, 3)), np.zeros((0, 3))
+        self._covariance = np.zeros((3, 0, 3, 3))
+        """Of the place, of place and speed together, of the speed; shape (3, n, 3, 3)."""
+
+    def update(self, ids: Sequence[str], positions: npt.ArrayLike, covariances: npt.ArrayLike,
+               stamp_s: float) -> tuple[Array, Array]:
+        """
+        Go on to the next image.
+
+        :param ids: of the objects that are seen, each once.
+        :param positions: metres in a frame that stays the same, shape (n, 3).
+        :param covariances: of the positions, shape (n, 3, 3).
+        :param stamp_s: when the image was taken.
+        :return: velocities in m/s, shape (n, 3), and the standard deviation of each one's least
+            certain component, shape (n,).
+        """
+        positions, covariances = np.asarray(positions, float), np.asarray(covariances, float)
+        self._advance(stamp_s)
+        rows = {id_: row for row, id_ in enumerate(self._ids)}
+        places = np.array([rows.get(id_, -1) for id_ in ids], np.intp)
+        known = np.flatnonzero(places >= 0)
+        self._correct(places[known], positions[known], covariances[known])
+        new = np.flatnonzero(places < 0)
+        places[new] = self._add([ids[index] for index in new], positions[new], covariances[new])
+        self._seen_s[places] = stamp_s
+        deviation = self._covariance[2][places].diagonal(axis1=1, axis2=2).max(axis=1, initial=0)
+        return self._speed[places], np.sqrt(deviation)
+
+    def _advance(self, stamp_s: float) -> None:
+        step_s = stamp_s - self._stamp_s
+        self._stamp_s = stamp_s
+        if abs(step_s) > MEMORY_S:
+            self.clear()
+        kept = stamp_s - self._seen_s <= MEMORY_S
+        if not kept.all():
+            self._ids = [id_ for id_, keep in zip(self._ids, kept, strict=True) if keep]
+            self._seen_s, self._place, self._speed = (
+                each[kept] for each in (self._seen_s, self._place, self._speed))
+            self._covariance = self._covariance[:, kept]
+        step_s = max(step_s, 0.0)
+        place, mixed, speed = self._covariance
+        noise = ACCELERATION ** 2 * np.eye(3)
+        place += step_s * (mixed + mixed.transpose(0, 2, 1)) + step_s ** 2 * speed
+        place += noise * step_s ** 3 / 3
+        mixed += step_s * speed + noise * step_s ** 2 / 2
+        speed += noise * step_s
+        self._place += step_s * self._speed
+
+    def _correct(self, rows: npt.NDArray[np.intp], positions: Array, covariances: Array) -> None:
+        if not len(rows):
+            return
+        place, mixed, speed = self._covariance[:, rows]
+        surprise = positions - self._place[rows]
+        inverse = np.linalg.inv(place + covariances)
+        far = np.einsum('ni,nij,nj->n', surprise, inverse, surprise) > GATE
+        gain, speed_gain = place @ inverse, mixed.transpose(0, 2, 1) @ inverse
+        self._place[rows] += np.einsum('nij,nj->ni', gain, surprise)
+        self._speed[rows] += np.einsum('nij,nj->ni', speed_gain, surprise)
+        self._covariance[:, rows] = (place - gain @ place, mixed - gain @ mixed,
+                                     speed - speed_gain @ mixed)
+        if far.any():
+            far_rows = rows[far]
+            self._place[far_rows], self._speed[far_rows] = positions[far], 0
+            self._covariance[:, far_rows] = _start(covariances[far])
+
+    def _add(self, ids: Sequence[str], positions: Array,
+             covariances: Array) -> npt.NDArray[np.intp]:
+        """Begin with objects whose speed nobody knows, and return their rows."""
+        first = len(self._ids)
+        self._ids += ids
+        self._seen_s = np.concatenate((self._seen_s, np.zeros(len(ids))))
+        self._place = np.concatenate((self._place, positions))
+        self._speed = np.concatenate((self._speed, np.zeros_like(positions)))
+        self._covariance = np.concatenate((self._covariance, _start(covariances)), axis=1)
+        return np.arange(first, first + len(ids))
+
+
+def _start(covariances: Array) -> Array:
+    speed = np.broadcast_to(START_SPEED_M_S ** 2 * np.eye(3), covariances.shape)
+    return np.stack((covariances, np.zeros_like(covariances), speed))

@@ -1,0 +1,40 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Points of a LiDAR or of another depth camera as a depth image of the detector's camera."""
+
+from __future__ import annotations
+
+import math
+
+from lite_detector.core.depth import DepthImage
+from lite_detector.core.projection import CameraModel
+import numpy as np
+import numpy.typing as npt
+
+POINTS_PER_CELL = 1.7
+"""Mean number of points in a pixel of that image: few of them are holes, and objects stay apart."""
+CELL_PX = (1.0, 24.0)
+"""Least and largest side of such a pixel in pixels of the camera."""
+
+
+def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
+                   max_distance_m: float) -> DepthImage:
+    """
+    Draw points into a coarse depth image; of several in a cell the nearest stays.
+
+    :param points: x, y, z in the optical frame of the camera, metres, shape (n, 3); NaN is left
+        out.
+    :param max_distance_m: points behind it are left out.
+    """
+    depths = points[:, 2]
+    ahead = points[(depths > 0) & (depths < max_distance_m)]
+    pixels = camera.project(ahead)
+    seen = ((pixels >= 0) & (pixels < (camera.size.width, camera.size.height))).all(axis=1)
+    area = camera.size.height * camera.size.width
+    cell = min(max(math.sqrt(POINTS_PER_CELL * area / max(seen.sum(), 1)), CELL_PX[0]), CELL_PX[1])
+    scale = np.ceil(np.array(camera.size) / cell) / camera.size  # whole pixels, the same shape
+    image = np.full(np.ceil(np.array(camera.size) / cell).astype(int), np.inf, np.float32)
+    rows, columns = (pixels[seen, ::-1] * scale).astype(np.intp).T
+    np.minimum.at(image, (rows, columns), ahead[seen, 2].astype(np.float32))
+    return DepthImage(image)

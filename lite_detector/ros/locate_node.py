@@ -1,0 +1,377 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The locate node: from detections to bearings, distances, 3D boxes and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import time
+from typing import TYPE_CHECKING
+
+from builtin_interfaces.msg import Time as TimeMsg
+from geometry_msgs.msg import PointStamped, Vector3Stamped
+from lite_detector.core.depth import DepthImage
+from lite_detector.core.errors import ConfigError, LocateError
+from lite_detector.core.following import Follower, Target
+from lite_detector.core.locating import box_rays, check_boxes, locate, Located
+from lite_detector.core.motion import PositionFilter
+from lite_detector.core.object_sizes import parse_object_sizes
+from lite_detector.core.projection import bearings, CameraModel
+from lite_detector.ros.camera import NO_EVENTS
+from lite_detector.ros.camera_info import CameraInfoInput
+from lite_detector.ros.camera_stats import CameraStats
+from lite_detector.ros.depth_messages import read_depth, read_points
+from lite_detector.ros.inputs import Input
+from lite_detector.ros.lifecycle import guard_transitions, reason_of
+from lite_detector.ros.locate_diagnostics import LocateDiagnostics, LocateStatus
+from lite_detector.ros.locate_messages import (
+    Detections3DWriter,
+    markers_of,
+    Objects,
+    target_of,
+    target_point_of,
+)
+from lite_detector.ros.locate_settings import LOCATE_PARAMETERS, LocateSettings
+from lite_detector.ros.pairing import Pair, Pairing
+from lite_detector.ros.parameters import (
+    checked_settings,
+    current_settings,
+    declare_parameters,
+    unknown_parameters,
+)
+from lite_detector.ros.runner import run_node
+from lite_detector.ros.space_conversions import seen_of, stamp_ns_of
+import numpy as np
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
+from rclpy.time import Time
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Bool, Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+if TYPE_CHECKING:
+    from lite_detector.ros.transforms import Transform, Transforms
+
+OUTPUT_DEPTH = 5
+DEPTH_QUEUE = 5
+OUTPUTS = {'detections_3d': Detection3DArray, 'markers': MarkerArray, 'target': Vector3Stamped,
+           'target_point': PointStamped}
+RANGES = {'depth': Image, 'points': PointCloud2}
+RESTART_S = 2.0
+"""A stamp that is so much older than the one before is of another recording."""
+
+
+class LocateNode(LifecycleNode):
+    """
+    Lifecycle node ``locate``; topics, parameters and services are in docs/space.md.
+
+    All work is done in the executor's thread, as soon as the depth of some detections is there.
+    """
+
+    def __init__(self, **node_options: object) -> None:
+        super().__init__('locate', **node_options)
+        declare_parameters(self, LOCATE_PARAMETERS)
+        self.settings = LocateSettings()
+        self._state, self._problem = 'unconfigured', ''
+        self._stats = CameraStats()
+        self._follower, self._lost = Follower(), None
+        self._motion, self._writer = PositionFilter(), Detections3DWriter()
+        self._camera: CameraInfoInput | None = None
+        self._transforms: Transforms | None = None
+        self._pairing: Pairing[Detection2DArray] | None = None
+        self._inputs: list[Input] = []
+        self._outputs: dict = {}
+        self._last_ns = 0
+        self._retry = None
+        self.add_on_set_parameters_callback(self._on_parameters)
+        guard_transitions(self, lambda: self._state)
+        self._diagnostics = LocateDiagnostics(self, self._status)
+        for name in unknown_parameters(self):
+            self.get_logger().warning(f'there is no parameter {name!r}; see docs/space.md')
+
+    # lifecycle
+
+    def autostart(self) -> None:
+        """Configure and activate, if parameter ``autostart`` says so."""
+        if self.get_parameter('autostart').value is False:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and create the publishers."""
+        try:
+            self.settings = current_settings(self, LocateSettings, LOCATE_PARAMETERS)
+            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            self._outputs = {topic: self.create_publisher(kind, topic, OUTPUT_DEPTH,
+                                                          event_callbacks=NO_EVENTS)
+                             for topic, kind in OUTPUTS.items()}
+            self._outputs['target_lost'] = self.create_publisher(
+                Bool, 'target_lost', latched, event_callbacks=NO_EVENTS)
+            self._follow(self.settings)
+        except Exception as error:  # rclpy would be silent about it
+            self._problem = reason_of(error)
+            self.get_logger().error(f'not configured: {self._problem}')
+            self._release()
+            return TransitionCallbackReturn.FAILURE
+        self._state, self._problem = 'inactive', ''
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe."""
+        settings = self.settings
+        self._stats.restart()
+        self._camera = CameraInfoInput(self, settings.rectified)
+        detections = Input(self, 'detections', Detection2DArray, self._on_detections)
+        self._inputs = [detections, self._camera.input]
+        if settings.range_from in RANGES:
+            what = settings.range_from
+            self._pairing = Pairing(what, settings.sync_tolerance_s)
+            self._inputs.append(Input(self, what, RANGES[what], self._on_depth, DEPTH_QUEUE))
+        if settings.target_frame:
+            self._listen_to_tf()
+        self._state = 'active'
+        self.get_logger().info(f'locating {detections.topic} by {settings.range_from}')
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe."""
+        self.stop()
+        self._state = 'inactive'
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the publishers back."""
+        self._release()
+        self._state = 'unconfigured'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good."""
+        self._release()
+        self._state = 'finalized'
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> None:
+        """Give the subscriptions back; safe to call at any time."""
+        if self._camera:
+            self._camera.destroy()
+        for each in self._inputs:
+            if each is not (self._camera and self._camera.input):
+                each.destroy()
+        if self._transforms:
+            self._transforms.destroy()
+        self._camera = self._transforms = self._pairing = None
+        self._inputs = []
+
+    def _release(self) -> None:
+        self.stop()
+        for publisher in self._outputs.values():
+            self.destroy_publisher(publisher)
+        self._outputs = {}
+
+    def _status(self) -> LocateStatus:
+        return LocateStatus(self._state, self._problem, self._inputs, self._stats, self._follower)
+
+    def _listen_to_tf(self) -> None:
+        from lite_detector.ros.transforms import Transforms  # only who needs it loads tf2
+        self._transforms = self._transforms or Transforms(self)
+
+    # parameters
+
+    def _on_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        changes = {parameter.name: parameter.value for parameter in parameters
+                   if parameter.name in LOCATE_PARAMETERS}
+        try:
+            for name, value in changes.items():
+                LOCATE_PARAMETERS[name].check(value)
+            if self._state in ('inactive', 'active'):
+                self._apply(changes)
+            elif changes and self._retry is None:
+                # the new values are in force only after this callback
+                self._retry = self.create_timer(0.0, self._retry_autostart,
+                                                clock=self._diagnostics.clock)
+        except Exception as error:
+            return SetParametersResult(successful=False, reason=reason_of(error))
+        return SetParametersResult(successful=True)
+
+    def _retry_autostart(self) -> None:
+        self.destroy_timer(self._retry)
+        self._retry = None
+        if self._state == 'unconfigured' and self._problem:
+            self.autostart()
+
+    def _apply(self, changes: dict[str, object]) -> None:
+        old = self.settings
+        values = {name: getattr(old, name) for name in LOCATE_PARAMETERS}
+        new = checked_settings(values | changes, LocateSettings, LOCATE_PARAMETERS)
+        for name in changes:
+            if not LOCATE_PARAMETERS[name].live and getattr(new, name) != getattr(old, name):
+                raise ConfigError(f'{name} cannot change while the node is {self._state}; set it '
+                                  'at start, or deactivate and clean up first')
+        if (new.follow, new.follow_memory_s) != (old.follow, old.follow_memory_s):
+            self._follow(new)
+        if self._pairing:
+            self._pairing.tolerance_s = new.sync_tolerance_s
+        self.settings = new
+
+    def _follow(self, settings: LocateSettings) -> None:
+        self._follower = Follower(settings.follow, settings.follow_memory_s)
+        self._lost = None
+
+    # one image
+
+    def _on_detections(self, data: bytes) -> None:
+        self._stats.on_received()
+        try:
+            stamp_ns = stamp_ns_of(data)
+            msg = deserialize_message(data, Detection2DArray)
+            if stamp_ns <= 0:
+                raise LocateError('detections have a stamp of zero; their camera must stamp images')
+        except Exception as error:
+            self._drop(reason_of(error))
+            return
+        if stamp_ns < self._last_ns - RESTART_S * 1e9 and self._transforms:
+            self._transforms.restart()
+        self._last_ns = stamp_ns
+        if self._pairing is None:
+            self._process(Pair(msg, None))
+            return
+        self._pairing.add_detections(stamp_ns, msg, time.monotonic())
+        self._serve_pairs()
+
+    def _on_depth(self, data: bytes) -> None:
+        try:
+            self._pairing.add_depth(stamp_ns_of(data), data)
+        except LocateError as error:
+            self._drop(f'{self.settings.range_from}: {error}')
+        self._serve_pairs()
+
+    def _serve_pairs(self) -> None:
+        for pair in self._pairing.decided(time.monotonic()):
+            self._process(pair)
+
+    def _process(self, pair: Pair[Detection2DArray]) -> None:
+        begin_s = time.monotonic()
+        try:
+            self.process(pair)
+        except Exception as error:  # whatever others send, one image must not stop the node
+            self._drop(reason_of(error))
+            return
+        self._stats.on_worked(time.monotonic() - begin_s)
+
+    def _drop(self, reason: str) -> None:
+        if self.context.ok():
+            self._stats.on_bad(reason)
+            self._diagnostics.warn(reason)
+
+    def process(self, pair: Pair[Detection2DArray]) -> None:
+        """
+        Locate and publish the objects of one image.
+
+        :raises LocateError: if they have no position; the target's bearing is published then too.
+        """
+        header = pair.detections.header
+        camera = self._camera.model(header.frame_id)
+        found = [each for each in pair.detections.detections if each.results]
+        seen = seen_of(header, found)
+        check_boxes(seen.boxes_xyxy, camera)
+        target = self._follower.update(seen, (camera.size.width / 2, camera.size.height / 2))
+        self._report_lost()
+        located, objects, problem = None, None, None
+        try:
+            if pair.reason:
+                raise LocateError(pair.reason)
+            depth = self._depth(pair.depth, header, camera) if pair.depth else None
+            located = locate(seen.boxes_xyxy, seen.class_names, camera, depth,
+                             parse_object_sizes(self.settings.object_sizes),
+                             self.settings.limits_m)
+            out, objects = self._objects(header, found, located)
+        except Exception as error:  # after the target, which needs no depth
+            problem = error
+        if target:
+            self._publish_target(header, target, camera, located)
+        if problem:
+            raise problem
+        self._outputs['detections_3d'].publish(self._writer.write(out, objects))
+        age = self.get_clock().now() - Time.from_msg(header.stamp)
+        self._stats.on_published(age.nanoseconds / 1e9)
+        self._publish_markers(out, objects, seen.stamp_s)
+        if target and target.index in (known := located.known.tolist()):
+            position = objects.positions[known.index(target.index)]
+            self._outputs['target_point'].publish(target_point_of(out, position))
+
+    def _depth(self, data: bytes, header: Header, camera: CameraModel) -> DepthImage:
+        settings = self.settings
+        if settings.range_from == 'depth':
+            return read_depth(data, header.frame_id, camera)
+
+        def lookup(source: str, stamp: TimeMsg) -> Transform:
+            self._listen_to_tf()
+            return self._transforms.lookup(header.frame_id, source, Time.from_msg(stamp),
+                                           settings.sync_tolerance_s)
+        return read_points(data, header.frame_id, camera, settings.max_distance_m, lookup)
+
+    def _objects(self, header: Header, found: list, located: Located) -> tuple[Header, Objects]:
+        """Return the objects that have a position, in the frame they are published in."""
+        known = located.known
+        positions, covariances = located.positions[known], located.covariances[known]
+        distances = np.linalg.norm(positions, axis=1)
+        orientation, frame_id = (0.0, 0.0, 0.0, 1.0), header.frame_id
+        if self._transforms and self.settings.target_frame not in ('', header.frame_id):
+            frame_id = self.settings.target_frame
+            transform = self._transforms.lookup(frame_id, header.frame_id,
+                                                Time.from_msg(header.stamp),
+                                                self.settings.sync_tolerance_s)
+            orientation, rotation = transform.quaternion, transform.rotation
+            positions = positions @ rotation.T + transform.translation
+            covariances = rotation @ covariances @ rotation.T
+        return Header(stamp=header.stamp, frame_id=frame_id), Objects(
+            [found[index] for index in known], positions, located.sizes[known], covariances,
+            orientation, distances)
+
+    def _publish_markers(self, header: Header, objects: Objects, stamp_s: float) -> None:
+        if not self._outputs['markers'].get_subscription_count():
+            return
+        number = len(objects.detections)
+        velocities, deviations = np.zeros((number, 3)), np.full(number, np.inf)
+        tracked = [index for index, each in enumerate(objects.detections) if each.id]
+        velocities[tracked], deviations[tracked] = self._motion.update(
+            [objects.detections[index].id for index in tracked], objects.positions[tracked],
+            objects.covariances[tracked], stamp_s)
+        self._outputs['markers'].publish(markers_of(header, objects, velocities, deviations))
+
+    def _publish_target(self, header: Header, target: Target, camera: CameraModel,
+                        located: Located | None) -> None:
+        bearing = bearings(box_rays(target.box_xyxy[None], camera).middle)[0]
+        distance = np.nan
+        if located is not None and target.index is not None:
+            distance = float(np.linalg.norm(located.positions[target.index]))
+        if np.isfinite(bearing).all():
+            self._outputs['target'].publish(target_of(header, bearing, distance))
+
+    def _report_lost(self) -> None:
+        """Publish, when it changes, whether there is nothing to follow."""
+        if not self._follower.wanted:
+            return
+        lost = not self._follower.held
+        if lost != self._lost:
+            self._lost = lost
+            self._outputs['target_lost'].publish(Bool(data=lost))
+            what = f'{self._follower.class_name} {self._follower.track_id}'.strip()
+            self.get_logger().info(f'lost {what}'.strip() if lost else f'following {what}')
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted."""
+    def make_node() -> LocateNode:
+        node = LocateNode()
+        node.autostart()
+        return node
+    run_node(make_node, args)
+    return 0
