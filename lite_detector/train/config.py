@@ -23,7 +23,7 @@ from lite_detector.core.structure import StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.spec import AugmentSpec
 from lite_detector.train.distill.spec import DistillSpec
-from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.models.spec import ModelSpec, PUBLISHED_BATCH_NORM
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from msgspec import Meta
@@ -239,7 +239,8 @@ class TrainConfig(Spec, kw_only=True):
         if decode.anchors is not None:
             shape['num_anchors'] = len(decode.anchors[0])
         return ModelSpec(self.network.family, self.network.variant, num_classes,
-                         backbone=self.network.backbone, **shape)
+                         backbone=self.network.backbone, **shape,
+                         batch_norm=PUBLISHED_BATCH_NORM.get(self.network.family))
 
     @property
     def zoom(self) -> int:
