@@ -23,7 +23,7 @@ from lite_detector.core.structure import StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.spec import AugmentSpec
 from lite_detector.train.distill.spec import DistillSpec
-from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.models.spec import ModelSpec, PUBLISHED_BATCH_NORM
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from msgspec import Meta
@@ -126,10 +126,16 @@ class ScheduleSpec(Spec):
 
     kind: Literal['cosine', 'step', 'constant'] = 'cosine'
     warmup_iterations: Count = 100
-    """Rise from ``warmup_factor`` in a straight line; at most a tenth of the run."""
+    """Rise from ``warmup_factor``; at most a tenth of the run."""
+    warmup_share: Fraction | None = None
+    """Length of the warm-up as a part of the run, in place of ``warmup_iterations``."""
     warmup_factor: Fraction = 0.1
+    warmup_power: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    """Shape of the warm-up: 1 is linear, 2 quadratic."""
     final_factor: Fraction = 0.05
     """cosine: where it ends."""
+    final_share: Fraction = 0.0
+    """cosine: last part of the run, with the rate at ``final_factor``."""
     milestones: tuple[Fraction, ...] = (0.85, 0.95)
     """step: parts of the run after which the rate falls."""
     gamma: Fraction = 0.1
@@ -245,7 +251,8 @@ class TrainConfig(Spec, kw_only=True):
         if decode.anchors is not None:
             shape['num_anchors'] = len(decode.anchors[0])
         return ModelSpec(self.network.family, self.network.variant, num_classes,
-                         backbone=self.network.backbone, **shape)
+                         backbone=self.network.backbone, **shape,
+                         batch_norm=PUBLISHED_BATCH_NORM.get(self.network.family))
 
     @property
     def zoom(self) -> int:

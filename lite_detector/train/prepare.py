@@ -64,10 +64,12 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
     class_names = samples.class_names
     checkpoint = config.start.checkpoint and load_checkpoint(Path(config.start.checkpoint))
     card = config.card(class_names)
+    spec = config.model_spec(len(class_names))
     if checkpoint:
         card = _with_anchors_of(checkpoint, card, say)
+        if checkpoint.spec.family == spec.family:  # its weights rely on its constants
+            spec = msgspec.structs.replace(spec, batch_norm=checkpoint.spec.batch_norm)
     card = _with_anchors(card, config, samples, say)
-    spec = config.model_spec(len(class_names))
     torch.manual_seed(config.seed)
     model, is_fine_tuned, is_detector = build_model(spec), False, False
     if config.start.backbone is not None:
@@ -138,11 +140,12 @@ def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset
     if card.family != 'yolov5_lite' or not config.start.auto_anchor:
         return card
     sizes = box_sizes(samples, card)
-    given = measure_anchors(sizes, torch.tensor(anchors))
+    max_ratio = config.loss.of('yolov5_lite').anchor_ratio
+    given = measure_anchors(sizes, torch.tensor(anchors), max_ratio)
     say(f'anchors fit {given.recall:.1%} of the boxes, fitness {given.fitness:.3f}')
     if given.recall >= ENOUGH_RECALL:
         return card
-    fit = fit_anchors(sizes, len(anchors), len(anchors[0]), seed=config.seed)
+    fit = fit_anchors(sizes, len(anchors), len(anchors[0]), max_ratio, seed=config.seed)
     if fit.fitness <= given.fitness:
         return card
     say(f'new anchors fit {fit.recall:.1%}, fitness {fit.fitness:.3f}')

@@ -20,13 +20,20 @@ def rate_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
     :param iteration: steps done so far, 0 .. total - 1.
     :param total: steps of the run.
     :param spec: cosine (Loshchilov and Hutter, 2017, arXiv:1608.03983), step or constant, after
-        a linear warm-up (Goyal et al., 2017, arXiv:1706.02677).
+        a warm-up (Goyal et al., 2017, arXiv:1706.02677).
     """
-    warmup = min(spec.warmup_iterations, math.ceil(total * WARMUP_SHARE))
+    if spec.warmup_share is None:
+        warmup = min(spec.warmup_iterations, math.ceil(total * WARMUP_SHARE))
+    else:
+        warmup = round(spec.warmup_share * total)
     if iteration < warmup:
-        return spec.warmup_factor + (1 - spec.warmup_factor) * iteration / warmup
+        done = (iteration / warmup) ** spec.warmup_power
+        return spec.warmup_factor + (1 - spec.warmup_factor) * done
     if spec.kind == 'cosine':
-        done = (iteration - warmup) / max(1, total - 1 - warmup)
+        final = round(spec.final_share * total)
+        # without a final share the last step itself has the final rate
+        falling = total - warmup - (final if final else 1)
+        done = (iteration - warmup) / max(1, falling)
         return cosine(done, spec.final_factor)
     if spec.kind == 'step':
         return spec.gamma ** sum(iteration >= part * total for part in spec.milestones)

@@ -129,6 +129,17 @@ def test_holes_of_masked_generation_follow_from_the_step():
     assert whole(student, teacher, 0).item() == pytest.approx(3 * 96 * 2e-5, rel=1e-3)
 
 
+@pytest.mark.parametrize('scale', [1, 10])
+def test_masked_generation_by_hand_from_a_student_of_any_scale(scale):
+    loss = MaskedGeneration(1, 1, FeatureSpec(kind='mgd', masked=0.0))
+    for conv in (loss.align, loss.generate[0], loss.generate[2]):  # all hand on what they get
+        nn.init.dirac_(conv.weight)
+        nn.init.zeros_(conv.bias)
+    # both maps become -1, 1; the student's goes through ReLU to 0, 1: a square of 1
+    found = loss(scale * maps(1, 3), maps(1, 3), 0)
+    assert found.item() == pytest.approx(2e-5, rel=1e-4)
+
+
 @pytest.mark.parametrize('kind', ['cwd', 'mimic'])
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(kind):
     checkpoint = checkpoint_of(model_spec())

@@ -4,7 +4,7 @@
 """Learning rate, averages of weights and groups of parameters, worked out by hand."""
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.train.config import EmaSpec, OptimizerSpec, ScheduleSpec
+from lite_detector.train.config import EmaSpec, load_config, OptimizerSpec, ScheduleSpec
 from lite_detector.train.ema import Ema, interpolate
 from lite_detector.train.figures import MAIN
 from lite_detector.train.models.batch_norm import has_statistics, renew_statistics
@@ -14,10 +14,12 @@ from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, se
 from lite_detector.train.schedule import rate_factor
 from lite_detector.train.validation import search_between
 import pytest
+from shapes import ROOT
 import torch
 from torch import nn
 
 SPEC = ModelSpec('nanodet', '0.5x', 2)
+CONFIGS = ROOT / 'config' / 'train'
 
 
 @pytest.mark.parametrize(('iteration', 'factor'), [
@@ -31,6 +33,31 @@ def test_cosine_rises_falls_and_ends_where_it_should(iteration, factor):
 def test_warm_up_takes_at_most_a_tenth_of_a_short_run():
     spec = ScheduleSpec('constant', warmup_iterations=100, warmup_factor=0.0)
     assert [rate_factor(iteration, 20, spec) for iteration in (0, 1, 2, 19)] == [0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize(('iteration', 'factor'), [
+    (0, 0.0), (25, 0.25), (49, 0.9604),  # (iteration / 50) ** 2
+    # half of the fall from 1 to 0.05 over 2840 - 50 steps, then the last 160 of 3000
+    (50, 1.0), (1445, 0.525), (2840, 0.05), (2999, 0.05),
+])
+def test_schedule_of_damo_yolo_rises_quadratically_and_ends_flat(iteration, factor):
+    spec = load_config(CONFIGS / 'damo_yolo_ns_416.yaml').schedule
+    assert rate_factor(iteration, 3000, spec) == pytest.approx(factor)
+
+
+def test_cosine_without_a_final_share_reaches_its_end_in_the_last_step():
+    spec = ScheduleSpec('cosine', warmup_iterations=0, final_factor=0.05)
+    assert rate_factor(98, 100, spec) > rate_factor(99, 100, spec) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('damo_yolo_*.yaml')), ids=lambda it: it.stem)
+def test_configuration_of_damo_yolo_ends_without_mosaic_at_the_smallest_rate(path):
+    loaded = load_config(path)
+    total = 100 * loaded.epochs
+    low = [rate_factor(100 * epoch, total, loaded.schedule) for epoch in range(loaded.epochs)]
+    plain = [phase.augment is not None and phase.augment.mosaic == 0
+             for phase in loaded.phases for _ in range(phase.epochs)]
+    assert [rate <= 0.05 for rate in low[5:]] == plain[5:] and sum(plain) == 16
 
 
 def test_run_of_one_step_has_a_rate():

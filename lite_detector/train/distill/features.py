@@ -58,7 +58,8 @@ class MaskedGeneration(nn.Module):
     """
     Masked generative distillation (Yang et al., 2022, arXiv:2205.01529).
 
-    Two convolutions make the whole map of the teacher from a student's map with holes.
+    Two convolutions make the whole map of the teacher from a student's map with holes, both
+    normalised, as in DAMO-YOLO.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, spec: FeatureSpec) -> None:
@@ -79,7 +80,8 @@ class MaskedGeneration(nn.Module):
         chance = torch.rand(images, 1, height, width,
                             generator=torch.Generator().manual_seed(iteration))
         seen = (chance >= self._masked).to(student)
-        difference = self.generate(self.align(student) * seen) - normalized(teacher)
+        generated = self.generate(normalized(self.align(student)) * seen)
+        difference = generated - normalized(teacher)
         return MGD_SCALE * difference.square().sum() / images
 
 

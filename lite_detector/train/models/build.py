@@ -14,6 +14,7 @@ from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.models.yolof import Yolof
 from lite_detector.train.models.yolov5_lite import Yolov5Lite
+from torch import nn
 
 NETWORKS: dict[str, Callable[[ModelSpec], PyramidNetwork]] = {
     'nanodet': NanoDet,
@@ -30,4 +31,9 @@ def build_model(spec: ModelSpec) -> PyramidNetwork:
 
     :param spec: what to build.
     """
-    return NETWORKS[spec.family](spec)
+    model = NETWORKS[spec.family](spec)
+    if spec.batch_norm is not None:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps, module.momentum = spec.batch_norm.eps, spec.batch_norm.momentum
+    return model

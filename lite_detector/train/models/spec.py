@@ -34,8 +34,23 @@ SEARCHED_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus')
 """Families whose backbone can be written out."""
 
 
+class BatchNormSpec(Spec):
+    """Constants of every batch norm of a network."""
+
+    eps: Annotated[float, Meta(gt=0, le=0.1)] = 1e-5
+    """Added to the variance."""
+    momentum: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    """Weight of a batch in the running statistics."""
+
+
+PUBLISHED_BATCH_NORM: dict[Family, BatchNormSpec] = {
+    'yolov5_lite': BatchNormSpec(eps=1e-3, momentum=0.03),
+}
+"""Constants of the authors' code, for new networks of a family that sets its own."""
+
+
 class ModelSpec(Spec):
-    """Everything that decides the shape of a network's weights."""
+    """Everything that decides the shape of a network's weights, and its batch norm."""
 
     family: Family
     variant: str
@@ -48,6 +63,8 @@ class ModelSpec(Spec):
     backbone: str | StructureSpec | None = None
     """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; or its stages written out;
     None: the family's own."""
+    batch_norm: BatchNormSpec | None = None
+    """None: as the layers are built, which is what older checkpoints were trained with."""
 
     def __post_init__(self) -> None:
         variants = VARIANTS[self.family]
@@ -78,5 +95,6 @@ def specs_for(card: NetworkCard) -> list[ModelSpec]:
         shape['reg_max'] = card.decode.reg_max
     if card.decode.anchors is not None:
         shape['num_anchors'] = len(card.decode.anchors[0])
-    return [ModelSpec(card.family, variant, len(card.class_names), **shape)
+    return [ModelSpec(card.family, variant, len(card.class_names), **shape,
+                      batch_norm=PUBLISHED_BATCH_NORM.get(card.family))
             for variant in VARIANTS[card.family]]
