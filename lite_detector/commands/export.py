@@ -20,6 +20,7 @@ from lite_detector.core.media import find_media, is_video, read_image
 from lite_detector.core.model_card import (
     ModelCard,
     Name,
+    NcnnFiles,
     NetworkCard,
     OnnxFiles,
     Runtimes,
@@ -107,7 +108,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     """
     check_libraries()
     # here, because `--help` has to work without torch
-    from lite_detector.export.to_ncnn import ncnn_thresholds, write_ncnn
+    from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
     from lite_detector.train.checkpoint import load_checkpoint
     from lite_detector.train.origin import describe_training
@@ -136,15 +137,20 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
         if fixed:
             _write_fixed(model, staged, outputs, reference, chosen)
         if checkpoint.thresholds:
-            files = runtimes['ncnn']
-            layers = read_network(staged / files.param, staged / files.bin)
-            (staged / TABLE_FILE).write_text(calibration_table(
-                layers, ncnn_thresholds(model, checkpoint.thresholds, layers)), encoding='ascii')
+            _write_thresholds(checkpoint, model, staged, runtimes['ncnn'])
         save_card(staged, msgspec.structs.replace(
             card, parity=card_section(parity, chosen.source),
             metrics=(_reported(checkpoint.training) if annotations is None else {})
             or _metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
+
+
+def _write_thresholds(checkpoint: Any, model: Any, folder: Path, files: NcnnFiles) -> None:
+    from lite_detector.export.to_ncnn import ncnn_thresholds
+
+    layers = read_network(folder / files.param, folder / files.bin)
+    (folder / TABLE_FILE).write_text(calibration_table(
+        layers, ncnn_thresholds(model, checkpoint.thresholds, layers)), encoding='ascii')
 
 
 def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: Detector,
