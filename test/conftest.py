@@ -33,6 +33,10 @@ def pytest_report_header() -> list[str]:
             else f'test/{folder} with {library}' for folder, library in FOLDERS.items()]
 
 
+OTHER_FORM = ('nanodet_plus_m_15x_416',)
+"""Published in int8; the reference material has it in float."""
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path_factory, monkeypatch):
     """Give each test an empty cache and no search path."""
@@ -50,13 +54,17 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope='session')
 def fetched_models(shared_data, tmp_path_factory) -> dict[str, Path]:
-    """Return name -> folder of the models whose weights are elsewhere, with these."""
+    """
+    Return name -> folder of the models whose weights are elsewhere, with these.
+
+    Without those of which the reference material has another form than the published one.
+    """
     from lite_detector.zoo import fetch_model, has_weights
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('fetched')))
         patch.delenv('LITE_DETECTOR_MODELS', raising=False)
         return {name: fetch_model(name, shared_data / 'weights') for name in MODELS
-                if not has_weights(ROOT / 'models' / name)}
+                if name not in OTHER_FORM and not has_weights(ROOT / 'models' / name)}
 
 
 @pytest.fixture

@@ -128,6 +128,27 @@ def test_compare_measures_each_model_on_what_it_knows(options, tmp_path, capsys)
     assert 'no other setting is as fast and as good' in capsys.readouterr().out
 
 
+def test_compare_reports_the_paired_difference_to_the_reference(options, tmp_path, capsys):
+    figures, table = tmp_path / 'figures.json', tmp_path / 'table.md'
+    options = [*options, '--sizes', '64', '96', '--precisions', 'fp32', '--json', str(figures),
+               '--markdown', str(table), '--reference', 'wide', '--resizes', 'letterbox_rect']
+    assert main(options) == 0
+    rows = {row['side']: row for row in json.loads(figures.read_text()) if row['model'] == 'wide'}
+    title, = rows[64]['ap']
+    lost = rows[64]['ap'][title] - rows[96]['ap'][title]
+    assert lost < 0
+    # one image: each draw is this image, and the interval is a point
+    assert rows[64]['difference'] == {title: [lost] * 3}
+    assert rows[96]['difference'] == {}
+    words = f'{lost:+.1f} [{lost:+.1f}, {lost:+.1f}]'
+    out = capsys.readouterr().out
+    assert 'AP minus that of wide at 96, letterbox_rect, fp32, 95 % interval' in out
+    assert f'{words}  wide at 64, letterbox_rect, fp32' in out
+    assert f'), {words} |' in table.read_text()
+    assert main([*options, '--draws', '0']) == 0
+    assert all(row['difference'] == {} for row in json.loads(figures.read_text()))
+
+
 def test_sizes_between_the_steps_of_a_coarse_network_are_left_out(tiny_nanodet, capsys):
     change_card(tiny_nanodet, 'input_size.width', 128)
     change_card(tiny_nanodet, 'decode.strides', [16, 32, 64])
@@ -145,10 +166,10 @@ def test_compare_keeps_what_was_measured_before_it_was_cut_short(options, tmp_pa
     options += write_labels(tmp_path / 'one', 'object0')
     measured = compare.measure_ap
 
-    def measure_twice(group, images, progress):
+    def measure_twice(group, images, progress, draws):
         if next(iter(group)).model == 'wide' and images.title.startswith('object0'):
             raise KeyboardInterrupt
-        return measured(group, images, progress)
+        return measured(group, images, progress, draws)
     monkeypatch.setattr(compare, 'measure_ap', measure_twice)
     assert main([*options, '--sizes', '96', '--precisions', 'fp32', '--json', str(figures),
                  '--markdown', str(table)]) == 130
@@ -194,6 +215,7 @@ def test_the_figure_names_every_model_and_sizes_of_the_card(tmp_path):
     (['--plot', '/absent/a.png'], '/absent/a.png: cannot write'),
     (['--plot', 'front.bmp'], "--plot: got 'front.bmp', wanted a file that ends in .png, .svg"),
     (['--plot', 'front'], "--plot: got 'front', wanted a file that ends in"),
+    (['--draws', '-1'], '--draws: -1; expected 0 or more'),
     (['--precisions', 'fp64'], "invalid choice: 'fp64'"),
 ])
 def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):

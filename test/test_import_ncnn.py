@@ -10,7 +10,7 @@ import struct
 import cv2
 from lite_detector.cli import TRAINING_LIBRARIES
 from lite_detector.core.errors import ModelError
-from lite_detector.export.import_ncnn import read_convolutions
+from lite_detector.export.import_ncnn import read_convolutions, read_graph
 import numpy as np
 import pytest
 from tiny_models import square_image
@@ -63,6 +63,65 @@ def test_read_convolutions_returns_shapes_weights_and_biases(read):
     np.testing.assert_array_equal(deep.bias, np.float32([0, 0]))
     assert {array.dtype for array in (first.weight, first.bias, deep.weight)} == {
         np.dtype(np.float32)}
+
+
+INT8_PARAM = """7767517
+4 4
+Input                data  0 1 data
+Convolution          full  1 1 data a 0=2 1=1 5=1 6=2 8=102
+ConvolutionDepthWise each  1 1 a b 0=2 1=1 5=0 6=2 7=2 8=1
+ConvolutionDepthWise once  1 1 b c 0=2 1=1 5=0 6=2 7=2 8=2
+"""
+
+
+def int8(*values: int) -> bytes:
+    return struct.pack('<I', INT8) + np.int8(values).tobytes() + bytes(-len(values) % 4)
+
+
+def scales(*values: float) -> bytes:
+    return np.float32(values).tobytes()
+
+
+def test_int8_weights_are_divided_by_the_scale_of_their_channel(tmp_path):
+    """Behind a layer: bias, scales of the weights, of the input and, above 100, of the output."""
+    (tmp_path / 'a.param').write_text(INT8_PARAM)
+    data = (int8(100, -50) + scales(0.5, -1) + scales(200, 25) + scales(9) + scales(8)
+            + int8(3, 4) + scales(2, np.inf) + scales(7) + int8(10, 20) + scales(40) + scales(6))
+    (tmp_path / 'a.bin').write_bytes(data)
+    first, each, once = read_graph(tmp_path / 'a.param', tmp_path / 'a.bin', ['c'])
+    assert first.weight.ravel().tolist() == [0.5, -2]
+    assert first.bias.tolist() == [0.5, -1]
+    assert each.weight.ravel().tolist() == [1.5, 0]
+    assert once.weight.ravel().tolist() == [0.25, 0.5]
+    (tmp_path / 'a.bin').write_bytes(data[:-1])
+    with pytest.raises(ModelError, match='ends inside layer once'):
+        read_graph(tmp_path / 'a.param', tmp_path / 'a.bin', ['c'])
+    (tmp_path / 'a.bin').write_bytes(data.replace(scales(200, 25), scales(-200, 25)))
+    with pytest.raises(ModelError, match='layer full has no int8 scale above 0'):
+        read_graph(tmp_path / 'a.param', tmp_path / 'a.bin', ['c'])
+
+
+def test_graph_is_walked_from_the_outputs_of_the_card(tmp_path):
+    """Two heads behind one layer, of which the file has the second one first."""
+    (tmp_path / 'a.param').write_text("""7767517
+6 7
+Input       data  0 1 data
+Convolution base  1 1 data a 0=1 1=1 6=1
+Split       split 1 2 a b c
+Convolution late  1 1 c d 0=1 1=1 6=1
+Convolution early 1 1 b e 0=1 1=1 6=1
+Sigmoid     end   1 1 e f
+""")
+    (tmp_path / 'a.bin').write_bytes(fp16(np.ones(1)) * 3)
+    paths = tmp_path / 'a.param', tmp_path / 'a.bin'
+    for outputs, names in ((['f', 'd'], ['base', 'early', 'late']),
+                           (['d', 'f'], ['base', 'late', 'early']), (['e'], ['base', 'early'])):
+        graph = read_graph(*paths, outputs)
+        assert [each.name for each in graph] == names
+        assert [[each.name for each in read] for read in graph.values()] == [
+            [], *[['base']] * (len(names) - 1)]
+    with pytest.raises(ModelError, match="no output blob 'x', which the card names"):
+        read_graph(*paths, ['x'])
 
 
 def test_linear_layer_is_a_pointwise_convolution_of_one_cell(read):

@@ -30,13 +30,16 @@ from lite_detector.data.coco import find_images
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib, save_figure
 from lite_detector.detector import Detector
+from lite_detector.evaluation.bootstrap import DRAWS
 from lite_detector.evaluation.coco_metrics import AP_SELECTION, require_faster_coco_eval
 from lite_detector.evaluation.comparison import (
+    ApOfDraws,
     FULL_PRECISION,
     labelled_images,
     LabelledImages,
     measure_ap,
     Measured,
+    note_differences,
     open_detectors,
     pareto_front,
     Results,
@@ -77,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'scale it to this first, as large as your camera ({CAMERA})')
     parser.add_argument('--seconds', type=float, default=0.5, metavar='S',
                         help='time for each setting (0.5)')
+    parser.add_argument('--draws', type=int, default=DRAWS, metavar='N',
+                        help='bootstrap draws of images for the 95 %% interval of the AP '
+                             f'difference to the reference; 0: none ({DRAWS})')
     parser.add_argument('--plot', type=picture_file, metavar='FILE',
                         help='draw AP against milliseconds')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='write tables')
@@ -99,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         with single_threaded_opencv():
             _measure_times(results, detectors, reference, _image(args, labelled[0]), args)
-            _measure_aps(results, detectors, labelled, args)
+            _measure_aps(results, detectors, labelled, reference, args)
     finally:
         _write(args, results, labelled, reference, cards)
     for each in labelled:
@@ -107,6 +113,17 @@ def run(args: argparse.Namespace) -> None:
         for setting in pareto_front(results, each.title):
             found = results[setting]
             print(f'  {found.ms:7.1f} ms  AP {found.ap[each.title]:5.1f}  {setting}')
+        _print_differences(results, each, reference)
+
+
+def _print_differences(results: Results, images: LabelledImages, reference: Setting) -> None:
+    different = {setting: found.difference[images.title] for setting, found in results.items()
+                 if images.title in found.difference}
+    if not different:
+        return
+    print(f'  AP minus that of {reference}, 95 % interval over images:')
+    for setting, difference in different.items():
+        print(f'  {difference!s:>24}  {setting}')
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -116,6 +133,8 @@ def _check(args: argparse.Namespace) -> None:
         require_matplotlib()
     if not 0 < args.seconds < math.inf:
         raise ConfigError(f'--seconds: got {args.seconds:g}, wanted more than 0')
+    if args.draws < 0:
+        raise ConfigError(f'--draws: {args.draws}; expected 0 or more')
     if len(args.annotations) != len(args.images):
         raise ConfigError(f'--images: got {len(args.images)} folders for {len(args.annotations)} '
                           'annotations; wanted one for each')
@@ -193,17 +212,21 @@ def _measure_times(results: Results, detectors: Detectors, reference: Setting,
 
 
 def _measure_aps(results: Results, detectors: Detectors, labelled: Sequence[LabelledImages],
-                 args: argparse.Namespace) -> None:
+                 reference: Setting, args: argparse.Namespace) -> None:
     tasks = [(images, {setting: detector for setting, detector in detectors.items()
                        if setting.model == model})
              for images in labelled for model in images.models]
+    measured: dict[str, dict[Setting, ApOfDraws]] = {images.title: {} for images in labelled}
     total = sum(len(images.dataset.images) * len(group) for images, group in tasks)
     with tqdm(total=total, desc='AP', unit='image', disable=None) as bar:
         for images, group in tasks:
             for detector in group.values():
                 detector.selection = AP_SELECTION
-            for setting, metrics in measure_ap(group, images, bar.update).items():
-                results[setting].add(images.title, metrics)
+            found = measure_ap(group, images, bar.update, args.draws)
+            measured[images.title] |= found
+            for setting, each in found.items():
+                results[setting].add(images.title, each.metrics)
+            note_differences(results, images.title, measured[images.title], reference)
             _write_json(args.json, results)
 
 

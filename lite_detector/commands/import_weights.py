@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
         _import_squeezenet(args.squeezenet, args.output)
         return
     # here, because `--help` has to work without torch
-    from lite_detector.export.import_ncnn import read_convolutions
+    from lite_detector.export.import_ncnn import read_graph
     from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
     from lite_detector.train.models.fused import model_of
     from lite_detector.train.models.layers import count_parameters
@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> None:
     folder = find_model(args.model)
     card = load_card(folder)
     paths = checked_files(folder, card.runtime_files('ncnn'))
-    weights = read_convolutions(paths['param'], paths['bin'])
+    graph = read_graph(paths['param'], paths['bin'], card.runtime_files('ncnn').outputs)
     try:
-        spec, model = model_of(weights, specs_for(card))
+        spec, model = model_of(graph, specs_for(card))
     except ModelError as error:
         raise ModelError(f'{paths["param"]}: {error}') from None
     if card.decode.strides != model.strides:

@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import DataError
 from lite_detector.core.model_card import NetworkCard
-from lite_detector.core.types import Detections, ImageSize
+from lite_detector.core.types import Detections, FloatArray, ImageSize
 from lite_detector.data.coco import CocoDataset, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.detector import Detector, with_resize
+from lite_detector.evaluation.bootstrap import draw_images, interval, rank, resampled_ap
 from lite_detector.evaluation.coco_metrics import CocoMetrics, measure
 
 FULL_PRECISION = 'fp32'
@@ -39,6 +40,17 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         return f'{self.model} at {self.side}, {self.resize}, {self.precision}'
+
+
+class Difference(NamedTuple):
+    """AP of a setting minus that of the reference, with its 95 % interval, in percent points."""
+
+    ap: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f'{self.ap:+.1f} [{self.low:+.1f}, {self.high:+.1f}]'
 
 
 class LabelledImages(NamedTuple):
@@ -70,6 +82,8 @@ class Measured:
     :param ap: title of the images -> AP in percent, as far as it is measured.
     :param ap_by_size: title of the images -> AP of small, medium and large objects in percent;
         None where there is none of that size.
+    :param difference: title of the images -> difference to the AP of the reference; nothing for
+        the reference itself, or where it was not measured.
     """
 
     ms: float | None = None
@@ -77,6 +91,7 @@ class Measured:
     ratio: float | None = None
     ap: dict[str, float] = field(default_factory=dict)
     ap_by_size: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    difference: dict[str, Difference] = field(default_factory=dict)
 
     def add(self, title: str, metrics: CocoMetrics) -> None:
         """Note what was measured on some images; nothing where nothing of them is labelled."""
@@ -86,6 +101,18 @@ class Measured:
 
 
 Results = dict[Setting, Measured]
+
+
+class ApOfDraws(NamedTuple):
+    """
+    AP on all images and on draws of them.
+
+    :param metrics: of every image once.
+    :param draws: AP in percent of each draw, float64, shape (draws,); empty if there are none.
+    """
+
+    metrics: CocoMetrics
+    draws: FloatArray
 
 
 def settings_of(card: NetworkCard, sides: Sequence[int], resizes: Sequence[str],
@@ -148,7 +175,7 @@ def labelled_images(name: str, dataset: CocoDataset, folder: Path,
 
 
 def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
-               progress: Callable[[int], object]) -> dict[Setting, CocoMetrics]:
+               progress: Callable[[int], object], draws: int = 0) -> dict[Setting, ApOfDraws]:
     """
     Measure AP of settings that share their class names, every image read once.
 
@@ -156,6 +183,8 @@ def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
 
     :param detectors: of one model; their score threshold ought to be low.
     :param progress: told the number of detections made since the last call.
+    :param draws: how often images are drawn with replacement, for intervals; every model gets the
+        same draws.
     :raises LiteDetectorError: as :func:`lite_detector.evaluation.coco_metrics.evaluate`.
     """
     paths = find_images(images.dataset, images.folder)
@@ -168,8 +197,31 @@ def measure_ap(detectors: Mapping[Setting, Detector], images: LabelledImages,
             for setting, task in tasks.items():
                 found[setting][image.image_id] = task.result()
             progress(len(detectors))
-    return {setting: measure(images.dataset, found[setting], detector.card.class_names)
-            for setting, detector in detectors.items()}
+    weights = draw_images(len(images.dataset.images), draws)
+    measured = {}
+    for setting, detector in detectors.items():
+        arguments = (images.dataset, found[setting], detector.card.class_names)
+        measured[setting] = ApOfDraws(measure(*arguments), resampled_ap(
+            rank(*arguments) if draws else (), weights))
+    return measured
+
+
+def note_differences(results: Results, title: str, measured: Mapping[Setting, ApOfDraws],
+                     reference: Setting) -> None:
+    """
+    Note how far AP is from that of the reference, and how sure that is.
+
+    :param title: of the images.
+    :param measured: all settings that were measured on them, with the same draws.
+    """
+    if reference not in measured:
+        return
+    base = measured[reference]
+    for setting, each in measured.items():
+        known = interval(each.draws - base.draws)
+        if setting != reference and known and title in results[setting].ap:
+            results[setting].difference[title] = Difference(
+                round(each.metrics.ap - base.metrics.ap, 2), *known)
 
 
 def pareto_front(results: Results, title: str) -> list[Setting]:

@@ -5,17 +5,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.export.ncnn_files import Layer, read_layers, WeightFile
+from lite_detector.train.models.conv_graph import reads_in_order
 from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 import numpy as np
 
 LINEAR = 'InnerProduct'
 """What pnnx makes of a pointwise convolution behind a mean over the whole map."""
+INT8_TERM = 8
+"""Number of the parameter that says whether a layer is in int8, and how many scales it has."""
+ONE_SCALE = (2, 102)
+"""Its values of a depthwise convolution with one scale for all weights."""
+INT8_OUTPUT = 100
+"""Its values above are those of a layer whose output is int8 too, by one more scale."""
 CONVOLUTIONS = ('Convolution', 'ConvolutionDepthWise', LINEAR)
 WITHOUT_WEIGHTS = frozenset((
     'BinaryOp', 'Clip', 'Concat', 'Crop', 'Dropout', 'Eltwise', 'Flatten', 'HardSigmoid',
@@ -50,12 +58,41 @@ def read_convolutions(param_path: Path, bin_path: Path) -> list[ConvWeights]:
             if stored.convolution is not None]
 
 
-def read_network(param_path: Path, bin_path: Path) -> list[StoredLayer]:
+def read_graph(param_path: Path, bin_path: Path,
+               outputs: Sequence[str]) -> dict[ConvWeights, frozenset[ConvWeights]]:
+    """
+    Return the convolutions of a network, whatever the order of its file.
+
+    :param param_path: the graph.
+    :param bin_path: the weights: fp16, fp32, or int8, which become float by their scales.
+    :param outputs: names of the output blobs in the order of the strides.
+    :return: convolution -> those that it reads, in the order of a walk from the outputs.
+    :raises ModelError: as :func:`read_network`, or if there is no such output.
+    """
+    network = read_network(param_path, bin_path, allow_int8=True)
+    makers = {top: stored for stored in network for top in stored.layer.tops}
+    missing = [name for name in outputs if name not in makers]
+    if missing:
+        raise ModelError(f'{param_path}: no output blob {missing[0]!r}, which the card names; '
+                         'this is another network')
+    by_layer = {stored.layer.name: stored for stored in network}
+
+    def inputs(name: str) -> list[str]:
+        return [makers[bottom].layer.name for bottom in by_layer[name].layer.bottoms]
+
+    reads = reads_in_order([makers[name].layer.name for name in outputs], inputs,
+                           lambda name: by_layer[name].convolution is not None)
+    return {by_layer[name].convolution: frozenset(by_layer[each].convolution for each in found)
+            for name, found in reads.items()}
+
+
+def read_network(param_path: Path, bin_path: Path, allow_int8: bool = False) -> list[StoredLayer]:
     """
     Return the layers of a network in the order in which they run.
 
     :param param_path: the graph.
     :param bin_path: the weights, fp16 or fp32.
+    :param allow_int8: take int8 weights too: weight / scale of its output channel.
     :raises ModelError: if a file is none of ncnn's, cut short or too long, or if any layer but
         convolutions and linear ones has weights.
     """
@@ -64,7 +101,7 @@ def read_network(param_path: Path, bin_path: Path) -> list[StoredLayer]:
     for layer in layers:
         start, convolution = weights.position, None
         if layer.kind in CONVOLUTIONS:
-            convolution = _convolution(layer, weights, param_path)
+            convolution = _convolution(layer, weights, param_path, allow_int8)
         elif layer.kind not in WITHOUT_WEIGHTS:
             raise ModelError(f'{param_path}: layer {layer.name} is a {layer.kind}, which none of '
                              'the networks here has')
@@ -73,7 +110,8 @@ def read_network(param_path: Path, bin_path: Path) -> list[StoredLayer]:
     return network
 
 
-def _convolution(layer: Layer, weights: WeightFile, path: Path) -> ConvWeights:
+def _convolution(layer: Layer, weights: WeightFile, path: Path,
+                 allow_int8: bool) -> ConvWeights:
     if layer.kind == LINEAR:
         return _linear(layer, weights, path)
     out_channels, kernel_size = layer.option(0), layer.option(1)
@@ -90,6 +128,8 @@ def _convolution(layer: Layer, weights: WeightFile, path: Path) -> ConvWeights:
                          'here is')
     shape = ConvShape(out_channels, count // per_channel * groups, kernel_size,
                       layer.option(3, 1), layer.option(4), groups, dilation)
+    if allow_int8 and layer.option(INT8_TERM) and weights.is_int8(layer.name):
+        return _read_int8(layer, weights, shape, path)
     return _read_weights(layer, weights, shape, has_bias=bool(layer.option(5)))
 
 
@@ -104,9 +144,38 @@ def _linear(layer: Layer, weights: WeightFile, path: Path) -> ConvWeights:
 
 def _read_weights(layer: Layer, weights: WeightFile, shape: ConvShape,
                   has_bias: bool) -> ConvWeights:
-    sides = (shape.out_channels, shape.in_channels // shape.groups, shape.kernel_size,
-             shape.kernel_size)
+    sides = _sides(shape)
     weight = weights.weights(prod(sides), layer.name).reshape(sides)
     bias = (weights.bias(shape.out_channels, layer.name) if has_bias
             else np.zeros(shape.out_channels, np.float32))
     return ConvWeights(layer.name, shape, weight, bias)
+
+
+def _read_int8(layer: Layer, weights: WeightFile, shape: ConvShape, path: Path) -> ConvWeights:
+    """
+    Read a convolution in int8 and return it in float.
+
+    Behind the bias follow the scales of the weights, of the input and, if it is int8, the output.
+    """
+    sides = _sides(shape)
+    weight = weights.int8_weights(prod(sides), layer.name).reshape(sides).astype(np.float32)
+    bias = (weights.bias(shape.out_channels, layer.name) if layer.option(5)
+            else np.zeros(shape.out_channels, np.float32))
+    term = layer.option(INT8_TERM)
+    is_depthwise = layer.kind == 'ConvolutionDepthWise'
+    count = shape.out_channels
+    if is_depthwise:
+        count = 1 if term in ONE_SCALE else shape.groups
+    scales = weights.bias(count, layer.name)
+    weights.bias(1 + (term > INT8_OUTPUT), layer.name)
+    if count not in (1, shape.out_channels) or not (scales >= 0).all():
+        raise ModelError(f'{path}: layer {layer.name} has no int8 scale above 0 for each output '
+                         'channel')
+    # a channel of zeros may have an infinite scale, or 0
+    factors = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+    return ConvWeights(layer.name, shape, weight * factors.reshape(-1, 1, 1, 1), bias)
+
+
+def _sides(shape: ConvShape) -> tuple[int, int, int, int]:
+    return (shape.out_channels, shape.in_channels // shape.groups, shape.kernel_size,
+            shape.kernel_size)

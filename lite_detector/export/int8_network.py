@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import FloatArray
-from lite_detector.export.import_ncnn import StoredLayer
+from lite_detector.export.import_ncnn import INT8_TERM, StoredLayer
 from lite_detector.export.ncnn_files import param_text, tagged
 from lite_detector.train.models.conv_weights import ConvWeights, INT8_MAX
 import numpy as np
@@ -28,8 +28,6 @@ import numpy.typing as npt
 
 TABLE_FILE = 'model.int8.table'
 """Name of a calibration table in a model folder."""
-INT8_TERM = 8
-"""Number of the parameter that says whether a layer is in int8."""
 PER_CHANNEL = 2
 WEIGHTS = '_param_0'
 FLOAT_KINDS = ('ConvolutionDepthWise', 'InnerProduct')

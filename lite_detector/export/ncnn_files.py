@@ -132,7 +132,7 @@ class WeightFile:
         :param layer: its name, for the message.
         :raises ModelError: if they are int8, of another type, or not there.
         """
-        tag = int(self._take('<u4', 1, layer)[0])
+        tag = self._tag(layer)
         if tag == INT8_TAG:
             raise ModelError(f'{self._path}: layer {layer} is int8; only networks in fp16 or fp32 '
                              'can be trained further or quantized')
@@ -141,9 +141,33 @@ class WeightFile:
                              'neither fp16 nor fp32; the file belongs to another network')
         return self._take(WEIGHT_TYPES[tag], count, layer).astype(np.float32)
 
+    def is_int8(self, layer: str) -> bool:
+        """
+        Return whether the next weights are int8, and leave them there.
+
+        :param layer: its name, for the message.
+        :raises ModelError: if nothing is left.
+        """
+        start = self._position
+        tag = self._tag(layer)
+        self._position = start
+        return tag == INT8_TAG
+
+    def int8_weights(self, count: int, layer: str) -> npt.NDArray[np.int8]:
+        """
+        Return the next values, of which :meth:`is_int8` says that they are int8.
+
+        :param layer: its name, for the message.
+        """
+        self._tag(layer)
+        return self._take('i1', count, layer)
+
     def bias(self, count: int, layer: str) -> FloatArray:
         """Return the next values, which are float32 and have no tag."""
         return self._take('<f4', count, layer).astype(np.float32)
+
+    def _tag(self, layer: str) -> int:
+        return int(self._take('<u4', 1, layer)[0])
 
     def check_end(self) -> None:
         """Raise ModelError where bytes are left over."""

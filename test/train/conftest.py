@@ -8,7 +8,7 @@ from pathlib import Path
 import shutil
 
 from lite_detector.cli import main
-from networks import ANDROID_NANODET
+from networks import ANDROID_NANODET, WIDE_PLUS
 import pytest
 import torch
 import yaml
@@ -22,6 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
 
 
+ROOT = Path(__file__).resolve().parents[2]
 THREADS = torch.get_num_threads()
 
 
@@ -47,17 +48,21 @@ def same_weights_each_time():
 
 @pytest.fixture(scope='session')
 def public_folders(fetched_models, shared_data, tmp_path_factory) -> dict[str, Path]:
-    """Return name -> model folder of six public trainings."""
-    folder = tmp_path_factory.mktemp('android') / ANDROID_NANODET
-    folder.mkdir()
-    data = yaml.safe_load((fetched_models['nanodet_m_320'] / 'card.yaml').read_text())
-    for key in ('url', 'sha256'):
-        del data['runtimes']['ncnn'][key]
-    (folder / 'card.yaml').write_text(yaml.safe_dump({**data, 'name': ANDROID_NANODET}))
-    for suffix in ('param', 'bin'):
-        shutil.copy(shared_data / 'weights' / f'{ANDROID_NANODET}.{suffix}',
-                    folder / f'model.{suffix}')
-    return {**fetched_models, ANDROID_NANODET: folder}
+    """Return name -> model folder of seven public trainings, in float."""
+    cards = {ANDROID_NANODET: (fetched_models['nanodet_m_320'], ANDROID_NANODET),
+             WIDE_PLUS: (ROOT / 'models' / WIDE_PLUS, 'nanodet-plus-m-1.5x-416')}
+    folders = {}
+    for name, (source, weights) in cards.items():
+        folders[name] = tmp_path_factory.mktemp('android') / name
+        folders[name].mkdir()
+        data = yaml.safe_load((source / 'card.yaml').read_text())
+        for key in ('url', 'sha256'):
+            del data['runtimes']['ncnn'][key]
+        (folders[name] / 'card.yaml').write_text(yaml.safe_dump({**data, 'name': name}))
+        for suffix in ('param', 'bin'):
+            shutil.copy(shared_data / 'weights' / f'{weights}.{suffix}',
+                        folders[name] / f'model.{suffix}')
+    return {**fetched_models, **folders}
 
 
 @pytest.fixture(scope='session')

@@ -10,7 +10,8 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.model_card import NetworkCard, PreprocessSpec
 from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.fused import convolutions
+from lite_detector.train.models.conv_graph import reads_in_order
+from lite_detector.train.models.fused import convolutions, traced_convolutions
 from lite_detector.train.models.spec import ModelSpec
 import msgspec
 from tiny_models import ANCHORS, REG_MAX, tiny_card
@@ -20,8 +21,10 @@ import yaml
 
 ANDROID_NANODET = 'nanodet-m'
 """A second training of nanodet_m_320; the package has no card of it."""
+WIDE_PLUS = 'nanodet_plus_m_15x_416'
+"""Its file has the heads from stride 64 to stride 8."""
 PUBLIC_NETWORKS = ('nanodet_m_320', ANDROID_NANODET, 'nanodet_m_416', 'nanodet_plus_m_416',
-                   'yolov5_lite_e_320', 'yolov5_lite_s_416')
+                   WIDE_PLUS, 'yolov5_lite_e_320', 'yolov5_lite_s_416')
 
 
 def card_data(spec: ModelSpec) -> dict:
@@ -71,10 +74,28 @@ def trained_checkpoint(spec: ModelSpec, class_names: tuple[str, ...] | None = No
 
 
 @torch.no_grad()
-def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec) -> Path:
-    """Write the convolutions of a network as ncnn files, batch norm fused, weights in fp32."""
+def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec,
+               last_head_first: bool = False) -> Path:
+    """
+    Write the convolutions of a network as ncnn files, batch norm fused, weights in fp32.
+
+    What stands between convolutions is left out: one that reads several has several inputs.
+
+    :param last_head_first: write the layers in the order of a walk from the last head on, instead
+        of the order in which they run.
+    """
+    card = card_data(spec)
+    reads = traced_convolutions(model)
+    names = {pair: f'conv{index}' for index, pair in enumerate(reads)}
+    heads = [pair for pair in reads if not any(pair in read for read in reads.values())]
+    outputs = [f'head{stride}' for stride in card['decode']['strides']]
+    card['runtimes']['ncnn']['outputs'] = outputs
+    order = convolutions(model)
+    if last_head_first:
+        order = list(reads_in_order(heads[::-1], lambda pair: sorted(
+            reads[pair], key=lambda each: names[each]), lambda pair: True))
     lines, chunks = ['Input data 0 1 data'], []
-    for index, (conv, norm) in enumerate(convolutions(model)):
+    for conv, norm in order:
         weight, bias = conv.weight, conv.bias
         if norm is not None:
             gain = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -83,12 +104,20 @@ def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec) -> Path:
         kind, groups = 'Convolution', ''
         if conv.groups > 1:
             kind, groups = 'ConvolutionDepthWise', f' 7={conv.groups}'
-        lines.append(f'{kind} conv{index} 1 1 in{index} out{index} 0={conv.out_channels} '
+        name = names[conv, norm]
+        sources = sorted(reads[conv, norm], key=list(reads).index)
+        bottoms = [f'{names[pair]}_out' for pair in sources] or ['data']
+        lines.append(f'{kind} {name} {len(bottoms)} 1 {" ".join(bottoms)} {name}_out '
+                     f'0={conv.out_channels} '
                      f'1={conv.kernel_size[0]} 2={conv.dilation[0]} 3={conv.stride[0]} '
                      f'4={conv.padding[0]} 5=1 6={weight.numel()}{groups}')
         chunks += [struct.pack('<I', 0), weight.numpy().tobytes(), bias.numpy().tobytes()]
+    share = len(heads) // len(outputs)
+    for index, output in enumerate(outputs):
+        bottoms = [f'{names[pair]}_out' for pair in heads[index * share:(index + 1) * share]]
+        lines.append(f'Concat {output} {share} 1 {" ".join(bottoms)} {output}')
     folder.mkdir()
-    (folder / 'card.yaml').write_text(yaml.safe_dump(card_data(spec)))
+    (folder / 'card.yaml').write_text(yaml.safe_dump(card))
     header = ['7767517', f'{len(lines)} {len(lines)}']
     (folder / 'model.param').write_text('\n'.join([*header, *lines]))
     (folder / 'model.bin').write_bytes(b''.join(chunks))

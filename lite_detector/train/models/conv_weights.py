@@ -44,7 +44,7 @@ class ConvShape(NamedTuple):
                 f'groups {self.groups}{dilation}')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvWeights:
     """
     One convolution, with the batch norm that followed it fused into it.

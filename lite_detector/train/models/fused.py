@@ -5,27 +5,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lite_detector.core.errors import ModelError
 from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
+from lite_detector.train.models.conv_graph import reads_in_order
 from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 from lite_detector.train.models.layers import run_order
 from lite_detector.train.models.spec import ModelSpec
 import torch
-from torch import nn
+from torch import fx, nn
 
 ConvAndNorm = tuple[nn.Conv2d, nn.BatchNorm2d | None]
 
 
-def model_of(weights: Sequence[ConvWeights],
-             specs: Sequence[ModelSpec]) -> tuple[ModelSpec, nn.Module]:
+Reads = Mapping[ConvWeights, frozenset[ConvWeights]]
+
+
+def model_of(graph: Reads, specs: Sequence[ModelSpec]) -> tuple[ModelSpec, nn.Module]:
     """
     Return the network that these convolutions belong to, with their weights.
 
-    :param weights: in the order in which the network runs them.
+    :param graph: convolution -> those that it reads, in the order of
+        :func:`lite_detector.train.models.conv_graph.reads_in_order`.
     :param specs: what it may be, at least one.
     :return: the spec that fits, and the network in training mode.
     :raises ModelError: if none fits; with the first difference to the one that fits longest.
@@ -33,7 +37,8 @@ def model_of(weights: Sequence[ConvWeights],
     differences = []
     for spec in specs:
         model = build_model(spec)
-        difference = _fill(model, weights)
+        convs = traced_convolutions(model)
+        difference = _fill(list(convs), list(graph)) or _first_other_edge(graph, convs)
         if difference is None:
             return spec, model
         differences.append((*difference, spec))
@@ -56,7 +61,7 @@ def squeezenet_of(weights: Sequence[ConvWeights]) -> tuple[str, SqueezeNetClassi
     for version in FIRES:
         model = SqueezeNetClassifier(version, num_classes=last.out_channels,
                                      head_padding=last.padding)
-        difference = _fill(model, weights)
+        difference = _fill(convolutions(model), weights)
         if difference is None:
             return version, model
         differences.append((*difference, version))
@@ -75,9 +80,58 @@ def convolutions(model: nn.Module) -> list[ConvAndNorm]:
     return pairs
 
 
-def _fill(model: nn.Module, weights: Sequence[ConvWeights]) -> tuple[int, str] | None:
-    """Fill a network, or return the place of the first difference and what it is."""
-    convs = convolutions(model)
+def traced_convolutions(model: nn.Module) -> dict[ConvAndNorm, frozenset[ConvAndNorm]]:
+    """
+    Return every convolution with its batch norm -> those that it reads.
+
+    :return: in the order of a walk from the outputs, whatever the order in which they run.
+    """
+    modules = dict(model.named_modules())
+    nodes = list(_Tracer().trace(model).nodes)
+    norms = {node.args[0]: modules[node.target] for node in nodes if node.op == 'call_module'
+             and isinstance(modules[node.target], nn.BatchNorm2d)}
+    pairs = {node: (modules[node.target], norms.get(node)) for node in nodes
+             if node.op == 'call_module' and isinstance(modules[node.target], nn.Conv2d)}
+    outputs = nodes[-1].all_input_nodes
+    reads = reads_in_order(outputs, _tensors, pairs.__contains__)
+    return {pairs[node]: frozenset(pairs[each] for each in found)
+            for node, found in reads.items()}
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(
+            module, name)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:  # noqa: A003
+        if obj.node.op != 'get_attr':
+            return super().iter(obj)
+        parameter = dict(self.root.named_parameters())[obj.node.target]
+        return (obj[index] for index in range(len(parameter)))
+
+
+def _tensors(node: fx.Node) -> list[fx.Node]:
+    """Return the nodes whose values a node reads; sizes alone are none."""
+    is_size = ((node.op == 'call_function' and node.target is getattr and node.args[1] == 'shape')
+               or (node.op == 'call_method' and node.target == 'size'))
+    return [] if is_size else node.all_input_nodes
+
+
+def _first_other_edge(graph: Reads, convs: Mapping[ConvAndNorm, frozenset[ConvAndNorm]]
+                      ) -> tuple[int, str] | None:
+    """Return the place of the first convolution that reads other ones, and which it is."""
+    places = [{each: index for index, each in enumerate(part)} for part in (graph, convs)]
+    for index, (source, target) in enumerate(zip(graph.items(), convs.items(), strict=True)):
+        got, expected = ({place[each] for each in part[1]}
+                         for place, part in zip(places, (source, target), strict=True))
+        if got != expected:
+            return index, f'layer {source[0].name} reads other layers'
+    return None
+
+
+def _fill(convs: Sequence[ConvAndNorm],
+          weights: Sequence[ConvWeights]) -> tuple[int, str] | None:
+    """Fill convolutions, or return the place of the first difference and what it is."""
     difference = _first_difference(weights, convs)
     if difference is None:
         for source, target in zip(weights, convs, strict=True):

@@ -1,0 +1,170 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+How far an AP would move with other images: the bootstrap over images (Efron, 1979).
+
+AP is no mean over images, so every draw of images needs an AP of its own. The matches of an image
+do not depend on the other images, so they are computed once, and a draw only counts each image as
+often as it was drawn. Two models are compared on the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from lite_detector.core.types import Detections, FloatArray, IntArray
+from lite_detector.data.coco import CocoDataset
+from lite_detector.data.dataset import BoolArray
+from lite_detector.evaluation.coco_metrics import shared_categories
+from lite_detector.evaluation.matching import match_greedily, NOBODY
+import numpy as np
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+DRAWS = 1000
+RECALL_LEVELS = 100
+"""Precision is averaged over recall 0, 0.01 .. 1."""
+PERCENTILES = (2.5, 97.5)
+"""Of the 95 % interval."""
+CHUNK_VALUES = 2_000_000
+"""Draws times detections that are computed at once."""
+
+
+class Interval(NamedTuple):
+    """A 95 % interval in percent points of AP."""
+
+    low: float
+    high: float
+
+
+class ClassRanking(NamedTuple):
+    """
+    The detections of one class in all images, best first.
+
+    :param images: index of the image of each detection, int64, shape (n,).
+    :param right: whether it found an object, per IoU threshold, shape (10, n).
+    :param counted: whether it is right or wrong instead of ignored, shape (10, n).
+    :param objects: labelled objects per image, int64, shape (images,).
+    """
+
+    images: IntArray
+    right: BoolArray
+    counted: BoolArray
+    objects: IntArray
+
+
+def draw_images(num_images: int, draws: int = DRAWS, seed: int = 0) -> IntArray:
+    """
+    Draw as many images as there are, with replacement.
+
+    :return: how often each image was drawn, int64, shape (draws, num_images).
+    """
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=draws)
+
+
+def rank(dataset: CocoDataset, found: Mapping[int, Detections],
+         class_names: Sequence[str]) -> list[ClassRanking]:
+    """
+    Match the detections of a dataset at all IoU thresholds of COCO.
+
+    :param dataset: the labelled boxes.
+    :param found: image id -> detections, best first, boxes in pixels of that image.
+    :param class_names: what the class ids of the detections mean.
+    :return: one for each class that model and dataset share.
+    :raises DataError: if they share none.
+    """
+    rows = {image.image_id: index for index, image in enumerate(dataset.images)}
+    labels: dict[tuple[int, int], list[tuple[tuple[float, ...], bool]]] = {}
+    for label in dataset.annotations:
+        labels.setdefault((label.category_id, label.image_id), []).append(
+            (label.bbox, label.iscrowd != 0))
+    return [_rank_class(class_id, category.category_id, rows, labels, found)
+            for class_id, category in shared_categories(dataset, class_names).items()]
+
+
+def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> FloatArray:
+    """
+    Return the AP of each draw in percent; NaN where a draw holds no labelled object.
+
+    :param rankings: of all classes.
+    :param weights: how often each image counts, shape (draws, images).
+    :return: float64, shape (draws,).
+    """
+    total, classes = np.zeros(len(weights)), np.zeros(len(weights))
+    for ranking in rankings:
+        ap = _class_ap(ranking, weights)
+        known = ~np.isnan(ap)
+        total[known] += ap[known]
+        classes += known
+    with np.errstate(invalid='ignore'):
+        return 100 * total / classes
+
+
+def interval(values: FloatArray) -> Interval | None:
+    """Return the 95 % interval of the values of all draws; None if no draw has one."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = np.percentile(known, PERCENTILES)
+    return Interval(round(float(low), 2), round(float(high), 2))
+
+
+def _rank_class(class_id: int, category_id: int, rows: Mapping[int, int],
+                labels: Mapping[tuple[int, int], Sequence[tuple[tuple[float, ...], bool]]],
+                found: Mapping[int, Detections]) -> ClassRanking:
+    objects = np.zeros(len(rows), np.int64)
+    count = len(IOU_THRESHOLDS)
+    scores, images = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    right, counted = [np.zeros((count, 0), bool)], [np.zeros((count, 0), bool)]
+    for image_id, row in rows.items():
+        here = labels.get((category_id, image_id), ())
+        ignore = np.array([is_crowd for _, is_crowd in here], bool)
+        objects[row] = (~ignore).sum()
+        detections = found.get(image_id, Detections.empty())
+        mine = np.flatnonzero(detections.class_ids == class_id)
+        if not len(mine):
+            continue
+        boxes = np.array([box for box, _ in here], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        matches = [match_greedily(detections.boxes_xyxy[mine], boxes, ignore, threshold)
+                   for threshold in IOU_THRESHOLDS] if len(here) else []
+        scores.append(detections.scores[mine])
+        images.append(np.full(len(mine), row, np.int64))
+        right.append(np.array([matched != NOBODY for matched, _ in matches], bool)
+                     if matches else np.zeros((count, len(mine)), bool))
+        counted.append(np.array([~passed_over for _, passed_over in matches], bool)
+                       if matches else np.ones((count, len(mine)), bool))
+    order = np.argsort(-np.concatenate(scores), kind='stable')
+    return ClassRanking(np.concatenate(images)[order], np.concatenate(right, axis=1)[:, order],
+                        np.concatenate(counted, axis=1)[:, order], objects)
+
+
+def _class_ap(ranking: ClassRanking, weights: IntArray) -> FloatArray:
+    """Return the AP of one class in [0, 1] for each draw; NaN where nothing of it is labelled."""
+    totals = weights @ ranking.objects
+    size = max(1, CHUNK_VALUES // max(1, len(ranking.images)))
+    parts = [_chunk_ap(ranking, weights[start:start + size], totals[start:start + size])
+             for start in range(0, len(weights), size)]
+    return np.where(totals > 0, np.concatenate(parts), np.nan)
+
+
+def _chunk_ap(ranking: ClassRanking, weights: IntArray, totals: IntArray) -> FloatArray:
+    times = weights[:, ranking.images].astype(np.float32)
+    all_seen = np.cumsum(times, axis=1)
+    result = np.zeros(len(weights))
+    for right, counted in zip(ranking.right, ranking.counted, strict=True):
+        hits = np.flatnonzero(right)
+        if not len(hits):
+            continue
+        seen = all_seen if counted.all() else np.cumsum(times * counted, axis=1)
+        found = np.cumsum(times[:, hits], axis=1)
+        # precision is highest right behind a hit, so that no other place matters
+        precision = found / np.maximum(seen[:, hits], 1)
+        best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = found / np.maximum(totals, 1)[:, None].astype(np.float64)
+        levels = np.floor(RECALL_LEVELS * recall + 1e-6)
+        new_levels = np.diff(levels, axis=1, prepend=0)
+        result += (best_from_here * new_levels).sum(axis=1) + best_from_here[:, 0]
+    return result / (RECALL_LEVELS + 1) / len(IOU_THRESHOLDS)

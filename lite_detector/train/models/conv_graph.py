@@ -1,0 +1,42 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Convolutions in the order of the graph instead of that of a file; no torch here.
+
+Two files of one network may list its layers in different orders, and layers of equal shape, such
+as the heads of all strides, then change places unnoticed. A walk from the outputs backwards does
+not depend on the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+Node = TypeVar('Node', bound=Hashable)
+
+
+def reads_in_order(outputs: Sequence[Node], inputs: Callable[[Node], Sequence[Node]],
+                   is_kept: Callable[[Node], bool]) -> dict[Node, frozenset[Node]]:
+    """
+    Return the kept nodes in the order of a depth-first walk, each behind all that it reads.
+
+    :param outputs: where the walk begins, one after the other.
+    :param inputs: what a node reads, in the order of its arguments.
+    :param is_kept: whether a node is returned; others only hand on what they read.
+    :return: kept node -> the kept nodes that it reads, directly or through others.
+    """
+    reads: dict[Node, frozenset[Node]] = {}  # of every node that is done, in order
+    stack = list(reversed(outputs))
+    while stack:
+        node = stack[-1]
+        waiting = [each for each in inputs(node) if each not in reads]
+        if waiting:
+            stack.extend(reversed(waiting))
+            continue
+        stack.pop()
+        if node not in reads:
+            reads[node] = frozenset().union(*(
+                {each} if is_kept(each) else reads[each] for each in inputs(node)))
+    return {node: found for node, found in reads.items() if is_kept(node)}
