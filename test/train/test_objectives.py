@@ -258,8 +258,7 @@ def test_yolof_background_counts_as_much_beside_one_object_as_without():
     heads = zero_heads(objective, images=8)
     without = objective.losses(heads, 8 * [NOTHING], SIZE)['score'].item()
     terms = objective.losses(heads, [truth_of((8, 8, 40, 40))] + 7 * [NOTHING], SIZE)
-    # Scores of 1/4. Four anchors cost alpha * (3/4)^2 * ln 4 instead of (1 - alpha) * (1/4)^2 *
-    # ln(4/3), both divided by the number of images.
+    # scores of 1/4: four anchors cost alpha (3/4)^2 ln 4 instead of (1 - alpha) (1/4)^2 ln(4/3)
     positive, negative = 0.25 * (3 / 4) ** 2 * 2 * LN2, 0.75 * (1 / 4) ** 2 * math.log(4 / 3)
     assert terms['score'].item() - without == pytest.approx(4 * (positive - negative) / 8,
                                                             rel=1e-3)
