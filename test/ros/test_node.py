@@ -203,6 +203,7 @@ def test_node_serves_every_family(graph, write, tmp_path):
 def test_node_detects_nothing_while_a_model_swap_times_precisions(graph, tmp_path, monkeypatch):
     graph.ask(SCENE)
     passes, infer = [], NcnnNetwork.infer
+    other = write_tiny_nanodet(tmp_path / 'other', num_classes=3)  # no choice is known for it
     monkeypatch.setattr(precision, 'SECONDS', 60.0)  # all rounds, however busy this machine is
 
     def noted(network, blob):
@@ -214,7 +215,7 @@ def test_node_detects_nothing_while_a_model_swap_times_precisions(graph, tmp_pat
         return outputs
     monkeypatch.setattr(NcnnNetwork, 'infer', noted)
     swap = threading.Thread(target=graph.change, name='swap',
-                            kwargs={'model': str(write_tiny_nanodet(tmp_path / 'other'))})
+                            kwargs={'model': str(other)})
     swap.start()
     while swap.is_alive():
         graph.send(SCENE)
