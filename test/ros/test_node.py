@@ -104,6 +104,14 @@ def test_node_compressed_transport_detects(model):
         assert [item.results[0].hypothesis.class_id for item in answer.detections] == ['object0']
 
 
+def test_node_with_num_threads_auto_detects(model):
+    with running_graph(model=str(model), num_threads='auto') as graph:
+        assert len(graph.ask(SCENE).detections) == 1
+        assert 'num_threads cannot change' in graph.change(num_threads=2)
+        assert "got 'many', wanted 1 .. 64, or auto" in graph.change(num_threads='many')
+        assert 'got 65, wanted 1 .. 64, or auto' in graph.change(num_threads=65)
+
+
 def test_node_onnx_runtime_finds_the_same(model):
     with running_graph(model=str(model), runtime='onnx') as graph:
         box, = graph.ask(SCENE).detections
