@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+import shutil
 import threading
 
 from lite_detector.backends.base import open_backend
@@ -12,9 +13,14 @@ from lite_detector.core.agreement import output_error
 from lite_detector.core.calibration import METHODS
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
+from lite_detector.core.types import ImageSize
+from lite_detector.detector import Detector
 from lite_detector.export.int8_network import write_int8
 from lite_detector.export.quantize import FloatNetwork
+from lite_detector.ros import precision as precision_module
+from lite_detector.ros import precision_cache
 from lite_detector.ros.precision import choose, load_detector, Probe, probe, ROUNDS
+from lite_detector.zoo import user_cache
 import ncnn
 import numpy as np
 import pytest
@@ -159,6 +165,13 @@ def test_damaged_int8_form_does_not_stop_auto(tmp_path):
         load_detector(folder, {**AUTO, 'precision': 'int8'})
 
 
+def test_int8_form_that_is_not_the_one_of_the_card_does_not_stop_auto(tmp_path):
+    folder = with_int8(write_tiny_nanodet(tmp_path / 'random', seed=0))
+    change_card(folder, 'runtimes.ncnn.int8.sha256', {'bin': '0' * 64})
+    assert '; not int8: ' in load_detector(folder, AUTO)[1]
+    assert entries() == []
+
+
 def test_output_error_is_a_share_of_what_outputs_are():
     wanted = [[np.float32([3, 4])], [np.float32([0, 0])]]
     assert output_error(wanted, [[np.float32([3, 4])], [np.float32([0, 0])]]) == 0
@@ -166,3 +179,89 @@ def test_output_error_is_a_share_of_what_outputs_are():
     assert output_error(wanted, [[np.float32([3, 5])], [np.float32([0, 0])]]) == pytest.approx(20)
     assert output_error([[np.zeros(2)]], [[np.ones(2)]]) == 0
     assert np.isnan(output_error(wanted, [[np.float32([3, np.nan])], [np.float32([0, 0])]]))
+
+
+@pytest.fixture
+def measured(monkeypatch) -> list[int]:
+    """Return a list that grows with every measurement."""
+    calls: list[int] = []
+    original = precision_module.probe
+    monkeypatch.setattr(precision_module, 'probe',
+                        lambda *arguments: calls.append(1) or original(*arguments))
+    return calls
+
+
+def entries() -> list[Path]:
+    return list((user_cache().parent / 'precision').glob('*'))
+
+
+def test_choice_is_measured_once_and_loads_one_network_after_that(tmp_path, measured, monkeypatch):
+    folder = write_tiny_nanodet(tmp_path / 'random', seed=0)
+    first, report = load_detector(folder, AUTO)
+    loaded = []
+    from_folder = Detector.from_folder
+    monkeypatch.setattr(Detector, 'from_folder', lambda *arguments, **options: loaded.append(
+        options['precision']) or from_folder(*arguments, **options))
+    again, known = load_detector(folder, AUTO)
+    assert measured == [1]
+    assert len(loaded) == 1
+    assert known == f'{report}; measured at an earlier start, kept in {entries()[0]}'
+    blob = np.random.default_rng(0).uniform(0, 1, (3, 64, 96)).astype(np.float32)
+    for left, right in zip(first.backend.infer(blob), again.backend.infer(blob), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_choice_is_measured_again_where_anything_changes(tmp_path, measured, monkeypatch):
+    folder = write_tiny_nanodet(tmp_path / 'random', seed=0)
+    load_detector(folder, AUTO)
+    changes = [lambda: change_card(folder, 'description', 'another'),
+               lambda: shutil.copy(write_tiny_nanodet(tmp_path / 'other', seed=1) / 'model.bin',
+                                   folder / 'model.bin'),
+               lambda: with_int8(folder),
+               lambda: monkeypatch.setattr(precision_module, 'MAX_ERROR', 14.0),
+               lambda: monkeypatch.setattr(precision_cache, '_board', lambda: [b'another board']),
+               lambda: monkeypatch.setattr(precision_cache, '_runtime', lambda: [b'another ncnn'])]
+    for count, change in enumerate(changes, 2):
+        change()
+        load_detector(folder, AUTO)
+        load_detector(folder, AUTO)
+        assert len(measured) == count
+    load_detector(folder, {**AUTO, 'num_threads': 2})
+    load_detector(folder, {**AUTO, 'input_size': ImageSize(64, 64)})
+    assert len(measured) == count + 2
+    # the same model in another place is the same model
+    load_detector(shutil.copytree(folder, tmp_path / 'copy'), AUTO)
+    assert len(measured) == count + 2
+
+
+@pytest.mark.parametrize('text', [
+    '', '{', '[]', '{"precision": "bf16"}', '{"precision": "fp99", "report": "x"}',
+    '{"precision": 3, "report": "x"}', '{"precision": "bf16", "report": "x", "more": 1}'])
+def test_choice_that_is_malformed_is_measured_and_written_again(tmp_path, measured, text):
+    folder = write_tiny_nanodet(tmp_path / 'random', seed=0)
+    load_detector(folder, AUTO)
+    entry, = entries()
+    entry.write_text(text)
+    load_detector(folder, AUTO)
+    assert len(measured) == 2
+    load_detector(folder, AUTO)
+    assert len(measured) == 2
+    assert entries() == [entry]
+
+
+def test_choice_that_the_network_cannot_run_any_more_is_measured_again(tmp_path, measured):
+    folder = write_tiny_nanodet(tmp_path / 'random', seed=0)
+    load_detector(folder, AUTO)
+    entry, = entries()
+    entry.write_text('{"precision": "int8", "report": "x"}')  # which this folder does not have
+    load_detector(folder, AUTO)
+    assert len(measured) == 2
+
+
+def test_cache_that_cannot_be_written_is_no_error(tmp_path, measured):
+    folder = write_tiny_nanodet(tmp_path / 'random', seed=0)
+    user_cache().parent.mkdir(parents=True, exist_ok=True)
+    (user_cache().parent / 'precision').write_text('a file in the place of the folder')
+    for count in (1, 2):
+        load_detector(folder, AUTO)
+        assert len(measured) == count

@@ -36,6 +36,7 @@ from lite_detector.ros.parameters import (
 from lite_detector.ros.precision import load_detector
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
+from lite_detector.ros.thread_choice import with_threads
 from lite_detector.ros.threads import start_thread
 from lite_detector.zoo import find_model
 from rcl_interfaces.msg import SetParametersResult
@@ -116,9 +117,8 @@ class DetectorNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = current_settings(self, Settings, PARAMETERS)
-        serving = self._load(settings)
-        cv2.setNumThreads(settings.num_threads)
-        self.settings, self._serving = settings, serving
+        self._serving = self._load(settings)
+        self.settings = settings
         for name in settings.cameras or ('',):
             self._cameras.append(Camera(self, name, settings, self._on_image, self._track_ids))
         self._diagnostics.watch(self._cameras)
@@ -207,11 +207,12 @@ class DetectorNode(LifecycleNode):
 
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
+        options, chosen_threads = with_threads(folder, settings.detector_options(), self._working)
         detector, chosen = load_detector(
-            folder, {**settings.detector_options(), 'report': self.get_logger().info},
-            self._working)
-        if chosen:
-            self.get_logger().info(chosen)
+            folder, {**options, 'report': self.get_logger().info}, self._working)
+        for choice in filter(None, (chosen_threads, chosen)):
+            self.get_logger().info(choice)
+        cv2.setNumThreads(options['num_threads'])
         return self._serve(detector, folder, settings)
 
     def _serve(self, detector: Detector, folder: Path, settings: Settings) -> Serving:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+import ctypes
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
 
-from lite_detector.core.agreement import choose, output_error
+from lite_detector.core.agreement import choose, MAX_ERROR, output_error, SAME_TIME
 from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import FloatArray, ImageSize
 from lite_detector.detector import Detector
+from lite_detector.ros.precision_cache import Choice, entry_of, recall, remember
 import numpy as np
 
 EXACT = 'fp32'
@@ -61,6 +63,21 @@ def load_detector(folder: Path, options: Mapping[str, Any],
         return detector, '; '.join(filter(None, (device.report, chosen)))
     if options['precision'] != 'auto' or options['runtime'] != 'ncnn':
         return Detector.from_folder(folder, **options), ''
+    entry = entry_of(folder, options, (FASTER, MAX_ERROR, SAME_TIME))
+    known = recall(entry)
+    if known and known.precision in (EXACT, *FASTER):
+        with suppress(ModelError):  # measure again
+            return (Detector.from_folder(folder, **{**options, 'precision': known.precision}),
+                    f'{known.report}; measured at an earlier start, kept in {entry}')
+    detector, report = _measured(folder, options, quiet)
+    give_memory_back()
+    remember(entry, Choice(*report))
+    return detector, report[1]
+
+
+def _measured(folder: Path, options: Mapping[str, Any], quiet: AbstractContextManager | None
+              ) -> tuple[Detector, tuple[str, str]]:
+    """Load all precisions; return the best one, and its name with what to log."""
     detectors = {EXACT: Detector.from_folder(folder, **{**options, 'precision': EXACT})}
     ncnn, failures = load_card(folder).runtimes.ncnn, []
     for precision in FASTER:
@@ -73,8 +90,15 @@ def load_detector(folder: Path, options: Mapping[str, Any],
             failures.append(f'; not {precision}: {error}')
     probes = probe(detectors, options['num_threads'], quiet)
     best = choose(probes)
-    return detectors[best.precision], (f'precision auto: chose {best.precision} of '
-                                       + ', '.join(map(str, probes)) + ''.join(failures))
+    report = (f'precision auto: chose {best.precision} of ' + ', '.join(map(str, probes))
+              + ''.join(failures))
+    return detectors[best.precision], (best.precision, report)
+
+
+def give_memory_back() -> None:
+    """Hand memory that was freed to the system, where the C library keeps it: 30 MB here."""
+    with suppress(AttributeError, OSError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def probe(detectors: Mapping[str, Detector], num_threads: int,

@@ -37,9 +37,10 @@ class Settings(Spec):
         'CUDA); auto: the fastest that agrees with the CPU; with runtime onnx also tensorrt, '
         'cuda, openvino or coreml. What is not there is an error, but for auto.',
         pattern=DEVICE_PATTERN, extra={'wanted': DEVICES})] = 'cpu'
-    num_threads: Annotated[int, Meta(
+    num_threads: Annotated[Annotated[int, Meta(ge=1, le=MAX_THREADS)] | Literal['auto'], Meta(
         description='Threads per inference. More than one is faster on an idle board and slower '
-        'on a busy one.', ge=1, le=MAX_THREADS)] = 1
+        'on a busy one. auto: 1, 2 or 4, measured at start under the load of that moment.',
+        extra={'wanted': f'1 .. {MAX_THREADS}, or auto'})] = 1
     precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8', 'int8_auto', 'int8_bf16'], Meta(
         description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
         'ncnn only; int8: ncnn only, folders of quantize; int8_auto, int8_bf16: its float layers '

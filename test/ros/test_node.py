@@ -104,6 +104,14 @@ def test_node_compressed_transport_detects(model):
         assert [item.results[0].hypothesis.class_id for item in answer.detections] == ['object0']
 
 
+def test_node_with_num_threads_auto_detects(model):
+    with running_graph(model=str(model), num_threads='auto') as graph:
+        assert len(graph.ask(SCENE).detections) == 1
+        assert 'num_threads cannot change' in graph.change(num_threads=2)
+        assert "got 'many', wanted 1 .. 64, or auto" in graph.change(num_threads='many')
+        assert 'got 65, wanted 1 .. 64, or auto' in graph.change(num_threads=65)
+
+
 def test_node_onnx_runtime_finds_the_same(model):
     with running_graph(model=str(model), runtime='onnx') as graph:
         box, = graph.ask(SCENE).detections
@@ -203,6 +211,7 @@ def test_node_serves_every_family(graph, write, tmp_path):
 def test_node_detects_nothing_while_a_model_swap_times_precisions(graph, tmp_path, monkeypatch):
     graph.ask(SCENE)
     passes, infer = [], NcnnNetwork.infer
+    other = write_tiny_nanodet(tmp_path / 'other', num_classes=3)  # no choice is known for it
     monkeypatch.setattr(precision, 'SECONDS', 60.0)  # all rounds, however busy this machine is
 
     def noted(network, blob):
@@ -214,7 +223,7 @@ def test_node_detects_nothing_while_a_model_swap_times_precisions(graph, tmp_pat
         return outputs
     monkeypatch.setattr(NcnnNetwork, 'infer', noted)
     swap = threading.Thread(target=graph.change, name='swap',
-                            kwargs={'model': str(write_tiny_nanodet(tmp_path / 'other'))})
+                            kwargs={'model': str(other)})
     swap.start()
     while swap.is_alive():
         graph.send(SCENE)

@@ -1,0 +1,116 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What was measured for ``precision: auto``, kept for the next start.
+
+Loading and timing every precision takes about as long as the rest of the start, and leaves memory
+behind. The name of an entry is a checksum of all that the choice depends on: the files of the
+model, the processor, the runtime, and the settings. If one changes, the choice is measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+import hashlib
+from importlib.util import find_spec
+import os
+from pathlib import Path
+import platform
+import tempfile
+from typing import Annotated, Any
+
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ModelError
+from lite_detector.core.model_card import CARD_FILE, checked_files, load_card
+from lite_detector.zoo import user_cache
+import msgspec
+from msgspec import Meta
+
+FORMAT = 1
+PROCESSOR = {'model name', 'flags', 'features', 'cpu implementer', 'cpu part', 'cpu variant',
+             'cpu revision', 'hardware', 'model'}
+"""Lines of /proc/cpuinfo that say which processor it is."""
+BOARD = Path('/proc/device-tree/model')
+
+
+class Choice(Spec):
+    """An entry."""
+
+    precision: Annotated[str, Meta(max_length=20)]
+    report: Annotated[str, Meta(max_length=4000)]
+    """What was logged when it was measured."""
+
+
+def entry_of(folder: Path, options: Mapping[str, Any], rules: object) -> Path | None:
+    """
+    Return the file of the choice for a model on this board.
+
+    :param folder: with ``card.yaml`` and the weights.
+    :param options: keyword arguments of ``Detector.from_folder``.
+    :param rules: what else decides; its text counts.
+    :return: None if a file of the model cannot be read, or is not the one that the card means.
+    """
+    settings = FORMAT, rules, options['num_threads'], options.get('input_size')
+    checksum = hashlib.sha256(repr(settings).encode())
+    try:
+        for part in (*_model(folder), *_board(), *_runtime()):
+            checksum.update(hashlib.sha256(part).digest())
+    except (OSError, ModelError):  # who loads the model says it, if the file matters
+        return None
+    return user_cache().parent / 'precision' / f'{checksum.hexdigest()[:32]}.json'
+
+
+def recall(path: Path | None) -> Choice | None:
+    """Return the choice in a file; None if it is absent or malformed."""
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Choice)
+    except (OSError, msgspec.DecodeError):  # ValidationError is one too
+        return None
+
+
+def remember(path: Path | None, choice: Choice) -> None:
+    """Write a choice, whole or not at all; a cache that cannot be written is none."""
+    if path is None:
+        return
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix='.', suffix='.tmp')
+        try:
+            with open(handle, 'wb') as file:
+                file.write(msgspec.json.encode(choice))
+            os.replace(scratch, path)
+        except OSError:
+            os.unlink(scratch)
+            raise
+
+
+def _model(folder: Path) -> Iterator[bytes]:
+    yield (folder / CARD_FILE).read_bytes()
+    card = load_card(folder)
+    ncnn = card.runtimes.ncnn
+    for files in filter(None, (ncnn, ncnn and ncnn.int8 and card.int8_files())):
+        for path in checked_files(folder, files).values():
+            yield path.read_bytes()
+
+
+def _board() -> Iterator[bytes]:
+    yield f'{platform.machine()} {os.cpu_count()}'.encode()
+    if BOARD.is_file():
+        yield BOARD.read_bytes()
+    with suppress(OSError):
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8', errors='replace').splitlines()
+        yield '\n'.join(sorted({line for line in lines if line.partition(':')[0].strip().lower()
+                                in PROCESSOR})).encode()
+
+
+def _runtime() -> Iterator[bytes]:
+    # files instead of a version: a library that was built here may keep its number
+    spec = find_spec('ncnn')
+    if spec and spec.origin:
+        for path in sorted(Path(spec.origin).parent.glob('*.so')):
+            stat = path.stat()
+            yield f'{path} {stat.st_size} {stat.st_mtime_ns}'.encode()
