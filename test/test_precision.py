@@ -8,7 +8,8 @@ from pathlib import Path
 import shutil
 import threading
 
-from lite_detector.backends.base import open_backend
+from lite_detector.backends import devices
+from lite_detector.backends.base import DeviceChoice, open_backend
 from lite_detector.core.agreement import output_error
 from lite_detector.core.calibration import METHODS
 from lite_detector.core.errors import ModelError
@@ -152,6 +153,17 @@ def test_the_worker_goes_on_after_a_probe_that_failed():
 @pytest.mark.parametrize('options', [{'precision': 'fp32'}, {'runtime': 'onnx'}])
 def test_nothing_is_probed_where_there_is_no_choice(tiny_nanodet, options):
     assert load_detector(tiny_nanodet, {**AUTO, **options})[1] == ''
+
+
+def test_precision_is_probed_where_auto_chose_the_cpu(tiny_nanodet, monkeypatch):
+    choices = iter(('cpu', 'gpu:0'))
+    monkeypatch.setattr(devices, 'open_on_device', lambda card, folder, *_: (
+        open_backend(card, folder, 'ncnn', 1, 'fp32'), DeviceChoice(next(choices), 'measured')))
+    detector, chosen = load_detector(tiny_nanodet, {**AUTO, 'device': 'auto'})
+    assert chosen.startswith('measured; precision auto: chose ')
+    assert detector.device == DeviceChoice('cpu', 'measured')
+    detector, chosen = load_detector(tiny_nanodet, {**AUTO, 'device': 'auto'})
+    assert (chosen, detector.device.name) == ('measured', 'gpu:0')
 
 
 def test_damaged_int8_form_does_not_stop_auto(tmp_path):

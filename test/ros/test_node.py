@@ -3,10 +3,12 @@
 
 """The node on a real graph: what comes out, and what may be changed while it runs."""
 
+import re
 import threading
 import time
 
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from lite_detector.backends.ncnn_backend import NcnnNetwork
@@ -117,6 +119,19 @@ def test_node_onnx_runtime_finds_the_same(model):
         box, = graph.ask(SCENE).detections
         assert box.bbox.center.position.x == pytest.approx(160, abs=0.1)
         assert box.results[0].hypothesis.class_id == 'object0'
+
+
+def test_node_without_the_device_says_why_and_works_on_the_cpu(model, monkeypatch):
+    monkeypatch.setenv('VK_DRIVER_FILES', '/nowhere/nvidia_icd.json')  # as in a bare container
+    with running_graph(model=str(model), device='gpu') as graph:
+        status = graph.diagnosis('detector', DiagnosticStatus.ERROR)
+        assert re.match('unconfigured: device gpu: (no Vulkan driver|libvulkan)', status.message)
+        assert graph.change(device='auto') == ''
+        values = graph.spin_until(lambda: (figures := graph.values(
+            graph.diagnosis('detector'))) and 'device' in figures and figures)
+        assert values['device'] == 'cpu'
+        assert values['device choice'].startswith('device auto: chose cpu; device gpu: ')
+        assert len(graph.ask(SCENE).detections) == 1
 
 
 def test_node_two_cameras_answer_on_their_own_topics(model):
