@@ -10,14 +10,14 @@ from pathlib import Path
 
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
-from lite_detector.data.coco_file import (
+from lite_detector.data.coco_file import load_coco
+from lite_detector.data.coco_types import (
     CocoAnnotation,
     CocoCategory,
     CocoDataset,
     CocoImage,
-    load_coco,
 )
-from lite_detector.data.dataset import Dataset, ImageLabels, require_images
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of, require_images
 from lite_detector.data.findings import Findings
 import msgspec
 
@@ -62,16 +62,19 @@ def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dat
     coco = load_coco(path, images, findings)
     categories = sorted(coco.categories, key=lambda category: category.category_id)
     class_ids = {category.category_id: index for index, category in enumerate(categories)}
-    rows, scores = defaultdict(list), defaultdict(list)
+    rows: dict[int, list[tuple[int, tuple[float, ...], bool]]] = defaultdict(list)
+    scores: dict[int, list[float]] = {}
     for annotation in coco.annotations:
         left, top, width, height = annotation.bbox
         rows[annotation.image_id].append((
             class_ids[annotation.category_id], (left, top, left + width, top + height),
             annotation.iscrowd != 0))
-        scores[annotation.image_id].append(1 if annotation.score is None else annotation.score)
-    labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
-                                         image.size, scores=scores[image.image_id])
-                   for image in coco.images)
+    if any(annotation.score is not None for annotation in coco.annotations):
+        for annotation in coco.annotations:
+            scores.setdefault(annotation.image_id, []).append(
+                1.0 if annotation.score is None else annotation.score)
+    labels = labels_of([ImageRows(images / image.file_name, rows[image.image_id], image.size,
+                                  scores=scores.get(image.image_id)) for image in coco.images])
     return Dataset(path, tuple(category.name for category in categories), labels, findings)
 
 

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.types import ImageSize
+from lite_detector.data.coco_types import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoDataset,
+    CocoImage,
+)
 from lite_detector.data.dataset import MAX_PIXELS
 from lite_detector.data.findings import BOXES, Findings, IMAGES
 from lite_detector.data.image_index import ImageIndex, path_parts
@@ -23,53 +28,6 @@ import msgspec
 
 NO_PARENT = ('', 'none', 'null', 'root')
 """Supercategory of a category that is the root of others."""
-
-
-class CocoImage(msgspec.Struct, frozen=True):
-    """A labelled image."""
-
-    image_id: int = msgspec.field(name='id')
-    file_name: str
-    """Relative to the folder of images."""
-    width: int | None = None
-    """Pixels; None: the annotations do not say."""
-    height: int | None = None
-
-    @property
-    def size(self) -> ImageSize | None:
-        """Pixels of the image that the boxes belong to; None: the annotations do not say."""
-        return None if self.width is None or self.height is None else ImageSize(
-            self.height, self.width)
-
-
-class CocoAnnotation(msgspec.Struct, frozen=True):
-    """A labelled box."""
-
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    """Left, top, width, height in pixels."""
-    area: float | None = None
-    """Pixels of the object itself; None: those of its box."""
-    iscrowd: int = 0
-    """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
-    score: float | None = None
-    """Confidence of the model that gave the label, 0 to 1; None: a person gave it."""
-
-
-class CocoCategory(msgspec.Struct, frozen=True):
-    """A class; ids are any numbers, also with gaps."""
-
-    category_id: int = msgspec.field(name='id')
-    name: str
-
-
-class CocoDataset(msgspec.Struct, frozen=True):
-    """Images, boxes and classes; every box is of one of the images and classes."""
-
-    images: tuple[CocoImage, ...]
-    annotations: tuple[CocoAnnotation, ...]
-    categories: tuple[CocoCategory, ...]
 
 
 class _Image(msgspec.Struct):
@@ -254,6 +212,9 @@ def _numbered(images: _Images) -> _Images:
 
 
 def _size(image: _Image) -> tuple[int | None, int | None]:
+    if type(image.width) is type(image.height) is int and (
+            0 < image.width <= MAX_PIXELS and 0 < image.height <= MAX_PIXELS):
+        return image.width, image.height
     width, height = number(image.width), number(image.height)
     if not width or not height or not (1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS):
         return None, None

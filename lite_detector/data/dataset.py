@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 from lite_detector.core.errors import DataError
@@ -92,12 +93,12 @@ class ImageLabels:
 
     def __post_init__(self) -> None:
         count = len(self.class_ids)
-        for name, wanted in (('boxes', (count, 4)), ('class_ids', (count,)), ('ignore', (count,)),
-                             ('scores', (count,))):
-            array = getattr(self, name)
+        for name, array, wanted in (
+                ('boxes', self.boxes, (count, 4)), ('class_ids', self.class_ids, (count,)),
+                ('ignore', self.ignore, (count,)), ('scores', self.scores, (count,))):
             if array.shape != wanted:
                 raise ValueError(f'ImageLabels.{name}: got shape {array.shape}, wanted {wanted}')
-            array.setflags(write=False)
+            array.flags.writeable = False
 
     @classmethod
     def from_rows(cls, image_path: Path, rows: Sequence[tuple[int, Sequence[float], bool]],
@@ -136,6 +137,42 @@ class ImageLabels:
         if not self.in_fractions:
             return self.boxes
         return self.boxes * np.array((size.width, size.height) * 2, np.float32)
+
+
+class ImageRows(NamedTuple):
+    """
+    What a reader found in one image.
+
+    :param rows: class id, left-top-right-bottom and ignore of each box; none: a negative.
+    :param size: see :class:`ImageLabels`.
+    :param in_fractions: see :class:`ImageLabels`.
+    :param scores: of each box; None: a person labelled them all.
+    """
+
+    image_path: Path
+    rows: Sequence[tuple[int, Sequence[float], bool]]
+    size: ImageSize | None = None
+    in_fractions: bool = False
+    scores: Sequence[float] | None = None
+
+
+def labels_of(images: Sequence[ImageRows]) -> tuple[ImageLabels, ...]:
+    """Return the labels of many images; their arrays are slices, which takes half the time."""
+    boxes = np.array([box for each in images for _, box, _ in each.rows], np.float32)
+    class_ids = np.array([class_id for each in images for class_id, _, _ in each.rows], np.int64)
+    ignore = np.array([ignored for each in images for _, _, ignored in each.rows], bool)
+    scores = np.ones(len(class_ids), np.float32)
+    boxes = boxes.reshape(-1, 4)
+    labels, start = [], 0
+    for each in images:
+        stop = start + len(each.rows)
+        if each.scores is not None:
+            scores[start:stop] = each.scores
+        labels.append(ImageLabels(each.image_path, boxes[start:stop], class_ids[start:stop],
+                                  ignore[start:stop], scores[start:stop], each.size,
+                                  each.in_fractions))
+        start = stop
+    return tuple(labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +73,24 @@ def without_unusable(dataset: Dataset) -> Dataset:
     return Dataset(dataset.source, dataset.class_names, kept, findings)
 
 
+def without_paths(dataset: Dataset, paths: Collection[str]) -> Dataset:
+    """
+    Return a dataset without some of its images.
+
+    :param paths: of the images, as text.
+    """
+    kept = tuple(each for each in dataset.labels if str(each.image_path) not in paths)
+    if len(kept) == len(dataset.labels):
+        return dataset
+    return Dataset(dataset.source, dataset.class_names, kept, dataset.findings)
+
+
+def unusable_paths(findings: Findings) -> list[str]:
+    """Return the images, as text, that findings name as those that cannot be used."""
+    return [each.where for kind in ('missing', 'unreadable', 'other_size')
+            for each in findings.by_kind.get(kind, ())]
+
+
 def _count(problems: Iterable[Problem], findings: Findings) -> None:
     for kind, what in problems:
         where, _, reason = what.partition(': ')
@@ -91,6 +109,8 @@ def _looks_whole(path: Path, size: ImageSize | None) -> bool:
         end = ENDS.get(head[:2])
         if end is None:
             return True
+        if len(head) < HEAD_BYTES:
+            return head.endswith(end)
         length = os.lseek(file, 0, os.SEEK_END)
         return os.pread(file, TAIL_BYTES, max(0, length - TAIL_BYTES)).endswith(end)
     finally:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 import os
 from pathlib import Path
 import re
@@ -81,14 +81,15 @@ def decode_text(data: bytes, where: object, findings: Findings | None = None) ->
     return text
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """
     Read a file.
 
     :raises DataError: if that cannot be done.
     """
     try:
-        return path.read_bytes()
+        with open(path, 'rb', buffering=0) as file:
+            return file.read()
     except OSError as error:
         raise DataError(f'{path}: {error.strerror}') from None
 
@@ -100,19 +101,3 @@ def read_text(path: Path, findings: Findings | None = None) -> str:
     :raises DataError: if it is absent or no text.
     """
     return decode_text(read_bytes(path), path, findings)
-
-
-def read_each(paths: Collection[Path], read: Callable[[Path], object], findings: Findings,
-              unit_kind: str = 'malformed_labels') -> Iterator[object]:
-    """
-    Read every file; one that is wrong is skipped, counted, and None in its place.
-
-    :param read: raises DataError for a file that is wrong.
-    """
-    for path in paths:
-        try:
-            yield read(path)
-        except DataError as error:
-            where, colon, what = str(error).partition(': ')
-            findings.skip(unit_kind, where, what) if colon else findings.skip(unit_kind, path)
-            yield None

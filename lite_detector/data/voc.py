@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
-from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
 from lite_detector.data.findings import BOXES, Findings, IMAGES
 from lite_detector.data.image_index import Found, ImageIndex, path_parts, stem_of
 from lite_detector.data.notation import number
@@ -28,6 +28,8 @@ from lite_detector.data.text_files import decode_text, read_bytes, walk_files
 
 CHUNK_BYTES = 64
 DECLARED = re.compile(rb'<\?xml[^>]{0,80}encoding\s*=\s*["\']([\w.-]{1,40})["\']')
+NOT_PLAIN = re.compile(rb'<!DOCTYPE|\0')
+"""What a file has that must not be parsed in one piece."""
 DECLARATION = re.compile(r'^\s*<\?xml[^>]*\?>')
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -48,14 +50,8 @@ class _Annotation(NamedTuple):
 class _NoDoctype(ElementTree.TreeBuilder):
     """Refuses document types: entities are the way in which XML harms who reads it."""
 
-    has_begun = False
-
     def doctype(self, *_: object) -> None:
         raise DataError('a document type (DTD) is not allowed')
-
-    def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:
-        self.has_begun = True  # no document type may follow
-        return super().start(tag, attrs)
 
 
 def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
@@ -101,11 +97,11 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
     if not annotations or not names:
         findings.check()
     class_ids = {name: index for index, name in enumerate(names)}
-    labels = [ImageLabels.from_rows(
+    labels = labels_of([ImageRows(
         images / annotation.image,
         [(class_ids[item.name], item.box, item.difficult) for item in annotation.objects],
-        annotation.size) for annotation in annotations]
-    return Dataset(folder, tuple(names), tuple(labels), findings)
+        annotation.size) for annotation in annotations])
+    return Dataset(folder, tuple(names), labels, findings)
 
 
 def _read_file(path: Path, file: str, index: ImageIndex, by_stem: dict[str, list[str]],
@@ -146,20 +142,22 @@ def _parse(path: Path, data: bytes, findings: Findings) -> ElementTree.Element:
 
 
 def _feed(data: bytes | str) -> ElementTree.Element:
-    builder = _NoDoctype()
-    parser = ElementTree.XMLParser(target=builder)
+    parser = ElementTree.XMLParser(target=_NoDoctype())
+    step = CHUNK_BYTES
+    if isinstance(data, bytes) and data.isascii() and not NOT_PLAIN.search(data):
+        step = len(data) or 1
     # The parser goes on to the end of what it is fed, whatever we raise. In so few bytes there is
     # no room for entities that do harm.
-    start = 0
-    while start < len(data) and not builder.has_begun:
-        parser.feed(data[start:start + CHUNK_BYTES])
-        start += CHUNK_BYTES
-    parser.feed(data[start:])
+    for start in range(0, len(data), step):
+        parser.feed(data[start:start + step])
     return parser.close()
 
 
 def _read_size(root: ElementTree.Element) -> ImageSize | None:
-    width, height = (number(root.findtext(f'size/{key}')) for key in ('width', 'height'))
+    element = root.find('size')
+    if element is None:
+        return None
+    width, height = (number(element.findtext(key)) for key in ('width', 'height'))
     # some tools write 0 for "not known"
     if not width or not height or not (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS):
         return None
@@ -189,7 +187,7 @@ def _read_objects(path: Path, data: bytes, root: ElementTree.Element, size: Imag
         if element.find('bndbox') is None:
             findings.note('outlines', path, f'object {place + 1} ({name})')
         difficult = element.findtext('difficult')
-        yield _Object(name, box, bool(difficult and number(difficult)))
+        yield _Object(name, box, difficult not in (None, '0') and bool(number(difficult)))
 
 
 def _line_of(data: bytes, place: int) -> int:
@@ -207,16 +205,16 @@ def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]
         if box is None:
             return None, ('malformed_box', 'no <bndbox>')
     else:
-        values = []
-        for key in CORNERS:
-            text = corners.findtext(key)
-            value = _number(text)
-            if value is None:
-                what = f'no <{key}>' if text is None else (
-                    f'{key}: got {text.strip()!r}, wanted a number of pixels')
+        found = {each.tag: each.text for each in corners}
+        try:
+            box = tuple([float(found[key]) for key in CORNERS])
+        except (KeyError, TypeError, ValueError):
+            box = tuple([number(found.get(key)) for key in CORNERS])
+        for key, value in zip(CORNERS, box, strict=True):
+            if value is None or not -MAX_PIXELS <= value <= MAX_PIXELS:  # nor NaN
+                what = f'no <{key}>' if key not in found else (
+                    f'{key}: got {(found[key] or "").strip()!r}, wanted a number of pixels')
                 return None, ('malformed_box', what)
-            values.append(value)
-        box = tuple(values)
     if box[2] <= box[0] or box[3] <= box[1]:
         return None, ('empty', 'width or height <= 0: the box has a negative size or none: '
                       f'{" ".join(map("{:g}".format, box))}')

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lite_detector.core.errors import DataError
-from lite_detector.data.dataset import Dataset, ImageLabels
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of
 from lite_detector.data.findings import Findings, IMAGES
 from lite_detector.data.image_index import ImageIndex, path_parts, stem_of
 from lite_detector.data.text_files import read_text, walk_files
@@ -72,22 +72,20 @@ def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None
         pictures, lone = listed, []
     else:
         pictures, lone = list(_with_negatives(pictures, pairs, images, findings)), pairs.lone
-    labels = []
+    found = []
     for picture in pictures:
         file = pairs.labels.get(picture)
         try:
-            labels.append(ImageLabels.from_rows(images / picture, [], in_fractions=True)
-                          if file is None else
-                          read_label_file(folder / file, images / picture, classes, findings))
+            found.append(ImageRows(images / picture, (), in_fractions=True) if file is None else
+                         read_label_file(f'{folder}/{file}', images / picture, classes, findings))
         except DataError as error:
             findings.skip('malformed_labels', folder / file, str(error).partition(': ')[2])
     # a txt file without an image shows as an image that is missing
-    labels += [ImageLabels.from_rows(images / f'{file[:-4]}.jpg', [], in_fractions=True)
-               for file in lone]
+    found += [ImageRows(images / f'{file[:-4]}.jpg', (), in_fractions=True) for file in lone]
     findings.seen[IMAGES] += len(pictures) + len(lone)
-    if not labels:
+    if not found:
         findings.check()
-    return Dataset(annotations, classes.names, tuple(labels), findings)
+    return Dataset(annotations, classes.names, labels_of(found), findings)
 
 
 def label_files(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lite_detector.data.dataset import ImageLabels, MAX_PIXELS
+from lite_detector.data.dataset import ImageRows, MAX_PIXELS
 from lite_detector.data.findings import BOXES, Findings
 from lite_detector.data.notation import number, split_fields
 from lite_detector.data.outlines import Box, box_of_points
@@ -31,7 +31,7 @@ class LabelLine(NamedTuple):
     score: float = 1.0
 
 
-def read_label_file(path: Path, image: Path, classes: Classes, findings: Findings) -> ImageLabels:
+def read_label_file(path: str, image: Path, classes: Classes, findings: Findings) -> ImageRows:
     """
     Read the labels of an image.
 
@@ -44,7 +44,7 @@ def read_label_file(path: Path, image: Path, classes: Classes, findings: Finding
     except (ValueError, KeyError):
         return _read_carefully(path, decode_text(data, path, findings), image, classes, findings)
     findings.seen[BOXES] += len(rows)
-    return ImageLabels.from_rows(image, rows, in_fractions=True)
+    return ImageRows(image, rows, in_fractions=True)
 
 
 def dota_name(line: str) -> str | None:
@@ -73,8 +73,8 @@ def _plain_rows(data: bytes, classes: Classes) -> list[tuple[int, Box, bool]]:
     return rows
 
 
-def _read_carefully(path: Path, text: str, image: Path, classes: Classes,
-                    findings: Findings) -> ImageLabels:
+def _read_carefully(path: str, text: str, image: Path, classes: Classes,
+                    findings: Findings) -> ImageRows:
     found: list[LabelLine] = []
     in_fractions = True
     for place, line in enumerate(text.splitlines(), start=1):
@@ -91,8 +91,8 @@ def _read_carefully(path: Path, text: str, image: Path, classes: Classes,
             row = _row(fields, classes, where, findings)
         if row is not None:
             found.append(row)
-    return ImageLabels.from_rows(image, [(each.class_id, each.box, each.ignore) for each in found],
-                                 in_fractions=in_fractions, scores=[each.score for each in found])
+    return ImageRows(image, [(each.class_id, each.box, each.ignore) for each in found],
+                     in_fractions=in_fractions, scores=[each.score for each in found])
 
 
 def _dota_row(fields: Sequence[str], name: str, classes: Classes, where: str,

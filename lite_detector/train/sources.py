@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.data.dataset import Dataset
+from lite_detector.data.findings import Findings
 from lite_detector.data.formats import open_dataset
 from lite_detector.data.join import join_datasets
 from lite_detector.train.config import DataSpec
@@ -33,7 +34,8 @@ def open_datasets(spec: DataSpec) -> Datasets:
     :raises ConfigError: if data.train is not given.
     :raises DataError: if one cannot be used.
     """
-    train = join_datasets([open_dataset(annotations, images, spec.class_names)
+    train = join_datasets([open_dataset(annotations, images, spec.class_names,
+                                        Findings(spec.reading))
                            for annotations, images in train_sources(spec)], spec.class_names)
     train = train.ignoring_below(spec.min_score)
     if not any((~labels.ignore).any() for labels in train.labels):
@@ -41,7 +43,8 @@ def open_datasets(spec: DataSpec) -> Datasets:
                         '(crowds and boxes below data.min_score do not count)')
     val = None
     if spec.val is not None:
-        val = open_dataset(Path(spec.val), val_images(spec), train.class_names)
+        val = open_dataset(Path(spec.val), val_images(spec), train.class_names,
+                           Findings(spec.reading))
     return Datasets(train, val)
 
 
