@@ -69,6 +69,7 @@ class RunFolder:
         self.path = path
         self._config = config
         self._data: dict[str, Any] | None = None
+        self._has_begun = False
 
     def start(self) -> None:
         """
@@ -83,11 +84,12 @@ class RunFolder:
             (self.path / CONFIG_FILE).write_text(dump_config(self._config), encoding='utf-8')
         except OSError as error:
             raise ConfigError(f'--output {self.path}: {error.strerror}') from None
+        self._has_begun = True
 
     def save_data(self, counts: Mapping[str, Any], warnings: Sequence[str],
                   left_out: Sequence[str]) -> None:
         """
-        Keep what was found in the data.
+        Keep what was found in the data, in a file if a run was started here.
 
         :param counts: of each split.
         :param warnings: one line each.
@@ -95,6 +97,8 @@ class RunFolder:
         :raises ConfigError: if it cannot be written.
         """
         self._data = {'counts': counts, 'warnings': list(warnings), 'left_out': list(left_out)}
+        if not self._has_begun:
+            return
         scratch = self.path / f'.{DATA_FILE}.tmp'
         try:
             scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._data)) + b'\n')
