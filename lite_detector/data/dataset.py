@@ -308,4 +308,6 @@ def read_sized_image(path: Path, size: ImageSize | None) -> ImageArray:
 
 def describe_size_error(got: ImageSize, wanted: ImageSize) -> str:
     """Say how an image differs from its annotations."""
-    return f'the image is {got} pixels, its annotations are for {wanted}'
+    is_turned = got == ImageSize(wanted.width, wanted.height)
+    return (f'the image is {got} pixels, its annotations are for {wanted}'
+            + (': width and height are swapped' if is_turned else ''))

@@ -76,6 +76,10 @@ class Finding(NamedTuple):
         return f'{self.where}: {self.what}' if self.what else self.where
 
 
+class BrokenItemError(DataError):
+    """A broken item where none is skipped, or one with two meanings; readers let it pass."""
+
+
 class Findings:
     """
     What was found while one dataset was read.
@@ -99,7 +103,7 @@ class Findings:
         """
         finding = Finding(str(where), what or SKIPPED[kind][1])
         if self.reading.strict and not self._keep_going:
-            raise DataError(str(finding))
+            raise BrokenItemError(str(finding))
         self.by_kind.setdefault(kind, []).append(finding)
 
     def note(self, kind: str, where: object, what: str = '') -> None:
@@ -118,7 +122,7 @@ class Findings:
         :raises DataError: unless all findings are to be listed.
         """
         if not self._keep_going:
-            raise DataError(f'{where}: {what}')
+            raise BrokenItemError(f'{where}: {what}')
         self.skip(kind, where, what)
 
     def too_many(self) -> str | None:

@@ -34,7 +34,8 @@ def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
     :param suffixes: lower case, with the dot.
     :return: relative to the folder, with ``/``; in no order.
     """
-    seen: set[tuple[int, int]] = set()
+    top = os.stat(folder)
+    seen = {(top.st_dev, top.st_ino)}
     waiting = ['']
     while waiting:
         inside = waiting.pop()
@@ -78,7 +79,7 @@ def decode_text(data: bytes, where: object, findings: Findings | None = None) ->
             findings.note('encoding', where)
     if match := CONTROL.search(text):
         raise DataError(f'{where}: not a text file: it has the character {match[0]!r}')
-    return text
+    return text.removeprefix('\ufeff')
 
 
 def read_bytes(path: Path | str) -> bytes:

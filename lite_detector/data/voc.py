@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
-from lite_detector.data.findings import BOXES, Findings, IMAGES
+from lite_detector.data.findings import BOXES, BrokenItemError, Findings, IMAGES
 from lite_detector.data.image_index import Found, ImageIndex, path_parts, stem_of
 from lite_detector.data.notation import number
 from lite_detector.data.outlines import Box, box_of_points
@@ -82,6 +82,8 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
         path = folder / file
         try:
             annotation = _read_file(path, file, index, by_stem, findings)
+        except BrokenItemError:
+            raise
         except DataError as error:
             findings.skip('malformed_labels', path, str(error).removeprefix(f'{path}: '))
             continue

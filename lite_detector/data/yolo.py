@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import DataError
 from lite_detector.data.dataset import Dataset, ImageRows, labels_of
-from lite_detector.data.findings import Findings, IMAGES
+from lite_detector.data.findings import BrokenItemError, Findings, IMAGES
 from lite_detector.data.image_index import ImageIndex, path_parts, stem_of
 from lite_detector.data.text_files import read_text, walk_files
 from lite_detector.data.yolo_lines import dota_name, read_label_file
@@ -78,6 +78,8 @@ def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None
         try:
             found.append(ImageRows(images / picture, (), in_fractions=True) if file is None else
                          read_label_file(f'{folder}/{file}', images / picture, classes, findings))
+        except BrokenItemError:
+            raise
         except DataError as error:
             findings.skip('malformed_labels', folder / file, str(error).partition(': ')[2])
     # a txt file without an image shows as an image that is missing

@@ -131,7 +131,7 @@ def _read_yaml(path: Path, findings: Findings) -> Classes:
     names, kinds = plain['names'], typed['names']
     for key, (name, kind) in zip(_keys(names), zip(_values(names), _values(kinds), strict=True),
                                  strict=True):
-        if isinstance(kind, bool) or not isinstance(name, str):
+        if kind is None or isinstance(kind, bool) or not isinstance(name, str):
             raise DataError(f'{path}: names: class {key} is {name}, which YAML reads as '
                             f'{type(kind).__name__}; expected text: put it in quotes')
     index = _index(names, path)
