@@ -123,12 +123,13 @@ def unknown_encoding(msg: ImageMessage) -> str:
 
 def _pixels(msg: ImageMessage, channels: int, dtype: type = np.uint8, height: int | None = None,
             width: int | None = None, first_row: int = 0, all_rows: int | None = None,
-            rows_together: int = 1) -> np.ndarray:
+            tight_step: int | None = None, rows_together: int = 1) -> np.ndarray:
     """
     Return a view (height, width, channels) of the data, padding of the rows left out.
 
     :param first_row: of the plane, in rows of ``step`` bytes.
     :param all_rows: of all planes; by default those of the image.
+    :param tight_step: step without padding; by default that of the plane.
     :param rows_together: steps that a row of the plane takes.
     """
     height = msg.height if height is None else height
@@ -139,9 +140,10 @@ def _pixels(msg: ImageMessage, channels: int, dtype: type = np.uint8, height: in
     pixel = channels * item.itemsize
     row = width * pixel
     step = msg.step
-    if not step:  # some drivers leave it to the length of the data
-        step, rest = divmod(len(msg.data), msg.height if all_rows is None else all_rows)
-        step = 0 if rest else step
+    if not step:  # some drivers leave it out; what has no padding needs none
+        tight = row if tight_step is None else tight_step
+        has_tight = len(msg.data) == tight * (msg.height if all_rows is None else all_rows)
+        step = tight if has_tight else 0
     if step * rows_together < row:
         raise ImageError(f'step is {msg.step} bytes, a row of {msg.encoding} at width '
                          f'{msg.width} has {row}'
@@ -192,18 +194,20 @@ def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def _yuv420_to_bgr(msg: ImageMessage) -> ImageArray:
     half_height, half_width = (msg.height + 1) // 2, (msg.width + 1) // 2
-    rows = msg.height + half_height
-    luma = _pixels(msg, 1, all_rows=rows)[..., 0]
+    rows, step = msg.height + half_height, 2 * half_width
+    luma = _pixels(msg, 1, all_rows=rows, tight_step=step)[..., 0]
     chroma = _pixels(msg, 2, height=half_height, width=half_width, first_row=msg.height,
-                     all_rows=rows)
+                     all_rows=rows, tight_step=step)
     even = np.pad(luma, ((0, msg.height % 2), (0, msg.width % 2)), 'edge')
     image = cv2.cvtColorTwoPlane(even, np.ascontiguousarray(chroma), YUV420[msg.encoding])
     return image[:msg.height, :msg.width]
 
 
 def _yuv444_to_bgr(msg: ImageMessage) -> ImageArray:
-    luma = _pixels(msg, 1, all_rows=3 * msg.height)
-    chroma = _pixels(msg, 2, first_row=msg.height, all_rows=3 * msg.height, rows_together=2)
+    rows = 3 * msg.height
+    luma = _pixels(msg, 1, all_rows=rows)
+    chroma = _pixels(msg, 2, first_row=msg.height, all_rows=rows, tight_step=msg.width,
+                     rows_together=2)
     return cv2.transform(np.concatenate((luma, chroma), axis=2), YUV_TO_BGR)
 
 
