@@ -99,8 +99,14 @@ def fill_sqlite(database: sqlite3.Connection, messages: Sequence[Message], schem
     database.commit()
 
 
-def mcap_without_chunks(messages: Sequence[Message], profile: str = 'ros2') -> bytes:
-    """Return an MCAP file as the preset ``fastwrite`` makes it, which has no summary either."""
+def mcap_without_chunks(messages: Sequence[Message], profile: str = 'ros2',
+                        others: Sequence[tuple[str, str, str, str, bytes]] = ()) -> bytes:
+    """
+    Return an MCAP file as the preset ``fastwrite`` makes it, which has no summary either.
+
+    :param others: topic, schema, its encoding, that of messages, and definition of more channels,
+        each with one message.
+    """
     records = [_record(0x01, _text(profile) + _text('libmcap 1.4'))]
     ids: dict[str, int] = {}
     for each in messages:
@@ -114,6 +120,13 @@ def mcap_without_chunks(messages: Sequence[Message], profile: str = 'ros2') -> b
                                                 + _text(yaml.safe_dump(profiles(COUNTED)))))]
         records.append(_record(0x05, struct.pack(
             '<HIQQ', ids[each.topic], len(records), _time_ns(each), _time_ns(each)) + cdr(each)))
+    for number, (topic, name, schema, encoding, definition) in enumerate(others, len(ids) + 1):
+        records += [
+            _record(0x03, struct.pack('<H', number) + _text(name) + _text(schema)
+                    + _sized(definition)),
+            _record(0x04, struct.pack('<HH', number, number) + _text(topic) + _text(encoding)
+                    + _sized(b'')),
+            _record(0x05, struct.pack('<HIQQ', number, 0, START_NS, START_NS) + b'{}')]
     magic = b'\x89MCAP0\r\n'
     return (magic + b''.join(records) + _record(0x0f, bytes(4)) + _record(0x02, bytes(20))
             + magic)

@@ -14,6 +14,7 @@ from lite_detector.data.bags import Bag, COMPRESSED, DETECTIONS, IMAGE
 import numpy as np
 from numpy.testing import assert_array_equal
 import pytest
+from recorders import mcap_without_chunks
 from recordings import (
     compressed_image,
     detections,
@@ -93,6 +94,65 @@ def test_bag_frames_of_a_time_and_one_of_so_many(tmp_path, storage):
         assert seen(bag, start_s=1, end_s=2) == [1, 1.5]
         assert seen(bag, every=4) == [0, 2, 4]
         assert seen(bag, start_s=100) == []
+
+
+@STORAGES
+def test_bag_times_count_from_the_first_image(tmp_path, storage):
+    messages = [detections(0.0), *(raw_image(noise(0), 5 + index / 2) for index in range(4))]
+    with Bag(write_bag(tmp_path / 'bag', messages, storage)) as bag:
+        assert seen(bag) == [5, 5.5, 6, 6.5]
+        assert seen(bag, start_s=0.5) == [5.5, 6, 6.5]
+        assert seen(bag, end_s=1) == [5, 5.5]
+
+
+@STORAGES
+@pytest.mark.parametrize('early', [IMAGES, LABELS])
+def test_bag_with_messages_before_the_simulated_clock_loses_no_image(tmp_path, storage, early):
+    at_zero = -START_NS / 1e9
+    first = (detections(at_zero) if early == LABELS else raw_image(noise(1), at_zero, stamp_s=-1))
+    messages = [first, *(raw_image(noise(0), index / 2) for index in range(4))]
+    with Bag(write_bag(tmp_path / 'bag', messages, storage)) as bag:
+        before = [0] if early == IMAGES else []  # it gets the time of the first one
+        assert seen(bag) == [*before, 0, 0.5, 1, 1.5]
+        assert seen(bag, end_s=1) == [*before, 0, 0.5]
+        assert seen(bag, start_s=0.5) == [0.5, 1, 1.5]
+
+
+@STORAGES
+def test_bag_of_images_before_the_simulated_clock_alone_has_them(tmp_path, storage):
+    at_zero = -START_NS / 1e9
+    with Bag(write_bag(tmp_path / 'bag', [raw_image(noise(1), at_zero, stamp_s=-1)] * 2,
+                       storage)) as bag:
+        assert [frame.time_ns for frame in bag.frames(IMAGES)] == [0, 0]
+
+
+@pytest.mark.parametrize(('schema', 'encoding', 'definition'), [
+    ('jsonschema', 'json', b'{}'), ('protobuf', 'protobuf', b'\x0a\xff\xfe'),
+    ('ros1msg', 'ros1', b'int32 a'), ('', 'json', b''), ('flatbuffer', 'flatbuffer', b'\x80')])
+def test_bag_with_a_channel_that_is_not_of_ros_is_read_without_it(tmp_path, schema, encoding,
+                                                                  definition):
+    path = tmp_path / 'mixed.mcap'
+    image = raw_image(noise(0), 0.0)
+    path.write_bytes(mcap_without_chunks([image, image], others=[
+        ('/status', 'Status', schema, encoding, definition)]))
+    with Bag(path) as bag:
+        assert (bag.topics, bag.other_topics) == ({IMAGES: IMAGE}, {'/status': encoding})
+        assert seen(bag) == [0, 0] and not bag.damage
+
+
+@STORAGES
+@pytest.mark.parametrize('encoding', ['rgb16', 'bgr16', 'bayer_rggb16', '8UC4', 'nv24'])
+def test_bag_gives_images_of_rare_encodings_without_a_step(tmp_path, storage, encoding):
+    shape = {'bayer_rggb16': (48, 64, 1), '8UC4': (48, 64, 4), 'nv24': (144, 64, 1)}.get(
+        encoding, (48, 64, 3))
+    pixels = np.full(shape, 128, np.uint16 if encoding.endswith('16') else np.uint8)
+    message = raw_image(pixels, 0.0, encoding=encoding)
+    message.fields.update(height=48, width=64, step=0)
+    with Bag(write_bag(tmp_path / 'bag', [message], storage)) as bag:
+        frame, = bag.frames(IMAGES)
+        assert frame.image_bgr().shape == (48, 64, 3)
+        wanted = {'nv24': 130, '8UC4': 128}.get(encoding, 0)
+        assert (frame.image_bgr() == wanted).all()
 
 
 @STORAGES

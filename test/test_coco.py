@@ -8,6 +8,7 @@ import json
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.coco import find_images, load_coco, read_coco, to_coco
+from lite_detector.data.findings import Findings, Reading
 import numpy as np
 import pytest
 
@@ -52,12 +53,21 @@ def test_score_of_a_model_becomes_that_of_the_sample_and_back(write, tmp_path):
     assert dataset.labels[0].ignore.tolist() == [False] * 3
 
 
-@pytest.mark.parametrize('score', [-0.1, 1.1, '"high"'])
-def test_score_that_is_none_is_refused(write, score):
+def strictly(path):
+    """Read a file, and refuse what is broken."""
+    return load_coco(path, findings=Findings(Reading(strict=True)))
+
+
+@pytest.mark.parametrize('score', [-0.1, 1.1, 'high'])
+def test_score_that_is_none_is_skipped_and_refused_if_strict(write, score):
     content = minimal_file()
     content['annotations'][0]['score'] = score
-    with pytest.raises(DataError, match=r'no COCO file: .*\$.annotations\[0\].score'):
-        load_coco(write(content))
+    findings = Findings()
+    assert load_coco(write(content), findings=findings).annotations == ()
+    line, = findings.lines()['malformed_box']
+    assert 'annotations[0]: score is ' in line and line.endswith('; expected 0 to 1')
+    with pytest.raises(DataError, match=r'annotations\[0\]: score is'):
+        strictly(write(content))
 
 
 def test_load_coco_takes_images_without_a_box(write):
@@ -70,8 +80,7 @@ def test_load_coco_of_an_absent_file_says_so(tmp_path):
         load_coco(tmp_path / 'absent.json')
 
 
-@pytest.mark.parametrize('text', ['', '{"images": [', 'hello',
-                                  '{"images": [{"id": 7, "file_name": "\xff.png"}]}'])
+@pytest.mark.parametrize('text', ['', '{"images": [', 'hello', '\x00\x01{}'])
 def test_load_coco_of_a_file_that_is_no_json_says_so(tmp_path, text):
     path = tmp_path / 'instances.json'
     path.write_bytes(text.encode('latin-1'))
@@ -80,17 +89,16 @@ def test_load_coco_of_a_file_that_is_no_json_says_so(tmp_path, text):
 
 
 @pytest.mark.parametrize(('key', 'value', 'message'), [
-    ('images', [{'id': 'seven', 'file_name': 'a.png', 'width': 1, 'height': 1}], r'images\[.*id'),
-    ('images', [{'id': 7, 'file_name': 'a.png'}], 'width'),
-    ('images', [{'id': 7, 'file_name': 'a.png', 'width': 0, 'height': 1}], 'width'),
-    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3]}], 'length 4'),
-    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, -3, 4]}], 'bbox'),
-    ('annotations', {}, 'annotations'),
-    ('categories', None, 'categories'),
+    ('images', [{'file_name': 'a.png', 'width': 1, 'height': 1}], r'images\[0\]: no id'),
+    ('images', [{'id': 7, 'width': 1, 'height': 1}], r'images\[0\]: no file_name'),
+    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3]}], 'bbox is .1, 2, 3'),
+    ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, -3, 4]}], 'above 0'),
+    ('annotations', {}, 'no COCO file: .*annotations'),
+    ('categories', None, 'categories: none'),
 ])
-def test_load_coco_of_another_form_names_the_place(write, key, value, message):
-    with pytest.raises(DataError, match=f'no COCO file: .*{message}'):
-        load_coco(write({**minimal_file(), key: value}))
+def test_load_coco_of_another_form_names_the_place_if_strict(write, key, value, message):
+    with pytest.raises(DataError, match=message):
+        strictly(write({**minimal_file(), key: value}))
 
 
 def test_load_coco_of_a_list_of_detections_names_what_is_wanted(write):
@@ -106,15 +114,29 @@ def test_load_coco_without_images_says_so(write):
 @pytest.mark.parametrize(('key', 'change', 'message'), [
     ('annotations', {'image_id': 8}, r'annotations\[1\]: there is no image with id 8'),
     ('annotations', {'category_id': 1}, r'annotations\[1\]: there is no category with id 1'),
-    ('images', {}, 'image id 7 is there twice'),
-    ('categories', {'name': 'other'}, 'category id 90 is there twice'),
-    ('categories', {'id': 91}, "category name 'toothbrush' is there twice"),
+    ('images', {'file_name': 'b.png'}, 'image id 7 is there twice: a.png and b.png'),
+    ('categories', {'name': 'other'}, "category id 90 is there twice: 'toothbrush' and 'other'"),
 ])
-def test_load_coco_of_a_file_that_contradicts_itself_says_how(write, key, change, message):
+def test_load_coco_of_a_file_that_contradicts_itself_says_how_if_strict(write, key, change,
+                                                                        message):
     content = minimal_file()
     content[key].append({**content[key][0], **change})
     with pytest.raises(DataError, match=message):
-        load_coco(write(content))
+        strictly(write(content))
+
+
+def test_equal_names_are_one_class_and_equal_images_one_image(write):
+    content = minimal_file()
+    content['categories'].append({'id': 91, 'name': 'toothbrush'})
+    content['images'].append({**content['images'][0], 'id': 8})
+    box = content['annotations'][0]
+    content['annotations'] += [{**box, 'image_id': 8}, {**box, 'category_id': 91,
+                                                       'bbox': [5, 5, 2, 2]}]
+    findings = Findings()
+    dataset = load_coco(write(content), findings=findings)
+    assert [(box.image_id, box.category_id, box.bbox) for box in dataset.annotations] == [
+        (7, 90, (1, 2.5, 3, 4)), (7, 90, (5, 5, 2, 2))]
+    assert findings.counts() == {'joined_images': 1, 'repeated_boxes': 1, 'joined_classes': 1}
 
 
 def test_find_images_counts_what_is_missing(write, tmp_path):

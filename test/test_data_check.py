@@ -84,9 +84,6 @@ def test_check_counts_crowds_apart(coco):
     ((-1.5, 0, 10, 10), {'outside'}),
     ((60, 0, 5.5, 10), {'outside'}),
     ((0, 30, 10, 12), {'outside'}),
-    ((10, 10, 0, 5), {'empty'}),
-    ((10, 10, 0, 0), {'empty'}),
-    ((70, 10, 5, 5), {'empty'}),
     ((10, 10, 2, 2), set()),
     ((10, 10, 20, 1.9), {'tiny'}),
     ((-5, 10, 6, 1), {'tiny', 'outside'}),
@@ -98,6 +95,16 @@ def test_check_names_boxes_that_are_wrong(coco, box, kinds):
         line, = findings[kind]
         assert 'a.png: zebra at ' in line
         assert line.endswith(' in 64x40')
+
+
+@pytest.mark.parametrize(('box', 'kind'), [
+    ((10, 10, 0, 5), 'empty'), ((10, 10, 0, 0), 'empty'), ((10, 10, -2, 4), 'empty'),
+    ((70, 10, 5, 5), 'outside_image'), ((-5, 10, 5, 5), 'outside_image')])
+def test_check_names_boxes_that_are_skipped(coco, box, kind):
+    report = coco(box, (1, 1, 20, 20))
+    line, = report.findings[kind]
+    assert 'instances.json: annotations[0]: ' in line
+    assert (report.boxes, '1 of 2 boxes are broken' in report.refused) == (1, True)
 
 
 def test_check_finds_classes_that_nobody_asked_for(coco):
@@ -145,7 +152,7 @@ def test_check_finds_images_of_another_size(tmp_path):
     cv2.imwrite(str(images / 'a.png'), np.zeros((64, 40, 3), np.uint8))
     report = check_dataset(read_annotations(annotations, images), CLASS_NAMES)
     line, = report.findings['other_size']
-    assert 'a.png: the image is 40x64 pixels, its annotations are for 64x40 (its EXIF' in line
+    assert 'a.png: the image is 40x64 pixels, its annotations are for 64x40: width' in line
     assert 'outside' not in report.findings
 
 
@@ -224,11 +231,13 @@ def test_check_data_prints_three_of_a_kind_and_writes_all(check_data, tmp_path):
     annotations.write_text(json.dumps(content))
     path = tmp_path / 'report.json'
     _, printed, _ = check_data('--annotations', annotations, '--images', images, '--json', path)
-    assert 'boxes without width or height, or wholly outside: 5\n' in printed
+    assert 'boxes skipped: width or height <= 0: 5\n' in printed
+    assert 'train refuses it: ' in printed
     assert 'and 2 more\n' in printed
     report, = json.loads(path.read_text())
     assert len(report['findings']['empty']) == 5
-    assert report['classes'] == {'zebra': 5, 'ant': 0}
+    assert report['classes'] == {'zebra': 0, 'ant': 0}
+    assert '5 of 5 boxes are broken' in report['refused']
 
 
 def test_check_data_compares_two_splits(check_data, tmp_path):
@@ -281,7 +290,8 @@ def test_check_data_without_matplotlib_says_how_to_get_it(check_data, tmp_path, 
     ([], ['--annotations', '--images']),
     (['--annotations', '{root}/absent.json', '--images', '{root}/images'], ['absent.json: no']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/absent'], ['absent: no such']),
-    (['--annotations', '{root}/instances.json', '--images', '{root}'], ['none of 3 images']),
+    (['--annotations', '{root}/instances.json', '--images', '{root}/empty'],
+     ['none of 3 images']),
     (['--annotations', '{root}/images/a.png', '--images', '{root}'], ['a.png: not valid JSON']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/images',
       '--class-names', 'ant', 'ant'], ["'ant' is named twice"]),
@@ -296,6 +306,7 @@ def test_check_data_without_matplotlib_says_how_to_get_it(check_data, tmp_path, 
 ])
 def test_check_data_of_what_cannot_be_used_exits_2(check_data, tmp_path, options, words):
     write_coco(tmp_path)
+    (tmp_path / 'empty').mkdir()
     status, _, error = check_data(*(option.format(root=tmp_path) for option in options))
     assert status == 2
     line = error.splitlines()[-1]

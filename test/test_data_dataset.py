@@ -37,7 +37,7 @@ def test_dataset_reads_pixels_only_when_asked(dataset):
 
 
 @pytest.mark.parametrize(('size', 'word'), [((40, 63), 'is 63x40 pixels'),
-                                            ((64, 40), 'EXIF')])
+                                            ((64, 40), 'swapped')])
 def test_image_of_another_size_than_its_annotations_is_refused(size, word, dataset):
     path = dataset.labels[0].image_path
     cv2.imwrite(str(path), np.zeros((*size, 3), np.uint8))

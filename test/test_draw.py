@@ -1,6 +1,8 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
+import cv2
+from lite_detector.core import lettering
 from lite_detector.core.draw import class_color, draw_detections
 from lite_detector.core.types import Detections
 import numpy as np
@@ -69,3 +71,71 @@ def test_class_colors_of_coco_differ_and_stay_in_range():
     assert all(0 <= level <= 255 for color in colors for level in color)
     steps = [np.abs(np.subtract(a, b)).sum() for a, b in zip(colors, colors[1:], strict=False)]
     assert min(steps) > 100, 'neighbours are told apart at a glance'
+
+
+# Names in other scripts
+
+@pytest.fixture
+def opencv_4(monkeypatch):
+    """Let OpenCV draw only ASCII, as version 4 does."""
+    monkeypatch.setattr(lettering, 'opencv_draws_unicode', lambda: False)
+    monkeypatch.setattr(cv2, 'putText', lambda canvas, text, *rest, draw=cv2.putText: draw(
+        canvas, text.encode('ascii', 'replace').decode(), *rest))
+
+
+def label_of(name: str, class_id: int = 2) -> np.ndarray:
+    """Return the label of a box, drawn white on black."""
+    canvas = np.zeros((60, 300, 3), np.uint8)
+    names = ('cat', 'dog', name)
+    draw = lettering.drawable_names(names)[class_id]
+    lettering.put_text(canvas, draw, (4, 40), 0.8, (255, 255, 255))
+    return canvas
+
+
+def differs_from(canvas: np.ndarray, text: str) -> bool:
+    other = np.zeros_like(canvas)
+    cv2.putText(other, text, (4, 40), lettering.FONT, 0.8, (255, 255, 255), 1, cv2.LINE_AA)
+    return not np.array_equal(canvas, other)
+
+
+@pytest.mark.parametrize('name', ['\u0434\u0440\u043e\u043d', '\u00c4pfel', '\u732b'])
+def test_name_in_another_script_is_readable_or_its_index(opencv_4, name):
+    canvas = label_of(name)
+    assert canvas.any()
+    if lettering.font_file(name) is None:
+        assert lettering.drawable_names(('cat', 'dog', name)) == ('cat', 'dog', '2')
+        assert not differs_from(canvas, '2')
+    else:
+        assert differs_from(canvas, '?' * len(name))
+        assert len({label_of(text).tobytes() for text in (name, name[::-1] + name)}) == 2
+
+
+def test_name_in_another_script_without_pillow_is_its_index(opencv_4, monkeypatch):
+    monkeypatch.setattr(lettering, 'find_spec', lambda name: None)
+    lettering.font_file.cache_clear()
+    try:
+        assert lettering.drawable_names(('cat', '\u0434\u0440\u043e\u043d')) == ('cat', '1')
+    finally:
+        lettering.font_file.cache_clear()
+
+
+def test_cyrillic_name_is_drawn_with_a_font_that_has_its_letters(opencv_4):
+    if lettering.font_file('\u0434\u0440\u043e\u043d') is None:
+        pytest.skip('no font with Cyrillic letters here')
+    image = np.full((120, 200, 3), 90, np.uint8)
+    one = detections(((20, 40, 150, 100), 0.9, 0))
+    drawn = {name: draw_detections(image, one, (name,)) for name in (
+        '\u0434\u0440\u043e\u043d', '\u043a\u043e\u0442', '????')}
+    assert len({picture.tobytes() for picture in drawn.values()}) == 3
+
+
+def test_font_of_placeholders_is_no_font(opencv_4):
+    assert not [path for path in lettering._all_fonts() if 'lastresort' in path.name.lower()]
+    assert lettering.font_file('\U0010fffd') is None
+
+
+@pytest.mark.parametrize('origin', [(-30, 5), (280, 58), (400, 400), (0, -50)])
+def test_text_beyond_the_border_is_cut(opencv_4, origin):
+    canvas = np.zeros((60, 300, 3), np.uint8)
+    lettering.put_text(canvas, '\u0434\u0440\u043e\u043d', origin, 0.8, (255, 255, 255))
+    assert canvas.shape == (60, 300, 3)

@@ -12,6 +12,7 @@ from pathlib import Path
 from lite_detector.commands.options import (
     add_dataset_options,
     check_writable,
+    findings_from,
     make_folder,
     write_json,
 )
@@ -24,6 +25,7 @@ from lite_detector.data.check import (
     SplitReport,
 )
 from lite_detector.data.dataset import Dataset, ImageLabels
+from lite_detector.data.findings import describe
 from lite_detector.data.formats import read_annotations
 from lite_detector.data.pictures import require_matplotlib, write_histograms, write_sheet
 from tqdm import tqdm
@@ -69,13 +71,17 @@ def run(args: argparse.Namespace) -> None:
     for report in reports:
         if not len(report.prints):
             raise DataError(f'{report.annotations}: none of {report.images} images can be read')
+        if report.refused and (args.strict or args.max_broken is not None):
+            raise DataError(report.refused)
 
 
 def _open(args: argparse.Namespace) -> list[Dataset]:
-    datasets = [read_annotations(args.annotations, args.images, args.class_names)]
+    datasets = [read_annotations(args.annotations, args.images, args.class_names,
+                                 findings_from(args, keep_going=True))]
     if args.compare:
         names = args.class_names or datasets[0].class_names
-        datasets.append(read_annotations(args.compare, args.compare_images or args.images, names))
+        datasets.append(read_annotations(args.compare, args.compare_images or args.images, names,
+                                         findings_from(args, keep_going=True)))
     elif args.compare_images:
         raise DataError('--compare-images: wanted --compare too')
     return datasets
@@ -112,9 +118,12 @@ def _warnings(reports: Sequence[SplitReport]) -> str:
     lines = []
     for report in reports:
         for kind, found in report.findings.items():
-            lines.append(f'warning: {Path(report.annotations).name}: {FINDINGS[kind]}: '
-                         f'{len(found)}')
+            what = FINDINGS.get(kind) or describe(kind)
+            lines.append(f'warning: {Path(report.annotations).name}: {what}: {len(found)}')
             lines += [f'  {line}' for line in found[:EXAMPLES]]
             if len(found) > EXAMPLES:
                 lines.append(f'  and {len(found) - EXAMPLES} more')
+        if report.refused:
+            lines.append(f'warning: {Path(report.annotations).name}: train refuses it: '
+                         f'{report.refused}')
     return '\n'.join(lines) or 'nothing is wrong'

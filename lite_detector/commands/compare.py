@@ -16,9 +16,12 @@ from lite_detector.backends.base import PRECISIONS
 from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import clock_for, interleave, single_threaded_opencv
 from lite_detector.commands.options import (
+    add_reading_options,
     check_writable,
+    findings_from,
     image_size,
     picture_file,
+    print_findings,
     RESIZES,
     write_json,
 )
@@ -26,7 +29,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.model_card import GRID, load_card, ModelCard
 from lite_detector.core.types import ImageArray, ImageSize
-from lite_detector.data.coco import find_images
+from lite_detector.data.coco import CocoDataset, find_images
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib, save_figure
 from lite_detector.detector import Detector
@@ -65,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='labels in any format of check_data; may be given several times')
     parser.add_argument('--images', action='append', required=True, type=Path, metavar='DIR',
                         help='folder of the images, once for each --annotations')
+    add_reading_options(parser)
     parser.add_argument('--sizes', nargs='+', type=int, default=SIDES, metavar='N',
                         help=f'square network inputs ({" ".join(map(str, SIDES))})')
     parser.add_argument('--resizes', nargs='+', choices=RESIZES, default=(), metavar='R',
@@ -172,11 +176,18 @@ def fitting_sizes(card: ModelCard, sizes: Sequence[int]) -> Sequence[int]:
 def _labelled(args: argparse.Namespace, cards: Mapping[str, ModelCard]) -> list[LabelledImages]:
     names = {model: card.class_names for model, card in cards.items()}
     found = [labelled_images('/'.join(annotations.absolute().parts[-2:]),
-                             open_as_coco(annotations, images), images, names)
+                             _open(args, annotations, images), images, names)
              for annotations, images in zip(args.annotations, args.images, strict=True)]
     if len({each.title for each in found}) < len(found):
         raise ConfigError(f'--annotations: the same twice: {found[0].title}')
     return found
+
+
+def _open(args: argparse.Namespace, annotations: Path, images: Path) -> CocoDataset:
+    findings = findings_from(args)
+    dataset = open_as_coco(annotations, images, findings=findings)
+    print_findings(findings, annotations)
+    return dataset
 
 
 def _reference(model: str | None, cards: Mapping[str, ModelCard],

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
                         help='new folder: images/, instances_train.json, instances_val.json')
     parser.add_argument('--start', type=float, default=0.0, metavar='S',
-                        help='seconds after the beginning of the recording (0)')
+                        help='seconds after the first image (0)')
     parser.add_argument('--end', type=float, default=math.inf, metavar='S',
                         help='the same (its end)')
     parser.add_argument('--every', type=int, default=1, metavar='N',
@@ -113,6 +113,10 @@ def run(args: argparse.Namespace) -> None:
         print(_summary(args, done, left_out, bool(recorded or labeller)))
         if found.problem:
             print(f'warning: the first that cannot be read: {found.problem}', file=sys.stderr)
+        if bag.other_topics:
+            name, encoding = next(iter(bag.other_topics.items()))
+            print(f'warning: {len(bag.other_topics)} topics skipped: no ROS messages, first '
+                  f'{name} ({encoding})', file=sys.stderr)
         if bag.damage:
             print(f'warning: damaged: {bag.damage}; {len(found.frames)} images could be read',
                   file=sys.stderr)

@@ -17,8 +17,10 @@ from lite_detector.commands.options import (
     add_view_options,
     check_writable,
     detector_from,
+    findings_from,
     is_checkpoint,
     make_folder,
+    print_findings,
     selection_from,
     view_from,
     write_json,
@@ -62,7 +64,9 @@ def run(args: argparse.Namespace) -> None:
         make_folder(args.plots, '--plots')
     detector = detector_from(args, selection_from(args), view_from(args))
     names = detector.card.class_names
-    dataset = open_as_coco(args.annotations, args.images, names)
+    findings = findings_from(args)
+    dataset = open_as_coco(args.annotations, args.images, names, findings)
+    print_findings(findings, args.annotations)
     _tell_soft(dataset)
     _tell_unknown(dataset, detector)
     found = detect_dataset(detector, dataset, args.images, _show_progress)

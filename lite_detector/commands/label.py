@@ -13,10 +13,13 @@ import time
 
 from lite_detector.commands.options import (
     add_model_options,
+    add_reading_options,
     add_selection_options,
     check_writable,
     detector_from,
+    findings_from,
     is_checkpoint,
+    print_findings,
     selection_from,
 )
 from lite_detector.core.errors import DataError, LiteDetectorError
@@ -50,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='take from --annotations the names of the images and no box')
     parser.add_argument('--output', required=True, type=Path, metavar='F',
                         help='COCO file to write, or to go on with')
+    add_reading_options(parser)
     add_model_options(parser)
     add_selection_options(parser, SCORE_THRESHOLD)
     parser.add_argument('--classes', nargs='+', metavar='NAME', default=(),
@@ -85,7 +89,10 @@ def _wanted(args: argparse.Namespace) -> tuple[Wanted, tuple[str, ...]]:
     """Return the images, and the classes that people labelled in them."""
     if args.annotations is None:
         return images_of_folder(args.images), ()
-    dataset = read_annotations(args.annotations, args.images)
+    findings = findings_from(args)
+    dataset = read_annotations(args.annotations, args.images, findings=findings)
+    findings.check()
+    print_findings(findings, args.annotations)
     images = images_of_dataset(dataset, args.images)
     return (dict.fromkeys(images), ()) if args.unlabelled else (images, dataset.class_names)
 

@@ -19,6 +19,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.types import DEVICES, ImageSize, MAX_SIDE, MIN_SIDE
+from lite_detector.data.findings import Findings, Reading, reading_from
 from lite_detector.detector import Detector, Selection
 from lite_detector.zoo import find_model
 
@@ -77,6 +78,35 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
                              'or folder of txt files')
     parser.add_argument('--images', required=True, type=Path, metavar='DIR',
                         help='folder of the images')
+    add_reading_options(parser)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how much may be wrong with labelled images."""
+    parser.add_argument('--strict', action='store_true',
+                        help='the first broken box, image or label file is an error')
+    parser.add_argument('--max-broken', type=float, metavar='X',
+                        help='largest share of broken boxes, and of broken images, that is '
+                             f'skipped, 0 to 1 ({Reading().max_broken})')
+    parser.add_argument('--crowds', choices=('ignore', 'objects'),
+                        help='what COCO boxes with iscrowd are (ignore)')
+
+
+def findings_from(args: argparse.Namespace, keep_going: bool = False) -> Findings:
+    """
+    Return what takes the findings of a dataset.
+
+    :param keep_going: all broken items are listed, however many there are.
+    :raises DataError: if an option is out of range.
+    """
+    return Findings(reading_from({'strict': args.strict, 'max_broken': args.max_broken,
+                                  'crowds': args.crowds}), keep_going)
+
+
+def print_findings(findings: Findings, annotations: Path) -> None:
+    """Print what was skipped or read otherwise than written, a line for each kind."""
+    for line in findings.warnings():
+        print(f'warning: {annotations.name}: {line}', file=sys.stderr)
 
 
 def selection_from(args: argparse.Namespace) -> Selection:

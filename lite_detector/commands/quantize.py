@@ -19,7 +19,9 @@ from lite_detector.bench.speed import clock_for, interleave
 from lite_detector.commands.options import (
     add_dataset_options,
     check_writable,
+    findings_from,
     is_checkpoint,
+    print_findings,
     write_json,
 )
 from lite_detector.core.config import from_mapping
@@ -93,13 +95,11 @@ def run(args: argparse.Namespace) -> None:
     card = load_card(folder)
     network = FloatNetwork(card, folder)
     thresholds = args.table and read_table(args.table, network.layers)
-    labelled = Labelled(args.annotations.name, open_as_coco(
-        args.annotations, args.images, card.class_names), args.images)
+    labelled = _open(args, args.annotations, args.images, card)
     calibration, held_out = labelled.split()
     judged = held_out
     if args.val_annotations:
-        judged = Labelled(args.val_annotations.name, open_as_coco(
-            args.val_annotations, args.val_images, card.class_names), args.val_images)
+        judged = _open(args, args.val_annotations, args.val_images, card)
     for each in (held_out, judged):
         each.check(card)
     detector = Detector(card, network)
@@ -124,6 +124,13 @@ def run(args: argparse.Namespace) -> None:
     _write(args.output, card, name, folder, network, choice, verdict, source)
     print(summary(verdict, choice))
     print(f'{args.output}: serve it with --precision int8')
+
+
+def _open(args: argparse.Namespace, annotations: Path, images: Path, card: ModelCard) -> Labelled:
+    findings = findings_from(args)
+    dataset = open_as_coco(annotations, images, card.class_names, findings)
+    print_findings(findings, annotations)
+    return Labelled(annotations.name, dataset, images)
 
 
 def _check(args: argparse.Namespace) -> None:

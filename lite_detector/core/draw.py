@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import colorsys
 
 import cv2
+from lite_detector.core.lettering import Color, drawable_names, put_text, text_size
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize, IntArray
 import numpy as np
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 GOLDEN_RATIO = 0.618034
-Color = tuple[int, int, int]
-"""Blue, green, red in 0 .. 255."""
 
 
 def class_color(class_id: int) -> Color:
@@ -40,8 +38,9 @@ def draw_detections(image_bgr: ImageArray, detections: Detections,
     :param track_ids: numbers of the objects, written behind; None: none.
     :return: a new picture of the same shape.
     """
+    names = drawable_names(class_names)
     order = range(len(detections))[::-1]
-    labels = [f'{class_names[detections.class_ids[index]]} {detections.scores[index]:.2f}'
+    labels = [f'{names[detections.class_ids[index]]} {detections.scores[index]:.2f}'
               + ('' if track_ids is None else f' #{track_ids[index]}') for index in order]
     return draw_boxes(image_bgr, detections.boxes_xyxy[::-1], detections.class_ids[::-1], labels)
 
@@ -80,12 +79,11 @@ def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
     cv2.rectangle(canvas, (left, top), (right, bottom), color, 2 * thickness)
     if not label:
         return
-    (width, height), base = cv2.getTextSize(label, FONT, scale, thickness)
+    (width, height), base = text_size(label, scale, thickness)
     x = max(0, min(left, canvas.shape[1] - width))
     y = max(top, height + base)
     cv2.rectangle(canvas, (x, y - height - base), (x + width, y), color, cv2.FILLED)
-    cv2.putText(canvas, label, (x, y - base // 2), FONT, scale, (0, 0, 0), thickness,
-                cv2.LINE_AA)
+    put_text(canvas, label, (x, y - base // 2), scale, (0, 0, 0), thickness)
 
 
 def plain_text(name: str) -> str:

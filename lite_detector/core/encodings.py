@@ -22,20 +22,31 @@ import numpy as np
 
 # encoding -> channels per pixel and OpenCV's conversion to BGR (None: it is BGR). OpenCV names a
 # Bayer pattern after its second row and column, ROS after its first.
+BAYER = {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR,
+         'gbrg': cv2.COLOR_BayerGR2BGR, 'grbg': cv2.COLOR_BayerGB2BGR}
 PACKED = {
     'bgr8': (3, None),
     '8UC3': (3, None),
     'rgb8': (3, cv2.COLOR_RGB2BGR),
     'bgra8': (4, cv2.COLOR_BGRA2BGR),
+    '8UC4': (4, cv2.COLOR_BGRA2BGR),
     'rgba8': (4, cv2.COLOR_RGBA2BGR),
     'mono8': (1, cv2.COLOR_GRAY2BGR),
     '8UC1': (1, cv2.COLOR_GRAY2BGR),
-    'bayer_rggb8': (1, cv2.COLOR_BayerBG2BGR),
-    'bayer_bggr8': (1, cv2.COLOR_BayerRG2BGR),
-    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2BGR),
-    'bayer_grbg8': (1, cv2.COLOR_BayerGB2BGR),
+    **{f'bayer_{pattern}8': (1, code) for pattern, code in BAYER.items()},
 }
-GRAY16 = ('mono16', '16UC1')
+PACKED16 = {
+    'mono16': (1, cv2.COLOR_GRAY2BGR),
+    '16UC1': (1, cv2.COLOR_GRAY2BGR),
+    'bgr16': (3, None),
+    '16UC3': (3, None),
+    'rgb16': (3, cv2.COLOR_RGB2BGR),
+    'bgra16': (4, cv2.COLOR_BGRA2BGR),
+    '16UC4': (4, cv2.COLOR_BGRA2BGR),
+    'rgba16': (4, cv2.COLOR_RGBA2BGR),
+    **{f'bayer_{pattern}16': (1, code) for pattern, code in BAYER.items()},
+}
+"""Read as 8 bits: full range to full range."""
 YUV422 = {
     'yuv422': cv2.COLOR_YUV2BGR_UYVY,
     'uyvy': cv2.COLOR_YUV2BGR_UYVY,
@@ -45,6 +56,10 @@ YUV422 = {
 LONGEST_NAME = 60
 """Characters of what a message calls itself that an error repeats."""
 YUV420 = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
+YUV444 = ('nv24',)
+YUV_TO_BGR = np.array([[1.164, 2.018, 0, -276.93], [1.164, -0.391, -0.813, 135.488],
+                       [1.164, 0, 1.596, -222.912]], np.float32)
+"""ITU-R BT.601 of limited range, as OpenCV converts nv12: Y, U, V, 1 -> B, G, R."""
 
 
 class ImageMessage(Protocol):
@@ -129,11 +144,16 @@ def unknown_encoding(msg: ImageMessage) -> str:
 
 
 def image_view(msg: ImageMessage, channels: int, dtype: type = np.uint8,
-               height: int | None = None, width: int | None = None,
-               first_row: int = 0) -> np.ndarray:
+               height: int | None = None, width: int | None = None, first_row: int = 0,
+               all_rows: int | None = None, tight_step: int | None = None,
+               rows_together: int = 1) -> np.ndarray:
     """
     Return a view (height, width, channels) of the data, padding of the rows left out.
 
+    :param first_row: of the plane, in rows of ``step`` bytes.
+    :param all_rows: of all planes; by default those of the image.
+    :param tight_step: step without padding; by default that of the plane.
+    :param rows_together: steps that a row of the plane takes.
     :raises ImageError: if sizes, step and data do not fit each other.
     """
     height = msg.height if height is None else height
@@ -143,22 +163,39 @@ def image_view(msg: ImageMessage, channels: int, dtype: type = np.uint8,
         item = item.newbyteorder('>' if msg.is_bigendian else '<')
     pixel = channels * item.itemsize
     row = width * pixel
-    if msg.step < row:
+    step = msg.step
+    if not step:  # some drivers leave it out; what has no padding needs none
+        tight = row if tight_step is None else tight_step
+        has_tight = len(msg.data) == tight * (msg.height if all_rows is None else all_rows)
+        step = tight if has_tight else 0
+    if step * rows_together < row:
         raise ImageError(f'step is {msg.step} bytes, a row of {msg.encoding} at width '
-                         f'{msg.width} has {row}')
+                         f'{msg.width} has {row}'
+                         + ('' if msg.step else f'; data has {len(msg.data)} bytes'))
     # the padding behind the last row may be missing
-    first = first_row * msg.step
-    wanted = first + (height - 1) * msg.step + row
+    first = first_row * step
+    step *= rows_together
+    wanted = first + (height - 1) * step + row
     if len(msg.data) < wanted:
         raise ImageError(f'data has {len(msg.data)} bytes, {msg.width}x{msg.height} '
                          f'{msg.encoding} at step {msg.step} has {wanted}')
     return np.ndarray((height, width, channels), item, msg.data, first,
-                      (msg.step, pixel, item.itemsize))
+                      (step, pixel, item.itemsize))
 
 
 def _packed_to_bgr(msg: ImageMessage) -> ImageArray:
     channels, code = PACKED[msg.encoding]
-    pixels = image_view(msg, channels)
+    return _colored(image_view(msg, channels), code, msg)
+
+
+def _packed16_to_bgr(msg: ImageMessage) -> ImageArray:
+    channels, code = PACKED16[msg.encoding]
+    # native byte order first: OpenCV knows no other; then full range to full range
+    pixels = image_view(msg, channels, np.uint16).astype(np.uint16)
+    return _colored(cv2.convertScaleAbs(pixels, alpha=255 / 65535), code, msg)
+
+
+def _colored(pixels: ImageArray, code: int | None, msg: ImageMessage) -> ImageArray:
     if code is None:
         return pixels
     if msg.encoding.startswith('bayer') and min(msg.height, msg.width) < 3:
@@ -166,12 +203,6 @@ def _packed_to_bgr(msg: ImageMessage) -> ImageArray:
         raise ImageError(f'{msg.encoding} of {msg.width}x{msg.height} is too small for its '
                          'colours, wanted sides of 3 and more')
     return cv2.cvtColor(pixels, code)
-
-
-def _gray16_to_bgr(msg: ImageMessage) -> ImageArray:
-    # native byte order first: OpenCV knows no other; then full range to full range
-    pixels = image_view(msg, 1, np.uint16).astype(np.uint16)
-    return cv2.cvtColor(cv2.convertScaleAbs(pixels, alpha=255 / 65535), cv2.COLOR_GRAY2BGR)
 
 
 def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
@@ -187,16 +218,27 @@ def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def _yuv420_to_bgr(msg: ImageMessage) -> ImageArray:
     half_height, half_width = (msg.height + 1) // 2, (msg.width + 1) // 2
-    luma = image_view(msg, 1)[..., 0]
-    chroma = image_view(msg, 2, height=half_height, width=half_width, first_row=msg.height)
+    rows, step = msg.height + half_height, 2 * half_width
+    luma = image_view(msg, 1, all_rows=rows, tight_step=step)[..., 0]
+    chroma = image_view(msg, 2, height=half_height, width=half_width, first_row=msg.height,
+                     all_rows=rows, tight_step=step)
     even = np.pad(luma, ((0, msg.height % 2), (0, msg.width % 2)), 'edge')
     image = cv2.cvtColorTwoPlane(even, np.ascontiguousarray(chroma), YUV420[msg.encoding])
     return image[:msg.height, :msg.width]
 
 
+def _yuv444_to_bgr(msg: ImageMessage) -> ImageArray:
+    rows = 3 * msg.height
+    luma = image_view(msg, 1, all_rows=rows)
+    chroma = image_view(msg, 2, first_row=msg.height, all_rows=rows, tight_step=msg.width,
+                     rows_together=2)
+    return cv2.transform(np.concatenate((luma, chroma), axis=2), YUV_TO_BGR)
+
+
 READERS: tuple[tuple[object, Callable[[ImageMessage], ImageArray]], ...] = (
     (PACKED, _packed_to_bgr),
-    (GRAY16, _gray16_to_bgr),
+    (PACKED16, _packed16_to_bgr),
     (YUV422, _yuv422_to_bgr),
     (YUV420, _yuv420_to_bgr),
+    (YUV444, _yuv444_to_bgr),
 )

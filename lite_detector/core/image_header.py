@@ -55,6 +55,21 @@ def claimed_size(data: ImageArray) -> ImageSize | None:
     return None
 
 
+def kind_of_content(data: ImageArray) -> str:
+    """
+    Name what else is often found under the name of an image; empty if that is not known.
+
+    :param data: the file's bytes, uint8, shape (n,).
+    """
+    head = bytes(memoryview(data)[:64])
+    if head[4:8] == b'ftyp':
+        brand = head[8:12].decode('latin-1').strip()
+        return 'AVIF' if brand.startswith('avi') else (
+            'HEIC' if brand.startswith(('hei', 'hev', 'mif', 'msf')) else 'a video')
+    return next((name for magic, name in OTHER_CONTENT.items()
+                 if head.lstrip().lower().startswith(magic)), '')
+
+
 def _jpeg_size(view: memoryview) -> ImageSize | None:
     place = 2
     for _ in range(JPEG_STEPS):
@@ -111,6 +126,11 @@ def _webp_size(view: memoryview) -> ImageSize | None:
     return None
 
 
+def _gif_size(view: memoryview) -> ImageSize:
+    width, height = unpack_from('<HH', view, 6)
+    return ImageSize(height, width)
+
+
 READERS: dict[bytes, Callable[[memoryview], ImageSize | None]] = {
     JPEG_MAGIC: _jpeg_size,
     b'\x89PNG\r\n\x1a\n': _png_size,
@@ -118,4 +138,13 @@ READERS: dict[bytes, Callable[[memoryview], ImageSize | None]] = {
     b'II*\0': _tiff_size,
     b'MM\0*': _tiff_size,
     b'RIFF': _webp_size,
+    b'GIF87a': _gif_size,
+    b'GIF89a': _gif_size,
 }
+OTHER_CONTENT = {
+    b'gif8': 'a GIF', b'<!doctype html': 'an HTML page', b'<html': 'an HTML page',
+    b'<svg': 'SVG', b'<?xml': 'XML', b'%pdf': 'a PDF', b'pk\x03\x04': 'a ZIP archive',
+    b'version https://git-lfs': 'a pointer of Git LFS, fetch it with `git lfs pull`',
+    b'\0\0\0\x0cjp': 'JPEG 2000', b'8bps': 'a Photoshop file',
+}
+"""Beginning of a file in lower case -> what it is."""

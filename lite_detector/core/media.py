@@ -11,11 +11,12 @@ from pathlib import Path
 
 import cv2
 from lite_detector.core.errors import DataError, ImageError
-from lite_detector.core.image_header import claimed_size, FORMATS
+from lite_detector.core.image_header import claimed_size, FORMATS, kind_of_content
 from lite_detector.core.types import ImageArray, MAX_SIDE
 import numpy as np
 
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.tif', '.tiff',
+                  '.gif'}
 VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg'}
 
 MAX_PIXELS = 2 ** 26
@@ -61,29 +62,31 @@ def _is_media(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file()
 
 
-def read_image(path: Path) -> ImageArray:
+def read_image(path: Path, upright: bool = True) -> ImageArray:
     """
     Read an image file.
 
-    :return: uint8 BGR, shape (height, width, 3), turned upright by its EXIF data.
+    :param upright: rotate the image as its EXIF data say; else it stays as it is stored.
+    :return: uint8 BGR, shape (height, width, 3).
     :raises ImageError: if it is absent or cannot be decoded.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f'{path}: {error.strerror}') from None
-    return decode_image(data, str(path), FILE_PIXELS)
+    return decode_image(data, str(path), FILE_PIXELS, upright)
 
 
 def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
-                 factor: int = 1) -> ImageArray:
+                 factor: int = 1, upright: bool = True) -> ImageArray:
     """
-    Decode a JPEG, PNG, BMP, TIFF or WebP.
+    Decode a JPEG, PNG, BMP, TIFF, WebP or, where OpenCV can, the first frame of a GIF.
 
     :param data: the file's bytes, uint8, shape (n,).
     :param where: name for the message.
     :param max_pixels: that it may claim to have.
     :param factor: a key of ``REDUCTIONS``.
+    :param upright: rotate the image as its EXIF data say.
     :return: uint8 BGR, shape (height, width, 3).
     :raises ImageError: if it cannot be decoded, or claims to be larger than is sane.
     """
@@ -92,13 +95,15 @@ def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
     if max(height, width) > MAX_SIDE or height * width > max_pixels:
         raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
                          f'wanted sides up to {MAX_SIDE} and at most {max_pixels} pixels')
+    flags = REDUCTIONS[factor] | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        image = cv2.imdecode(data, REDUCTIONS[factor]) if height and width else None
+        image = cv2.imdecode(data, flags) if height and width else None
     except cv2.error:
         image = None
     if image is None:
+        content = kind_of_content(data)
         raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image, wanted '
-                         f'{FORMATS}')
+                         f'{FORMATS}' + (f'; the content is {content}' if content else ''))
     return image
 
 

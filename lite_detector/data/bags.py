@@ -32,6 +32,8 @@ SALVAGE: dict[str, Callable[[Any, Path], Any]] = {
     '.db3': lambda rosbag2, path: CutSqlite(path),
 }
 METADATA = 'metadata.yaml'
+CDR = 'cdr'
+"""How ROS encodes its messages."""
 LOG_SUFFIX = '-wal'
 """SQLite writes into such a file first, where it must not lose anything."""
 PACKED_SUFFIX, PACKED_MAGIC = '.zstd', b'\x28\xb5\x2f\xfd'
@@ -137,9 +139,15 @@ class Bag:
 
     @property
     def topics(self) -> dict[str, str]:
-        """Topic -> type of its messages."""
+        """Topic -> type of its messages; those of ROS."""
         return {each.topic: each.msgtype for reader in self._readers
-                for each in reader.connections}
+                for each in reader.connections if _encoding(each) == CDR}
+
+    @property
+    def other_topics(self) -> dict[str, str]:
+        """Topic -> encoding of its messages, which are not of ROS and are not read."""
+        return {each.topic: _encoding(each) for reader in self._readers
+                for each in reader.connections if _encoding(each) != CDR}
 
     @property
     def damage(self) -> str:
@@ -178,12 +186,17 @@ class Bag:
         Read the images of a topic in the order of their recording.
 
         :param topic: of type Image or CompressedImage.
-        :param start_s: seconds after the first message of the recording.
+        With simulated time, messages are recorded at time 0 until there is a clock: such images
+        get the time of the first one behind them.
+
+        :param start_s: seconds after the first image.
         :param end_s: the same, exclusive.
         :param every: one of so many.
         """
         kind = self.topics[topic]
-        for index, (time_ns, data) in enumerate(self._messages(topic, start_s, end_s)):
+        first_ns = self._first_ns(topic)
+        for index, (time_ns, data) in enumerate(self._messages(topic, start_s, end_s, first_ns)):
+            time_ns = time_ns or first_ns
             if index % every == 0:
                 msg = self._decode(data, kind)
                 stamp_ns, frame_id = (0, '') if msg is None else (
@@ -197,7 +210,7 @@ class Bag:
         :param topic: of type Detection2DArray.
         :return: ``header.stamp`` in nanoseconds, and the boxes that have a hypothesis.
         """
-        for _, data in self._messages(topic, 0.0, math.inf):
+        for _, data in self._messages(topic):
             msg = self._decode(data, DETECTIONS)
             if msg is None:
                 self._note(f'{topic}: messages that are damaged')
@@ -233,12 +246,21 @@ class Bag:
         self._readers.append(reader)
         return True
 
-    def _messages(self, topic: str, start_s: float,
-                  end_s: float) -> Iterator[tuple[int, bytes]]:
+    def _first_ns(self, topic: str) -> int:
+        """Return when the first message of a topic was recorded that has a time; 0: none."""
+        problems = list(self.problems)
+        times = (time_ns for time_ns, _ in self._messages(topic) if time_ns)
+        first = next(times, 0)
+        self.problems = problems  # whoever reads on comes across them
+        return first
+
+    def _messages(self, topic: str, start_s: float = 0.0, end_s: float = math.inf,
+                  first_ns: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield the messages between two times, seconds after ``first_ns``."""
         if self.start_ns == FOREVER_NS:  # there is no message
             return
-        start, stop = (self.start_ns + int(min(offset_s, LONGEST_S) * 1e9)
-                       for offset_s in (start_s, end_s))
+        start = first_ns + int(min(start_s, LONGEST_S) * 1e9) if start_s > 0 else 0
+        stop = first_ns + int(min(end_s, LONGEST_S) * 1e9)
         for reader in self._readers:
             wanted = [each for each in reader.connections if each.topic == topic]
             if not wanted:
@@ -278,7 +300,33 @@ def _rosbags() -> tuple[Any, Any]:
     for name, text in VISION_TYPES.items():
         types.update(get_types_from_msg(text, f'vision_msgs/msg/{name}'))
     store.register(types)
+    _admit_other_schemas()
     return rosbag2, store
+
+
+def _admit_other_schemas() -> None:
+    """Let rosbags open MCAP files in which one channel has a schema that is not of ROS."""
+    try:
+        from rosbags.rosbag2 import storage_mcap
+        read_definition, read_bytes = storage_mcap.get_msgdef, storage_mcap.read_bytes
+    except (ImportError, AttributeError):  # another version, which may know them
+        return
+    if getattr(read_definition, 'admits_others', False):
+        return
+
+    def definition_of(schema: Any) -> Any:
+        try:
+            return read_definition(schema)
+        except KeyError:
+            return read_definition(None)
+
+    definition_of.admits_others = True
+    storage_mcap.get_msgdef = definition_of
+    storage_mcap.read_string = lambda file: read_bytes(file).decode(errors='replace')
+
+
+def _encoding(connection: Any) -> str:
+    return getattr(getattr(connection, 'ext', None), 'serialization_format', CDR) or CDR
 
 
 def _open_whole(rosbag2: Any, path: Path) -> Any:

@@ -11,10 +11,12 @@ from typing import Any
 
 from lite_detector.core.errors import ImageError
 from lite_detector.core.geometry import clip_boxes
+from lite_detector.core.image_header import claimed_size
 from lite_detector.core.media import decode_image, FILE_PIXELS
 from lite_detector.core.types import FloatArray, ImageSize, size_of
 from lite_detector.data.dataset import Dataset, describe_size_error, ImageLabels
 from lite_detector.data.duplicates import ImagePrints, Pairs
+from lite_detector.data.findings import Findings
 import msgspec
 import numpy as np
 
@@ -30,11 +32,8 @@ RARE = 10
 """Boxes that a class ought to have at least."""
 
 FINDINGS = {
-    'unreadable': 'images that cannot be read',
     'cut_off': 'JPEG files that end too early',
-    'other_size': 'images of another size than their annotations',
     'outside': f'boxes more than {BORDER:g} pixel outside their image',
-    'empty': 'boxes without width or height, or wholly outside',
     'tiny': f'boxes with a side below {TINY:g} pixels',
     'unknown_class': 'classes that are not among the class names',
     'rare_class': f'classes with fewer than {RARE} boxes',
@@ -68,7 +67,10 @@ class SplitReport(msgspec.Struct):
     sizes_at_320: dict[str, int]
     """The same after the longer side of the image has become 320 pixels."""
     findings: dict[str, list[str]]
-    """Kind, a key of FINDINGS -> one line each, beginning with the file."""
+    """Kind, a key of FINDINGS or of what reading skips and notes -> one line each, beginning with
+    the file and, where there is one, the line."""
+    refused: str | None
+    """Why training refuses the dataset; None: it does not."""
     side_lengths: list[float]
     """Square root of the area of every box, in pixels of its image."""
     prints: ImagePrints
@@ -85,7 +87,8 @@ def check_dataset(dataset: Dataset, class_names: Sequence[str],
     """
     Look at every image and every box.
 
-    :param dataset: with the class names of its annotations; images may be missing.
+    :param dataset: with the class names of its annotations; images may be missing. Those that
+        cannot be used are added to its findings.
     :param class_names: the classes that there ought to be.
     :param progress: wraps the images, to show how far it is.
     """
@@ -94,14 +97,16 @@ def check_dataset(dataset: Dataset, class_names: Sequence[str],
     sides: list[FloatArray] = [np.zeros(0, np.float32)]
     sides_at_320 = list(sides)
     for labels in progress(dataset.labels):
-        size = _check_image(labels, findings, prints)
+        size = _check_image(labels, findings, prints, dataset.findings)
         if size is None:
             continue
         boxes = labels.boxes_in(size)
-        _check_boxes(labels, boxes, size, dataset.class_names, findings)
+        _check_boxes(labels, boxes, size, dataset, findings)
         lengths = np.sqrt(_areas(boxes[~labels.ignore]))
         sides.append(lengths)
         sides_at_320.append(lengths * np.float32(INPUT_SIDE / max(size)))
+    for kind, lines in dataset.findings.lines().items():
+        findings[kind] = lines + findings[kind]
     classes = _count_classes(dataset)
     _check_classes(dataset, classes, class_names, findings)
     findings['duplicate'] = _name_pairs(prints, prints, prints.same())
@@ -115,7 +120,9 @@ def check_dataset(dataset: Dataset, class_names: Sequence[str],
         classes={name: classes[name] for name in dict.fromkeys((*class_names, *classes))},
         sizes=_count_sizes(np.concatenate(sides)),
         sizes_at_320=_count_sizes(np.concatenate(sides_at_320)),
-        findings={kind: findings[kind] for kind in FINDINGS if findings[kind]},
+        findings={kind: findings[kind] for kind in dict.fromkeys(
+            (*dataset.findings.counts(), *FINDINGS)) if findings[kind]},
+        refused=dataset.findings.too_many(),
         side_lengths=np.concatenate(sides).tolist(), prints=prints)
 
 
@@ -139,49 +146,66 @@ def is_cut_off(data: bytes) -> bool:
             and data.rfind(end_of_image) < data.rfind(start_of_scan))
 
 
+def is_turned(data: bytes, upright: ImageSize, wanted: ImageSize) -> bool:
+    """
+    Return whether an image has the size of its annotations without its EXIF rotation.
+
+    :param data: content of the file.
+    :param upright: size with the rotation.
+    :param wanted: size according to the annotations.
+    """
+    return upright == ImageSize(wanted.width, wanted.height) and claimed_size(data) == wanted
+
+
 def _name_pairs(prints: ImagePrints, others: ImagePrints, pairs: Pairs) -> list[str]:
     return [f'{prints.paths[index]}: as {others.paths[other]}' for index, other in pairs]
 
 
-def _check_image(labels: ImageLabels, findings: dict[str, list[str]],
-                 prints: ImagePrints) -> ImageSize | None:
+def _check_image(labels: ImageLabels, findings: dict[str, list[str]], prints: ImagePrints,
+                 skipped: Findings) -> ImageSize | None:
     """Return the size of the image; None if it cannot be read."""
     path = labels.image_path
     try:
         data = path.read_bytes()
         image_bgr = decode_image(np.frombuffer(data, np.uint8), str(path), FILE_PIXELS)
     except OSError as error:
-        findings['unreadable'].append(f'{path}: {error.strerror}')
+        skipped.skip('unreadable', path, error.strerror)
         return None
     except ImageError as error:
-        findings['unreadable'].append(str(error))
+        skipped.skip('unreadable', path, str(error).removeprefix(f'{path}: '))
         return None
     prints.add(path, data, image_bgr)
     if is_cut_off(data):
         findings['cut_off'].append(f'{path}: {len(data)} bytes')
     size = size_of(image_bgr)
     if labels.size is not None and size != labels.size:
-        findings['other_size'].append(f'{path}: {describe_size_error(size, labels.size)}')
+        if is_turned(data, size, labels.size):
+            skipped.note('turned', path)
+        else:
+            skipped.skip('other_size', path, describe_size_error(size, labels.size))
         return labels.size  # judge the boxes by what their author saw
     return size
 
 
-def _check_boxes(labels: ImageLabels, boxes_xyxy: FloatArray, size: ImageSize,
-                 class_names: Sequence[str], findings: dict[str, list[str]]) -> None:
+def _check_boxes(labels: ImageLabels, boxes_xyxy: FloatArray, size: ImageSize, dataset: Dataset,
+                 findings: dict[str, list[str]]) -> None:
     clipped = clip_boxes(boxes_xyxy, size)
     sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
     visible = clipped[:, 2:] - clipped[:, :2]
-    empty = (visible <= 0).any(axis=1)
+    is_outside = (visible <= 0).any(axis=1)
+
+    def describe(index: int) -> str:
+        corners = ' '.join(f'{value:.1f}' for value in boxes_xyxy[index])
+        return f'{dataset.class_names[labels.class_ids[index]]} at {corners} in {size}'
+    for index in np.flatnonzero(is_outside):
+        dataset.findings.skip('outside_image', labels.image_path, describe(index))
     kinds = {
-        'empty': empty,
-        'outside': ~empty & (np.abs(boxes_xyxy - clipped) > BORDER).any(axis=1),
-        'tiny': ~empty & (sides < TINY).any(axis=1),
+        'outside': ~is_outside & (np.abs(boxes_xyxy - clipped) > BORDER).any(axis=1),
+        'tiny': ~is_outside & (sides < TINY).any(axis=1),
     }
     for kind, mask in kinds.items():
         for index in np.flatnonzero(mask):
-            corners = ' '.join(f'{value:.1f}' for value in boxes_xyxy[index])
-            findings[kind].append(f'{labels.image_path}: {class_names[labels.class_ids[index]]} '
-                                  f'at {corners} in {size}')
+            findings[kind].append(f'{labels.image_path}: {describe(index)}')
 
 
 def _count_classes(dataset: Dataset) -> Counter[str]:

@@ -6,78 +6,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
 
-from lite_detector.core.errors import DataError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
-from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS, require_images
+from lite_detector.data.coco_file import load_coco
+from lite_detector.data.coco_types import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoDataset,
+    CocoImage,
+)
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of, require_images
+from lite_detector.data.findings import Findings
 import msgspec
-from msgspec import Meta
-
-Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
-Extent = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
-Area = Annotated[float, Meta(ge=0)]
-Score = Annotated[float, Meta(ge=0, le=1)]
-Pixels = Annotated[int, Meta(ge=1)]
-
-
-class CocoImage(msgspec.Struct, frozen=True):
-    """A labelled image."""
-
-    image_id: int = msgspec.field(name='id')
-    file_name: str
-    """Relative to the folder of images."""
-    width: Pixels
-    height: Pixels
-
-    @property
-    def size(self) -> ImageSize:
-        """Pixels of the image that the boxes belong to."""
-        return ImageSize(self.height, self.width)
-
-
-class CocoAnnotation(msgspec.Struct, frozen=True):
-    """A labelled box; polygons and key points are not read."""
-
-    image_id: int
-    category_id: int
-    bbox: tuple[Coordinate, Coordinate, Extent, Extent]
-    """Left, top, width, height in pixels."""
-    area: Area | None = None
-    """Pixels of the object itself; None: those of its box."""
-    iscrowd: int = 0
-    """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
-    score: Score | None = None
-    """How far the model that gave the label believes it; None: a person gave it."""
-
-
-class CocoCategory(msgspec.Struct, frozen=True):
-    """A class; ids are any numbers, also with gaps."""
-
-    category_id: int = msgspec.field(name='id')
-    name: str
-
-
-class CocoDataset(msgspec.Struct, frozen=True):
-    """A COCO file; keys beside these are passed over."""
-
-    images: tuple[CocoImage, ...]
-    annotations: tuple[CocoAnnotation, ...]
-    categories: tuple[CocoCategory, ...]
-
-    def ignoring_below(self, min_score: float) -> CocoDataset:
-        """
-        Return the same dataset in which boxes of a lower score are ignored, like crowds.
-
-        :param min_score: lowest score of an object, in [0, 1]; boxes without a score stay.
-        """
-        return msgspec.structs.replace(self, annotations=tuple(
-            msgspec.structs.replace(box, iscrowd=1)
-            if box.score is not None and box.score < min_score else box
-            for box in self.annotations))
 
 
 class _Teacher(msgspec.Struct):
@@ -86,30 +28,6 @@ class _Teacher(msgspec.Struct):
 
 class _Header(msgspec.Struct):
     info: _Teacher
-
-
-def load_coco(path: Path) -> CocoDataset:
-    """
-    Read and check a COCO file.
-
-    :raises DataError: if it is absent, not JSON, of another form, without images, or contradicts
-        itself.
-    """
-    try:
-        dataset = msgspec.json.decode(path.read_bytes(), type=CocoDataset)
-    except OSError as error:
-        raise DataError(f'{path}: {error.strerror}') from None
-    except msgspec.ValidationError as error:
-        raise DataError(f'{path}: no COCO file: {error}') from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f'{path}: not valid JSON: {error}') from None
-    if not dataset.images:
-        raise DataError(f'{path}: images: the list is empty')
-    _check_unique(path, 'image id', (image.image_id for image in dataset.images))
-    _check_unique(path, 'category id', (category.category_id for category in dataset.categories))
-    _check_unique(path, 'category name', (category.name for category in dataset.categories))
-    _check_references(path, dataset)
-    return dataset
 
 
 def labelled_by(path: Path) -> str | None:
@@ -132,27 +50,32 @@ def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     return paths
 
 
-def read_coco(path: Path, images: Path) -> Dataset:
+def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dataset:
     """
     Read a COCO file; class ids count its categories by rising category id, gaps closed.
 
-    :param images: folder that the file names are relative to.
+    :param images: folder of the images.
+    :param findings: takes what is skipped or read otherwise than written.
     :raises DataError: as :func:`load_coco`, or if there is no category.
     """
-    coco = load_coco(path)
+    findings = Findings() if findings is None else findings
+    coco = load_coco(path, images, findings)
     categories = sorted(coco.categories, key=lambda category: category.category_id)
     class_ids = {category.category_id: index for index, category in enumerate(categories)}
-    rows, scores = defaultdict(list), defaultdict(list)
+    rows: dict[int, list[tuple[int, tuple[float, ...], bool]]] = defaultdict(list)
+    scores: dict[int, list[float]] = {}
     for annotation in coco.annotations:
         left, top, width, height = annotation.bbox
         rows[annotation.image_id].append((
             class_ids[annotation.category_id], (left, top, left + width, top + height),
             annotation.iscrowd != 0))
-        scores[annotation.image_id].append(1 if annotation.score is None else annotation.score)
-    labels = tuple(ImageLabels.from_rows(images / image.file_name, rows[image.image_id],
-                                         image.size, scores=scores[image.image_id])
-                   for image in coco.images)
-    return Dataset(path, tuple(category.name for category in categories), labels)
+    if any(annotation.score is not None for annotation in coco.annotations):
+        for annotation in coco.annotations:
+            scores.setdefault(annotation.image_id, []).append(
+                1.0 if annotation.score is None else annotation.score)
+    labels = labels_of([ImageRows(images / image.file_name, rows[image.image_id], image.size,
+                                  scores=scores.get(image.image_id)) for image in coco.images])
+    return Dataset(path, tuple(category.name for category in categories), labels, findings)
 
 
 def to_coco(dataset: Dataset) -> CocoDataset:
@@ -177,22 +100,3 @@ def to_coco(dataset: Dataset) -> CocoDataset:
     categories = tuple(CocoCategory(class_id, name) for class_id, name
                        in enumerate(dataset.class_names, start=1))
     return CocoDataset(tuple(images), tuple(annotations), categories)
-
-
-def _check_unique(path: Path, what: str, values: Iterable[int | str]) -> None:
-    seen: set[int | str] = set()
-    for value in values:
-        if value in seen:
-            raise DataError(f'{path}: {what} {value!r} is there twice')
-        seen.add(value)
-
-
-def _check_references(path: Path, dataset: CocoDataset) -> None:
-    images = {image.image_id for image in dataset.images}
-    categories = {category.category_id for category in dataset.categories}
-    for index, annotation in enumerate(dataset.annotations):
-        for what, value, known in (('image', annotation.image_id, images),
-                                   ('category', annotation.category_id, categories)):
-            if value not in known:
-                raise DataError(f'{path}: annotations[{index}]: there is no {what} with id '
-                                f'{value}')

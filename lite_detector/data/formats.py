@@ -9,45 +9,55 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lite_detector.core.errors import DataError
-from lite_detector.data.coco import CocoDataset, find_images, load_coco, read_coco, to_coco
-from lite_detector.data.dataset import check_class_names, Dataset, require_images
+from lite_detector.core.media import read_image
+from lite_detector.core.types import size_of
+from lite_detector.data.coco import CocoDataset, load_coco, read_coco, to_coco
+from lite_detector.data.dataset import check_class_names, Dataset
+from lite_detector.data.findings import Findings
+from lite_detector.data.image_check import find_problem, without_unusable
+from lite_detector.data.text_files import walk_files
 from lite_detector.data.voc import read_voc
-from lite_detector.data.yolo import label_files, NAME_FILES, read_yolo
+from lite_detector.data.yolo import has_labels, is_list, read_yolo
+from lite_detector.data.yolo_names import NAME_SUFFIXES
+import msgspec
 
 WANTED = ('wanted a COCO json file, a folder of Pascal VOC xml files, or a data.yaml or folder of '
           'txt files of YOLO')
-YOLO_SUFFIXES = ('.yaml', '.yml')
-NOT_COCO = (*YOLO_SUFFIXES, '.xml', '.txt')
+NOT_COCO = (*NAME_SUFFIXES, '.xml', '.txt')
 
 
-def open_dataset(annotations: Path, images: Path,
-                 class_names: Sequence[str] | None = None) -> Dataset:
+def open_dataset(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
+                 findings: Findings | None = None) -> Dataset:
     """
-    Open labelled images of any format; all images are there.
+    Open labelled images of any format; all of them are there and look whole.
+
+    What is broken is skipped and counted (docs/data.md).
 
     :param annotations: see :func:`read_annotations`.
     :param images: folder of the images.
     :param class_names: fixes the class ids, as the model or another split has them; by default
         the annotations do.
-    :raises DataError: if anything is missing, malformed, or of a class that is not in the list.
+    :param findings: takes what is skipped or read otherwise than written, and says how much may
+        be broken; by default at most 10 %. ``findings`` of the dataset is the same.
+    :raises DataError: if nothing can be used, too much is broken, or it has several meanings.
     """
-    dataset = read_annotations(annotations, images, class_names)
+    dataset = read_annotations(annotations, images, class_names, findings)
     if class_names is not None:
         dataset = dataset.with_class_names(class_names)
-    require_images([labels.image_path for labels in dataset.labels])
-    return dataset
+    return without_unusable(dataset)
 
 
-def read_annotations(annotations: Path, images: Path,
-                     class_names: Sequence[str] | None = None) -> Dataset:
+def read_annotations(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
+                     findings: Findings | None = None) -> Dataset:
     """
     Read labels with the classes that they name themselves; images may be missing.
 
     :param annotations: COCO: a json file. Pascal VOC: a folder of xml files. YOLO: a folder of
-        txt files, or a data.yaml.
+        txt files, a data.yaml, obj.data or file of names, or a list of images such as train.txt.
     :param images: folder of the images.
     :param class_names: YOLO's, where no file says them; VOC's, where no box does.
-    :raises DataError: if anything but an image is missing, or malformed.
+    :param findings: see :func:`open_dataset`; how much is broken is not checked here.
+    :raises DataError: if nothing can be used, or it has several meanings.
     """
     if class_names is not None:
         check_class_names(class_names, 'class names')
@@ -56,43 +66,60 @@ def read_annotations(annotations: Path, images: Path,
     if not annotations.exists():
         raise DataError(f'{annotations}: no such file or folder')
     if annotations.is_dir():
-        return _read_folder(annotations, images, class_names)
-    if annotations.suffix.lower() in YOLO_SUFFIXES:
-        return read_yolo(annotations, images, class_names)
+        return _read_folder(annotations, images, class_names, findings)
+    if annotations.suffix.lower() in NAME_SUFFIXES or is_list(annotations):
+        return read_yolo(annotations, images, class_names, findings)
     if annotations.suffix.lower() in NOT_COCO:
         raise DataError(f'{annotations}: {WANTED}')
-    return read_coco(annotations, images)
+    return read_coco(annotations, images, findings)
 
 
-def open_as_coco(annotations: Path, images: Path,
-                 class_names: Sequence[str] | None = None) -> CocoDataset:
+def open_as_coco(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
+                 findings: Findings | None = None) -> CocoDataset:
     """
     Open labelled images of any format as AP is measured on them.
 
-    A COCO file stays as it is, with its ids and the areas of its objects.
+    A COCO file keeps its ids and the areas of its objects.
 
     :param annotations: see :func:`read_annotations`.
     :param images: folder of the images.
     :param class_names: of the model, for labels that do not name their classes.
-    :raises DataError: if anything is missing, or malformed.
-    :raises ImageError: if an image cannot be read whose size only the image tells.
+    :param findings: see :func:`open_dataset`.
+    :raises DataError: as :func:`open_dataset`.
     """
     if annotations.is_dir() or annotations.suffix.lower() in NOT_COCO:
-        labelled = read_annotations(annotations, images, class_names)
-        require_images([labels.image_path for labels in labelled.labels])
-        return to_coco(labelled)
-    dataset = load_coco(annotations)
-    find_images(dataset, images)
-    return dataset
+        return to_coco(without_unusable(
+            read_annotations(annotations, images, class_names, findings)))
+    findings = Findings() if findings is None else findings
+    if not images.is_dir():
+        raise DataError(f'{images}: no such folder')
+    dataset = load_coco(annotations, images, findings)
+    kept = []
+    for image in dataset.images:
+        path = images / image.file_name
+        problem = find_problem(path, image.size)
+        if problem is not None:
+            findings.skip(problem.kind, path, problem.what.partition(': ')[2])
+            continue
+        if image.size is None:
+            height, width = size_of(read_image(path))
+            image = msgspec.structs.replace(image, width=width, height=height)
+        kept.append(image)
+    findings.check()
+    ids = {image.image_id for image in kept}
+    boxes = tuple(box for box in dataset.annotations if box.image_id in ids)
+    return CocoDataset(tuple(kept), boxes, dataset.categories)
 
 
-def _read_folder(folder: Path, images: Path, class_names: Sequence[str] | None) -> Dataset:
-    has_xml = any(folder.glob('*.xml'))
-    has_txt = bool(label_files(folder))
+def _read_folder(folder: Path, images: Path, class_names: Sequence[str] | None,
+                 findings: Findings | None) -> Dataset:
+    has_xml = next(walk_files(folder, ('.xml',)), None)
+    has_txt = has_labels(folder)
     if has_xml and has_txt:
-        raise DataError(f'{folder}: xml and txt files side by side; put one kind elsewhere')
+        raise DataError(f'{folder}: xml and txt files side by side, so it may be Pascal VOC or '
+                        'YOLO; give the folder of one kind with --annotations')
     if has_xml:
-        return read_voc(folder, images, class_names or ())
-    if has_txt or any((folder / name).is_file() for name in NAME_FILES):
-        return read_yolo(folder, images, class_names)
+        return read_voc(folder, images, class_names or (), findings)
+    if has_txt:
+        return read_yolo(folder, images, class_names, findings)
     raise DataError(f'{folder}: neither xml nor txt files in this folder; {WANTED}')

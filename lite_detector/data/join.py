@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lite_detector.core.errors import DataError
 from lite_detector.data.dataset import Dataset
+from lite_detector.data.findings import Findings
 
 
 def join_datasets(datasets: Sequence[Dataset],
@@ -37,4 +38,5 @@ def join_datasets(datasets: Sequence[Dataset],
     labels = tuple(each for dataset in datasets
                    for each in dataset.with_class_names(class_names).labels)
     source = Path(' + '.join(dataset.source.name for dataset in datasets))
-    return Dataset(source, tuple(class_names), labels)
+    return Dataset(source, tuple(class_names), labels,
+                   Findings.joined(dataset.findings for dataset in datasets))

@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import cv2
-from lite_detector.core.draw import draw_boxes, FONT, plain_text
+from lite_detector.core.draw import draw_boxes, plain_text
 from lite_detector.core.errors import DataError, LiteDetectorError
+from lite_detector.core.lettering import drawable_names, put_text
 from lite_detector.core.media import write_jpeg
 from lite_detector.core.types import ImageArray
 from lite_detector.data.check import LARGE, SMALL, SplitReport
@@ -69,7 +70,8 @@ def arrange_cells(cells: Sequence[ImageArray]) -> ImageArray:
 
 
 def _draw_cell(sample: Sample, class_names: Sequence[str]) -> ImageArray:
-    labels = [class_names[class_id] + (' (ignored)' if ignore else '')
+    names = drawable_names(class_names)
+    labels = [names[class_id] + (' (ignored)' if ignore else '')
               for class_id, ignore in zip(sample.class_ids, sample.ignore, strict=True)]
     return draw_boxes(sample.image_bgr, sample.boxes_xyxy, sample.class_ids, labels)
 
@@ -91,7 +93,7 @@ def caption_cell(caption: str, picture_bgr: ImageArray | None = None) -> ImageAr
     :return: uint8 BGR, shape (CELL, CELL, 3).
     """
     cell = np.full((CELL, CELL, 3), GREY, np.uint8)
-    cv2.putText(cell, caption, (6, CAPTION - 12), FONT, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
+    put_text(cell, caption, (6, CAPTION - 12), 0.6, (255, 255, 255))
     if picture_bgr is not None:
         height, width = picture_bgr.shape[:2]
         cell[CAPTION:CAPTION + height, :width] = picture_bgr

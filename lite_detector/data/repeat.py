@@ -50,3 +50,16 @@ def repeat_entries(sizes: Sequence[int], repeat: Sequence[int]) -> IntArray:
     counts = np.repeat(np.asarray(repeat, np.int64), sizes)
     return np.concatenate([np.flatnonzero(counts > copy)
                            for copy in range(max(repeat, default=0))])
+
+
+def entries_of(entries: IntArray, kept: Sequence[bool]) -> IntArray:
+    """
+    Return the samples of an epoch after some images are left out.
+
+    :param entries: index of an image, int64, shape (n,).
+    :param kept: whether each image stays.
+    :return: index among the images that stay, int64, shape (m,).
+    """
+    stays = np.asarray(kept, bool)
+    numbers = np.cumsum(stays) - 1
+    return numbers[entries[stays[entries]]]

@@ -10,29 +10,39 @@ VOC challenge itself count pixels from 1, so there the left and the top side are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import math
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
+import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.media import IMAGE_SUFFIXES
 from lite_detector.core.types import ImageSize
-from lite_detector.data.dataset import Dataset, ImageLabels, MAX_PIXELS
-from lite_detector.data.text_files import read_each
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
+from lite_detector.data.findings import BOXES, BrokenItemError, Findings, IMAGES
+from lite_detector.data.image_index import Found, ImageIndex, path_parts, stem_of
+from lite_detector.data.notation import number
+from lite_detector.data.outlines import Box, box_of_points
+from lite_detector.data.text_files import decode_text, read_bytes, walk_files
 
 CHUNK_BYTES = 64
+DECLARED = re.compile(rb'<\?xml[^>]{0,80}encoding\s*=\s*["\']([\w.-]{1,40})["\']')
+NOT_PLAIN = re.compile(rb'<!DOCTYPE|\0')
+"""What a file has that must not be parsed in one piece."""
+DECLARATION = re.compile(r'^\s*<\?xml[^>]*\?>')
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 class _Object(NamedTuple):
     name: str
-    box: tuple[float, ...]
+    box: Box
     difficult: bool
 
 
 class _Annotation(NamedTuple):
-    image_path: Path
+    image: str
+    """Relative to the folder of images."""
     size: ImageSize | None
     objects: list[_Object]
 
@@ -44,9 +54,10 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise DataError('a document type (DTD) is not allowed')
 
 
-def read_voc(folder: Path, images: Path, class_names: Sequence[str] = ()) -> Dataset:
+def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
+             findings: Findings | None = None) -> Dataset:
     """
-    Read a folder of xml files; class ids count the names in alphabetical order.
+    Read the xml files of a folder and those below; class ids count the names alphabetically.
 
     An image without an xml file is not labelled and not part of the dataset; an xml file without
     an object is a negative.
@@ -55,97 +66,223 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = ()) -> Dat
     :param images: the images: the one that is called as the xml file is or, where there is none,
         its ``filename``.
     :param class_names: names that count too, though no box may have them.
-    :raises DataError: naming the first file that is wrong, and how many more are.
+    :param findings: takes what is skipped or read otherwise than written.
+    :raises DataError: if nothing can be read, or an image has several meanings.
     """
-    files = sorted(folder.glob('*.xml'))
-    annotations = read_each(files, lambda path: _read_file(path, images))
-    owners: dict[Path, Path] = {}
-    for file, annotation in zip(files, annotations, strict=True):
-        owner = owners.setdefault(annotation.image_path, file)
+    findings = Findings() if findings is None else findings
+    index = ImageIndex(images)
+    by_stem: dict[str, list[str]] = {}
+    for name in index.names:
+        by_stem.setdefault(_key(name), []).append(name)
+    annotations: list[_Annotation] = []
+    owners: dict[str, str] = {}
+    files = sorted(walk_files(folder, ('.xml',)))
+    findings.seen[IMAGES] += len(files)
+    for file in files:
+        path = folder / file
+        try:
+            annotation = _read_file(path, file, index, by_stem, findings)
+        except BrokenItemError:
+            raise
+        except DataError as error:
+            findings.skip('malformed_labels', path, str(error).removeprefix(f'{path}: '))
+            continue
+        if annotation is None:
+            continue
+        owner = owners.setdefault(annotation.image, file)
         if owner != file:
-            raise DataError(f'{file}: its image {annotation.image_path.name} is that of '
-                            f'{owner.name} too')
+            findings.skip('missing', path, f'its image {annotation.image} is that of {owner} too')
+            continue
+        annotations.append(annotation)
     names = sorted({item.name for annotation in annotations for item in annotation.objects}
                    | set(class_names))
+    if not annotations or not names:
+        findings.check()
     class_ids = {name: index for index, name in enumerate(names)}
-    labels = [ImageLabels.from_rows(
-        annotation.image_path,
+    labels = labels_of([ImageRows(
+        images / annotation.image,
         [(class_ids[item.name], item.box, item.difficult) for item in annotation.objects],
-        annotation.size) for annotation in annotations]
-    return Dataset(folder, tuple(names), tuple(labels))
+        annotation.size) for annotation in annotations])
+    return Dataset(folder, tuple(names), labels, findings)
 
 
-def _read_file(path: Path, images: Path) -> _Annotation:
-    root = _parse(path)
+def _read_file(path: Path, file: str, index: ImageIndex, by_stem: dict[str, list[str]],
+               findings: Findings) -> _Annotation | None:
+    data = read_bytes(path)
+    root = _parse(path, data, findings)
     if root.tag != 'annotation':
-        raise DataError(f'{path}: no Pascal VOC file: the root is <{root.tag}>, wanted '
-                        '<annotation>')
-    objects = [_read_object(element, f'{path}: object {number}')
-               for number, element in enumerate(root.iterfind('object'), start=1)]
-    return _Annotation(_find_image(path, root, images), _read_size(path, root), objects)
+        raise DataError(f'no Pascal VOC file: the root is <{root.tag}>, wanted <annotation>')
+    found = _find_image(file, root, index, by_stem)
+    if found.others:
+        findings.refuse('ambiguous_path', path, (
+            f'its image may be {" or ".join(found.others[:2])}; choose the folder with --images'))
+        return None
+    size = _read_size(root)
+    return _Annotation(found.name, size, list(_read_objects(path, data, root, size, findings)))
 
 
-def _parse(path: Path) -> ElementTree.Element:
-    parser = ElementTree.XMLParser(target=_NoDoctype())
+def _parse(path: Path, data: bytes, findings: Findings) -> ElementTree.Element:
     try:
-        data = path.read_bytes()
-        # The parser goes on to the end of what it is fed, whatever we raise. In so few bytes there
-        # is no room for entities that do harm.
-        for start in range(0, len(data), CHUNK_BYTES):
-            parser.feed(data[start:start + CHUNK_BYTES])
-        return parser.close()
-    except OSError as error:
-        raise DataError(f'{path}: {error.strerror}') from None
+        return _feed(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # or an odd encoding
-        raise DataError(f'{path}: not valid XML: {error}') from None
-    except DataError as error:
-        raise DataError(f'{path}: {error}') from None
+        problem = error
+    try:  # blanks before the declaration, or another encoding than the one declared
+        match = DECLARED.search(data[:200])
+        text = None
+        if match and match[1].lower() not in (b'utf-8', b'utf-16'):
+            try:
+                text = data.decode(match[1].decode())
+            except (UnicodeDecodeError, LookupError):
+                pass
+        if text is None:
+            text = decode_text(data, path)
+            if not data.isascii() and not match:
+                findings.note('encoding', path)
+        return _feed(DECLARATION.sub('', text).strip())
+    except (ElementTree.ParseError, ValueError, LookupError):
+        raise DataError(f'not valid XML: {problem}') from None
 
 
-def _read_size(path: Path, root: ElementTree.Element) -> ImageSize | None:
+def _feed(data: bytes | str) -> ElementTree.Element:
+    parser = ElementTree.XMLParser(target=_NoDoctype())
+    step = CHUNK_BYTES
+    if isinstance(data, bytes) and data.isascii() and not NOT_PLAIN.search(data):
+        step = len(data) or 1
+    # The parser goes on to the end of what it is fed, whatever we raise. In so few bytes there is
+    # no room for entities that do harm.
+    for start in range(0, len(data), step):
+        parser.feed(data[start:start + step])
+    return parser.close()
+
+
+def _read_size(root: ElementTree.Element) -> ImageSize | None:
     element = root.find('size')
     if element is None:
         return None
-    width, height = (_number(element, key, f'{path}: size') for key in ('width', 'height'))
-    if width <= 0 or height <= 0:  # some tools write 0 for "not known"
+    width, height = (number(element.findtext(key)) for key in ('width', 'height'))
+    # some tools write 0 for "not known"
+    if not width or not height or not (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS):
         return None
     return ImageSize(round(height), round(width))
 
 
-def _read_object(element: ElementTree.Element, where: str) -> _Object:
-    name = ' '.join((element.findtext('name') or '').split())
-    if not name:
-        raise DataError(f'{where}: no <name>')
+def _read_objects(path: Path, data: bytes, root: ElementTree.Element, size: ImageSize | None,
+                  findings: Findings) -> Iterator[_Object]:
+    for place, element in enumerate(root.iterfind('object')):
+        findings.seen[BOXES] += 1
+        name = ' '.join((element.findtext('name') or '').split())
+        problem = '', ''
+        box: Box | None = None
+        if not name or not name.isprintable():
+            problem = 'unknown_id', 'no <name>' if not name else f'<name> is {name!r}'
+        else:
+            box, problem = _read_box(element)
+        if box is not None and size is not None and not (
+                box[0] < size.width and box[1] < size.height and box[2] > 0 and box[3] > 0):
+            problem = 'outside_image', (f'box {" ".join(map("{:g}".format, box))} is fully '
+                                        f'outside the image of {size}')
+        if problem[0] or box is None:
+            label = f' ({name})' if name else ''
+            findings.skip(problem[0], path, f'object {place + 1}{label}, line '
+                          f'{_line_of(data, place)}: {problem[1]}')
+            continue
+        if element.find('bndbox') is None:
+            findings.note('outlines', path, f'object {place + 1} ({name})')
+        difficult = element.findtext('difficult')
+        yield _Object(name, box, difficult not in (None, '0') and bool(number(difficult)))
+
+
+def _line_of(data: bytes, place: int) -> int:
+    """Return the line of an object, counted from 1."""
+    starts = re.finditer(rb'<object[\s>]', data.replace(b'\0', b''))
+    position = next((match.start() for number_, match in enumerate(starts) if number_ == place), 0)
+    return data.replace(b'\0', b'').count(b'\n', 0, position) + 1
+
+
+def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]]:
+    """Return the box of an object, or the kind of problem and what it is."""
     corners = element.find('bndbox')
     if corners is None:
-        raise DataError(f'{where} ({name}): no <bndbox>')
-    box = tuple(_number(corners, key, f'{where} ({name})')
-                for key in ('xmin', 'ymin', 'xmax', 'ymax'))
-    if box[2] < box[0] or box[3] < box[1]:
-        raise DataError(f'{where} ({name}): the box has a negative size: '
-                        f'{" ".join(map("{:g}".format, box))}')
-    return _Object(name, box, (element.findtext('difficult') or '').strip() in ('1', 'true'))
+        box = _read_outline(element)
+        if box is None:
+            return None, ('malformed_box', 'no <bndbox>')
+    else:
+        found = {each.tag: each.text for each in corners}
+        try:
+            box = tuple([float(found[key]) for key in CORNERS])
+        except (KeyError, TypeError, ValueError):
+            box = tuple([number(found.get(key)) for key in CORNERS])
+        for key, value in zip(CORNERS, box, strict=True):
+            if value is None or not -MAX_PIXELS <= value <= MAX_PIXELS:  # nor NaN
+                what = f'no <{key}>' if key not in found else (
+                    f'{key}: got {(found[key] or "").strip()!r}, wanted a number of pixels')
+                return None, ('malformed_box', what)
+    if box[2] <= box[0] or box[3] <= box[1]:
+        return None, ('empty', 'width or height <= 0: the box has a negative size or none: '
+                      f'{" ".join(map("{:g}".format, box))}')
+    return box, ('', '')
 
 
-def _number(element: ElementTree.Element, key: str, where: str) -> float:
-    text = element.findtext(key)
-    if text is None:
-        raise DataError(f'{where}: no <{key}>')
+def _number(text: str | None) -> float | None:
     try:
         value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= MAX_PIXELS:  # nor NaN
-        raise DataError(f'{where}: {key}: got {text.strip()!r}, wanted a number of pixels')
-    return value
+    except (TypeError, ValueError):
+        value = number(text)
+    return value if value is not None and abs(value) <= MAX_PIXELS else None  # nor NaN
 
 
-def _find_image(path: Path, root: ElementTree.Element, images: Path) -> Path:
-    # also of C:\folder\a.jpg only the name counts
-    name = PureWindowsPath((root.findtext('filename') or '').strip()).name
-    named = images / (name or f'{path.stem}.jpg')
-    if named.is_file() and named.stem == path.stem:
-        return named
-    alike = (images / f'{path.stem}{suffix}' for suffix in sorted(IMAGE_SUFFIXES))
+def _read_outline(element: ElementTree.Element) -> Box | None:
+    """Return the bounding box of a polygon or an oriented box, as tools add them to the format."""
+    oriented = element.find('robndbox')
+    if oriented is not None:
+        values = [_number(oriented.findtext(key)) for key in ('cx', 'cy', 'w', 'h', 'angle')]
+        if None in values:
+            return None
+        x, y, width, height, angle = values
+        cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+        half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+        return x - half_x, y - half_y, x + half_x, y + half_y
+    outline = element.find('polygon')
+    if outline is None:
+        outline = element.find('segmentation/polygon')
+    points = [] if outline is None else [_number(each.text) for each in outline.iter()
+                                         if re.fullmatch(r'[xy]\d*', each.tag)]
+    if len(points) < 6 or len(points) % 2 or None in points:
+        return None
+    return box_of_points(points)
+
+
+def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
+                by_stem: dict[str, list[str]]) -> Found:
+    """Return the image of an xml file; one that is missing keeps its name."""
+    written = (root.findtext('filename') or '').strip()
+    name = path_parts(written)[-1:] or ['']
     # first of all, for a copy of an image often has the name of the first one in its xml file
-    return next((each for each in alike if each.is_file()), named)
+    fitting = by_stem.get(_key(file), [])
+    fitting = [each for each in fitting if path_parts(each)[-1] == name[0]] or fitting
+    if len(fitting) == 1:
+        return Found(fitting[0], True)
+    if fitting:
+        return Found(None, others=fitting)
+    stem = file[:-4]
+    place = index.find(f'{stem}.jpg')
+    if place.name is None and not place.others and written:
+        folder = (root.findtext('folder') or '').strip()
+        place = index.find(written)
+        if place.others and folder:
+            inside = index.find(f'{folder}/{written}')
+            place = inside if inside.name else place
+    if place.name is not None or place.others:
+        return place
+    return Found(re.split(r'[\\/]', written)[-1] or f'{stem}.jpg')
+
+
+def _key(file: str) -> str:
+    """Return what an image and its xml file have in common: folders and name."""
+    if '/' not in file:
+        folded = path_parts(file)[-1]
+        return folded[:-4] if folded.endswith('.xml') else stem_of(folded)
+    *folders, name = path_parts(file)
+    name = name[:-4] if name.endswith('.xml') else stem_of(name)
+    return '/'.join([*(each for each in folders if each not in ('annotations', 'jpegimages')),
+                     name])

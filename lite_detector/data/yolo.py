@@ -4,139 +4,240 @@
 """
 YOLO: one txt file per image, ``class centre-x centre-y width height`` per line, in fractions.
 
-An image without a txt file, or with an empty one, is a negative. The class names stand in
-``classes.txt``, one a line, or under ``names`` in ``data.yaml``.
+An image without a txt file, or with an empty one, is a negative. The class names are in
+``classes.txt``, one a line, under ``names`` in ``data.yaml``, or in darknet's ``obj.names``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from lite_detector.core.config import load_yaml
-from lite_detector.core.errors import ConfigError, DataError
-from lite_detector.core.media import IMAGE_SUFFIXES
-from lite_detector.data.dataset import check_class_names, Dataset, ImageLabels
-from lite_detector.data.text_files import read_each, read_lines
-import msgspec
+from lite_detector.core.errors import DataError
+from lite_detector.data.dataset import Dataset, ImageRows, labels_of
+from lite_detector.data.findings import BrokenItemError, Findings, IMAGES
+from lite_detector.data.image_index import ImageIndex, path_parts, stem_of
+from lite_detector.data.text_files import read_text, walk_files
+from lite_detector.data.yolo_lines import dota_name, read_label_file
+from lite_detector.data.yolo_names import Classes, find_classes, LISTS, NAME_SUFFIXES
 
-NAME_FILES = ('classes.txt', 'data.yaml', 'data.yml')
-
-
-class _DataYaml(msgspec.Struct):
-    """What is read of a data.yaml: its paths belong to the machine that it was written on."""
-
-    names: list[str] | dict[int, str]
-    nc: int | None = None
-    """How many names there are; said twice, so it may be wrong."""
+NO_LABELS = {*LISTS, 'train.txt', 'val.txt', 'valid.txt', 'test.txt', 'trainval.txt', 'labels.txt'}
+"""Text files beside labels that are names and lists, unless there is an image of that name."""
+PARALLEL = {'images', 'labels', 'jpegimages', 'annotations', 'obj_train_data'}
+"""Folders that part images from labels and say nothing about which belong together."""
 
 
-def read_yolo(annotations: Path, images: Path,
-              class_names: Sequence[str] | None = None) -> Dataset:
+class _Pairs(NamedTuple):
     """
-    Read a folder of txt files.
+    Images and their labels, both relative to their folders.
 
-    :param annotations: that folder, or a data.yaml; then the txt files lie beside the images, or
-        in the folder that is called ``labels`` where theirs is called ``images``.
+    :param labels: of an image -> txt file.
+    :param lone: txt files without an image.
+    :param are_parallel: folders of labels are those of the images.
+    """
+
+    labels: dict[str, str]
+    lone: list[str]
+    are_parallel: bool
+
+
+def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
+              findings: Findings | None = None) -> Dataset:
+    """
+    Read txt files, also in folders below.
+
+    :param annotations: their folder, or a data.yaml, obj.data or file of names; then the txt files
+        are beside the images, or in the folder that is called ``labels`` where theirs is called
+        ``images``. Or a list of images, such as train.txt: then only these are read.
     :param images: folder of the images.
     :param class_names: what the class ids mean, where no file says it.
-    :raises DataError: naming the first file that is wrong, and how many more are.
+    :param findings: takes what is skipped or read otherwise than written.
+    :raises DataError: if there are no labels or no names, or they are ambiguous.
     """
-    folder = annotations
-    if not label_files(annotations):
-        folder = _label_folder(annotations, images)
-    names = _find_names(annotations, folder, class_names)
-    paths = {path.stem: path for path in label_files(folder)}
-    pictures = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    findings = Findings() if findings is None else findings
+    index = ImageIndex(images)
+    pictures = list(index.names)
+    listed = None
+    if is_list(annotations):
+        listed = _read_list(annotations, index, findings)
+        annotations = annotations.parent
+    folder, files = _label_folder(annotations, images)
+    classes = find_classes(annotations, folder, findings)
+    if classes is None:
+        classes = _classes_of(class_names, annotations, folder, files)
+    pairs = _pair(pictures, files, images, findings)
+    if listed is not None:
+        pictures, lone = listed, []
+    else:
+        pictures, lone = list(_with_negatives(pictures, pairs, images, findings)), pairs.lone
+    found = []
+    for picture in pictures:
+        file = pairs.labels.get(picture)
+        try:
+            found.append(ImageRows(images / picture, (), in_fractions=True) if file is None else
+                         read_label_file(f'{folder}/{file}', images / picture, classes, findings))
+        except BrokenItemError:
+            raise
+        except DataError as error:
+            findings.skip('malformed_labels', folder / file, str(error).partition(': ')[2])
     # a txt file without an image shows as an image that is missing
-    pictures += [images / f'{stem}.jpg' for stem in
-                 sorted(set(paths) - {path.stem for path in pictures})]
-
-    def read(picture: Path) -> ImageLabels:
-        path = paths.get(picture.stem)
-        rows = [] if path is None else _read_file(path, len(names))
-        return ImageLabels.from_rows(picture, rows, in_fractions=True)
-    return Dataset(annotations, tuple(names), tuple(read_each(pictures, read)))
+    found += [ImageRows(images / f'{file[:-4]}.jpg', (), in_fractions=True) for file in lone]
+    findings.seen[IMAGES] += len(pictures) + len(lone)
+    if not found:
+        findings.check()
+    return Dataset(annotations, classes.names, labels_of(found), findings)
 
 
-def label_files(folder: Path) -> list[Path]:
-    """Return the txt files of a folder that belong to images; none if it is no folder."""
-    return sorted(path for path in folder.glob('*.txt')
-                  if path.name not in NAME_FILES and not path.name.startswith('README'))
+def label_files(folder: Path) -> list[str]:
+    """Return the txt files below a folder that may belong to images, relative to it, sorted."""
+    return sorted(walk_files(folder, ('.txt',)))
 
 
-def _label_folder(annotations: Path, images: Path) -> Path:
+def has_labels(folder: Path) -> bool:
+    """Tell whether there are label files or class names of YOLO in or below a folder."""
+    return any(_name(file) not in NO_LABELS for file in label_files(folder)) or any(
+        path.suffix.lower() in NAME_SUFFIXES or path.name.lower() in LISTS
+        for path in folder.iterdir())
+
+
+def is_list(path: Path) -> bool:
+    """Tell whether a file is a list of images, one a line, such as train.txt."""
+    if path.suffix.lower() != '.txt' or not path.is_file():
+        return False
+    first = next(filter(None, map(str.strip, read_text(path).splitlines())), '')
+    return stem_of(first.lower()) != first.lower()
+
+
+def _name(file: str) -> str:
+    return file.rpartition('/')[2].lower()
+
+
+def _read_list(path: Path, index: ImageIndex, findings: Findings) -> list[str]:
+    found = []
+    for place, line in enumerate(read_text(path, findings).splitlines(), start=1):
+        if line.strip():
+            image = index.find(line.strip())
+            if image.others:
+                findings.refuse('ambiguous_path', f'{path}:{place}', f'{line.strip()} may be '
+                                f'{" or ".join(image.others[:2])}; choose the folder with '
+                                '--images')
+            elif image.name is None:
+                findings.skip('missing', f'{path}:{place}', f'{line.strip()}: no such image')
+                findings.seen[IMAGES] += 1
+            else:
+                found.append(image.name)
+    return list(dict.fromkeys(found))
+
+
+def _label_folder(annotations: Path, images: Path) -> tuple[Path, list[str]]:
+    """Return the folder of the labels and the txt files below it."""
+    beside = [images]
     parts = list(images.absolute().parts)
-    folders = [images]
     if 'images' in parts:
         parts[len(parts) - 1 - parts[::-1].index('images')] = 'labels'
-        folders.insert(0, Path(*parts))
-    for folder in folders:
-        if label_files(folder):
-            return folder
-    raise DataError(f'{annotations}: no label file (*.txt) in {" or ".join(map(str, folders))}; '
-                    'wanted the folder of the images of one split, such as images/train')
+        beside.insert(0, Path(*parts))
+    if annotations.is_dir():
+        top = annotations.absolute()
+        if any(path.suffix.lower() == '.txt' and path.name.lower() not in NO_LABELS
+               for path in annotations.iterdir()):
+            beside = [annotations]
+        else:  # of all splits below it, the one of the images
+            beside = [*(place for place in beside if top in (place, *place.parents)), annotations,
+                      *(place for place in beside if place == images)]
+    for folder in beside:
+        files = label_files(folder) if folder.is_dir() else []
+        if any(_name(file) not in NO_LABELS for file in files):
+            return folder, files
+    raise DataError(f'{annotations}: no label file (*.txt) in {" or ".join(map(str, beside))}; '
+                    'expected the folder of the labels or images of one split, such as '
+                    'images/train')
 
 
-def _find_names(annotations: Path, folder: Path,
-                class_names: Sequence[str] | None) -> Sequence[str]:
-    if annotations.is_file():
-        return _read_names(annotations)
-    # labels/train/a.txt has its data.yaml two folders up
-    for place in (folder, *folder.absolute().parents[:2]):
-        for name in NAME_FILES:
-            if (place / name).is_file():
-                return _read_names(place / name)
+def _classes_of(class_names: Sequence[str] | None, annotations: Path, folder: Path,
+                files: Sequence[str]) -> Classes:
+    """Return the classes where no file names them: those given, or those of DOTA's lines."""
     if class_names:
-        return class_names
-    raise DataError(f'{annotations}: nobody says what the class ids mean: wanted a classes.txt or '
-                    'data.yaml there or above, or class names')
-
-
-def _read_names(path: Path) -> Sequence[str]:
-    if path.suffix == '.txt':
-        lines = [line.strip() for line in read_lines(path)]
-        while lines and not lines[-1]:
-            lines.pop()
-        names: Sequence[str] = lines
-    else:
+        return Classes.counted(class_names)
+    names: set[str] = set()
+    for file in files:
+        if _name(file) in NO_LABELS:
+            continue
         try:
-            content = load_yaml(path, _DataYaml)
-        except ConfigError as error:
-            raise DataError(str(error)) from None
-        found = content.names
-        if content.nc not in (None, len(found)):
-            raise DataError(f'{path}: nc is {content.nc}, but there are {len(found)} names')
-        if isinstance(found, dict):
-            if sorted(found) != list(range(len(found))):
-                raise DataError(f'{path}: names: got ids {sorted(found)}, wanted 0 to '
-                                f'{len(found) - 1}')
-            found = [found[class_id] for class_id in sorted(found)]
-        names = found
-    check_class_names(names, str(path))
-    return names
+            lines = read_text(folder / file).splitlines()
+        except DataError:
+            continue
+        found = set(filter(None, map(dota_name, lines)))
+        if not found and not names and any(map(str.strip, lines)):
+            break  # another format
+        names |= found
+    if names:
+        return Classes.counted(sorted(names))
+    raise DataError(f'{annotations}: nobody says what the class ids mean: expected a classes.txt, '
+                    'data.yaml or obj.names there or above, or class names (--class-names, '
+                    'data.class_names)')
 
 
-def _read_file(path: Path, num_classes: int) -> list[tuple[int, tuple[float, ...], bool]]:
-    return [(*_read_line(line, num_classes, f'{path}:{number}'), False)
-            for number, line in enumerate(read_lines(path), start=1) if line.strip()]
+def _pair(pictures: Sequence[str], files: Sequence[str], images: Path,
+          findings: Findings) -> _Pairs:
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for picture in pictures:
+        by_key[_key(picture)].append(picture)
+    pairs = _Pairs({}, [], False)
+    rest = []
+    for file in files:
+        fitting = by_key.get(_key(file))
+        if fitting is None:
+            rest.append(file)
+        for picture in fitting or ():
+            pairs.labels.setdefault(picture, file)
+    are_parallel = bool(pairs.labels)
+    if rest:
+        by_name: dict[str, list[str]] = defaultdict(list)
+        for picture in pictures:
+            if picture not in pairs.labels:
+                by_name[_stem(picture)].append(picture)
+        for file in rest:
+            _pair_by_name(file, by_name.get(_stem(file), []), pairs, images, findings)
+    return pairs._replace(are_parallel=are_parallel)
 
 
-def _read_line(line: str, num_classes: int, where: str) -> tuple[int, tuple[float, ...]]:
-    fields = line.split()
-    if len(fields) != 5:
-        raise DataError(f'{where}: got {len(fields)} fields, wanted 5: class, centre x, centre y, '
-                        'width, height')
-    try:
-        class_id, (x, y, width, height) = int(fields[0]), map(float, fields[1:])
-    except ValueError as error:
-        raise DataError(f'{where}: {error}') from None
-    if not 0 <= class_id < num_classes:
-        raise DataError(f'{where}: class {class_id} is unknown; there are {num_classes}, counted '
-                        'from 0')
-    if width < 0 or height < 0:
-        raise DataError(f'{where}: the box has a negative size: {width:g} x {height:g}')
-    for name, value in (('x', x), ('y', y), ('width', width), ('height', height)):
-        if not 0 <= value <= 1:
-            raise DataError(f'{where}: {name} is {value:g}, wanted a fraction in 0 .. 1')
-    return class_id, (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+def _pair_by_name(file: str, fitting: Sequence[str], pairs: _Pairs, images: Path,
+                  findings: Findings) -> None:
+    if len({picture.rpartition('/')[0] for picture in fitting}) > 1:
+        findings.refuse('ambiguous_path', file, (
+            f'its image may be {images / fitting[0]} or {images / fitting[1]}; choose the folder '
+            'with --images'))
+    elif fitting and all(pairs.labels.get(picture) is None for picture in fitting):
+        pairs.labels.update(dict.fromkeys(fitting, file))
+    elif fitting:
+        findings.refuse('ambiguous_path', file, (
+            f'the labels of {images / fitting[0]} may be this file or '
+            f'{pairs.labels[fitting[0]]}; choose the folder with --annotations'))
+    elif _name(file) not in NO_LABELS:
+        pairs.lone.append(file)
+
+
+def _with_negatives(pictures: Sequence[str], pairs: _Pairs, images: Path,
+                    findings: Findings) -> Iterator[str]:
+    """Yield the images of the dataset: those with labels, and those without beside them."""
+    used = {picture.rpartition('/')[0] for picture in pairs.labels}
+    for picture in pictures:
+        if pairs.are_parallel or picture.rpartition('/')[0] in used:
+            yield picture
+        else:
+            findings.note('other_folders', images / picture)
+
+
+def _key(file: str) -> str:
+    """Return what an image and its labels have in common."""
+    if '/' not in file:
+        return _stem(file)
+    *folders, _ = path_parts(file)
+    return '/'.join([*(each for each in folders if each not in PARALLEL), _stem(file)])
+
+
+def _stem(file: str) -> str:
+    name = path_parts(file)[-1]
+    return name[:-4] if name.endswith('.txt') else stem_of(name)

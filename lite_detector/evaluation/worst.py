@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cv2
-from lite_detector.core.draw import Color, draw_box, FONT
+from lite_detector.core.draw import draw_box
 from lite_detector.core.geometry import iou_matrix
+from lite_detector.core.lettering import Color, drawable_names, put_text
 from lite_detector.core.types import FloatArray, ImageArray, size_of
 from lite_detector.data.coco import CocoDataset, find_images
 from lite_detector.data.dataset import read_sized_image
@@ -49,6 +49,7 @@ def draw_worst(matches: Matches, dataset: CocoDataset, folder: Path, class_names
     :param scales: image id -> network pixels per image pixel.
     :return: uint8 BGR; images are read again, one at a time.
     """
+    class_names = drawable_names(class_names)
     paths = find_images(dataset, folder)
     sizes = {image.image_id: image.size for image in dataset.images}
 
@@ -179,6 +180,5 @@ def _window(image_bgr: ImageArray, box_xyxy: FloatArray) -> tuple[int, int, int,
 def _legend(width: int) -> ImageArray:
     strip = np.full((CAPTION, width, 3), 0, np.uint8)
     for place, (words, color) in enumerate(LEGEND.items()):
-        cv2.putText(strip, words, (6 + place * CELL, CAPTION - 12), FONT, 0.6, color, 1,
-                    cv2.LINE_AA)
+        put_text(strip, words, (6 + place * CELL, CAPTION - 12), 0.6, color)
     return strip

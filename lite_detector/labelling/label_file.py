@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.coco import load_coco
+from lite_detector.data.findings import Findings
 import msgspec
 
 DIGITS, SCORE_DIGITS = 2, 4
@@ -96,7 +97,7 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
     """
     if not path.exists():
         return {}
-    coco = load_coco(path)
+    coco = load_coco(path, findings=Findings(keep_going=True))
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_Content)
     except msgspec.ValidationError:

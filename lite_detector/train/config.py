@@ -21,6 +21,7 @@ from lite_detector.core.model_card import (
 )
 from lite_detector.core.structure import StructureSpec
 from lite_detector.core.types import ImageSize
+from lite_detector.data.findings import Crowds, Reading
 from lite_detector.train.augment.spec import AugmentSpec
 from lite_detector.train.distill.spec import DistillSpec
 from lite_detector.train.models.spec import ModelSpec, PUBLISHED_BATCH_NORM
@@ -84,10 +85,21 @@ class DataSpec(Spec):
     min_score: Fraction = 0.0
     """Boxes that a model gave with less are ignored: neither objects nor background. 0: all
     teach as much as they are believed."""
+    strict: bool = False
+    """The first broken box, image or label file is an error."""
+    max_broken: Fraction = 0.1
+    """Largest share of broken boxes, and of broken images, that is skipped and counted."""
+    crowds: Crowds = 'ignore'
+    """What COCO boxes with ``iscrowd`` are: regions to ignore, or objects."""
     cache_megabytes: Annotated[int, Meta(ge=0)] = 2000
     """Memory of each process for decoded images."""
     workers: Annotated[int, Meta(ge=0, le=256)] | None = None
     """Processes per GPU that prepare images; by default as many as there are cores to spare."""
+
+    @property
+    def reading(self) -> Reading:
+        """How much may be broken, and what crowds are."""
+        return Reading(self.strict, self.max_broken, self.crowds)
 
 
 class StartSpec(Spec):

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from lite_detector.core.errors import DataError
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import size_of
@@ -29,8 +28,6 @@ Progress = Callable[[Sequence[T], str], Iterable[T]]
 
 MAX_CHECKED = 5000
 """Images that are looked at before the start; more take minutes, and check_data is there."""
-FATAL = ('unreadable', 'other_size')
-"""Findings with which no epoch would end."""
 EXAMPLES = 2
 
 
@@ -38,8 +35,10 @@ def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
     """
     Look at every image and every box.
 
-    :return: warnings, one line each.
-    :raises DataError: if an image cannot be used.
+    Images that cannot be used are added to the findings of their dataset.
+
+    :return: warnings, one line each; what the datasets' own findings say is not among them.
+    :raises DataError: if too many images cannot be used.
     """
     if len(datasets.train) > MAX_CHECKED:
         return [f'{len(datasets.train)} images are too many to look at now; check_data does it']
@@ -48,11 +47,21 @@ def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
     reports = [check_dataset(each, datasets.train.class_names,
                              lambda labels: progress(labels, 'check images'))
                for each in splits]
+    for each in splits:
+        each.findings.check()
     for first, second in combinations(reports, 2):
         check_leaks(first, second)
     soft = [f'{each.source.name}: {each.soft_boxes} boxes have a score, so a model gave them: AP '
             'says how far two models agree' for each in measured if each.soft_boxes]
     return soft + [line for report in reports for line in _warnings(report)]
+
+
+def describe_datasets(datasets: Datasets) -> dict[str, dict[str, Any]]:
+    """Return split -> how many images and boxes it has, and what was skipped or changed there."""
+    return {name: {'images': len(each),
+                   'boxes': sum(len(labels.class_ids) for labels in each.labels),
+                   **({'findings': counts} if (counts := each.findings.counts()) else {})}
+            for name, each in datasets.splits().items()}
 
 
 def cached(dataset: Dataset, max_side: int, spec: DataSpec, progress: Progress) -> CachedDataset:
@@ -87,8 +96,8 @@ def _warnings(report: SplitReport) -> list[str]:
     name = Path(report.annotations).name
     lines = []
     for kind, found in report.findings.items():
-        if kind in FATAL:
-            raise DataError(f'{name}: {FINDINGS[kind]}: {len(found)}, the first is {found[0]}')
+        if kind not in FINDINGS:  # the findings of the dataset say it
+            continue
         more = f' and {len(found) - EXAMPLES} more' if len(found) > EXAMPLES else ''
         lines.append(f'{name}: {FINDINGS[kind]}: {"; ".join(found[:EXAMPLES])}{more}')
     return lines

@@ -15,6 +15,7 @@ from typing import Any
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.data.coco import labelled_by
+from lite_detector.data.findings import Findings
 from lite_detector.data.formats import open_dataset
 from lite_detector.train.config import DataSpec
 from lite_detector.train.sources import as_list, report_set, selection_set, train_sources
@@ -61,7 +62,8 @@ def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
     :param training: of a checkpoint.
     :raises ConfigError: if its configuration is none.
     """
-    told = {key: value for key, value in training.items() if key not in ('config', 'metrics')}
+    told = {key: value for key, value in training.items()
+            if key not in ('config', 'metrics', 'counts')}
     if 'config' not in training:
         return told  # imported weights
     # read key by key: an older version, which may have trained it, knew fewer of them
@@ -75,7 +77,7 @@ def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
         'chosen': _how_chosen(training, settings, data),
         'select': training.get('metrics', {}),
         'report_measured': training.get('report_measured', 0),
-        'data': _describe_data(data),
+        'data': _with_counts(_describe_data(data), training.get('counts', {})),
         'start': short_path(start.get('checkpoint') or start.get('backbone') or RANDOM),
         'teacher': short_path((settings.get('distill') or {}).get('teacher', NONE)),
         'settings': _without_paths(settings),
@@ -118,17 +120,26 @@ def _describe_data(data: DataSpec) -> dict[str, Any]:
     return told
 
 
+def _with_counts(told: dict[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data with what was counted when the training started, where it is one file."""
+    return {split: {**each, **counts.get(split, {})} if isinstance(each, dict) else each
+            for split, each in told.items()}
+
+
 def _count(annotations: str, data: DataSpec, images: Callable[[], Path],
            min_score: float = 0.0) -> dict[str, Any]:
     told: dict[str, Any] = {'annotations': short_path(annotations)}
     try:
-        dataset = open_dataset(Path(annotations), images(), data.class_names)
+        dataset = open_dataset(Path(annotations), images(), data.class_names,
+                               Findings(data.reading))
     except LiteDetectorError:
         return told  # moved since, which is no reason to export nothing
     teacher = labelled_by(Path(annotations))
     boxes = sum(int((labels.scores >= min_score).sum()) for labels in dataset.labels)
+    findings = dataset.findings.counts()
     return {**told, 'images': len(dataset), 'boxes': boxes,
             **({'min_score': min_score} if min_score else {}),
+            **({'findings': findings} if findings else {}),
             **({} if teacher is None else {'labelled_by': teacher})}
 
 

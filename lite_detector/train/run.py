@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import NetworkCard
@@ -17,11 +17,12 @@ from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Sample
+from lite_detector.data.image_check import unusable_paths
 from lite_detector.data.pictures import spread_indices
 from lite_detector.data.repeat import RepeatedDataset
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.console import Console, SILENT
-from lite_detector.train.datasets import cached, check_datasets
+from lite_detector.train.datasets import cached, check_datasets, describe_datasets
 from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.int8_start import IMAGES, resume_in_int8, start_in_int8
@@ -99,14 +100,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     """
     # before the long work
     teacher = config.distill and load_teacher(config.distill, config.network.preprocess)
-    datasets = open_datasets(config.data)
+    datasets = _look_through(open_datasets(config.data), folder, accelerator, console, resume)
     console.say(_data_line(datasets))
-    if not resume and accelerator.is_main_process:
-        for line in check_datasets(datasets, console.progress):
-            console.say(f'warning: {line}')
-        if datasets.select is None:
-            console.say('warning: without data.val or data.select nobody knows which weights are '
-                        'best; the last ones are kept')
     samples = cached(datasets.train, _cache_side(config), config.data, console.progress)
     drawn = RepeatedDataset(samples, datasets.entries)
     if resume:
@@ -126,6 +121,32 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
                 + (f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''))
     return Engine(config, network, drawn, datasets.select, folder, accelerator, console,
                   teacher)
+
+
+def _look_through(datasets: Datasets, folder: RunFolder, accelerator: Accelerator,
+                  console: Console, resume: bool) -> Datasets:
+    """Say what is odd about the data, keep it in the folder, and leave out what cannot be used."""
+    warnings: list[str] = []
+    if resume:  # the same images as before
+        left_out = folder.left_out_images()
+    else:
+        if accelerator.is_main_process:
+            warnings = check_datasets(datasets, console.progress)
+            if datasets.select is None:
+                warnings.append('without data.val or data.select nobody knows which weights are '
+                                'best; the last ones are kept')
+        left_out = broadcast_object_list([sorted({
+            path for each in datasets.splits().values()
+            for path in unusable_paths(each.findings)})])[0]
+    for each in datasets.splits().values():
+        warnings = [*(f'{each.source.name}: {line}' for line in each.findings.warnings()),
+                    *warnings]
+    for line in warnings:
+        console.say(f'warning: {line}')
+    datasets = datasets.without(set(left_out))
+    if not resume and accelerator.is_main_process:
+        folder.save_data(describe_datasets(datasets), warnings, left_out)
+    return datasets
 
 
 def _started_before(config: TrainConfig, folder: RunFolder) -> Network:

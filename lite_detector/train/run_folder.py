@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from torch import Tensor
 
 CONFIG_FILE = 'config.yaml'
 STATE_FILE = 'state.pt'
+DATA_FILE = 'data.json'
+"""What was found in the data before the first epoch."""
 START_FILE, LAST_FILE, BEST_FILE = 'start.pt', 'last.pt', 'best.pt'
 FREE_TO_CHANGE = (('data', 'cache_megabytes'), ('data', 'workers'), ('save_every_minutes',),
                   ('recipe',))
@@ -69,6 +71,8 @@ class RunFolder:
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path = path
         self._config = config
+        self._data: dict[str, Any] | None = None
+        self._has_begun = False
 
     def start(self) -> None:
         """
@@ -83,6 +87,40 @@ class RunFolder:
             (self.path / CONFIG_FILE).write_text(dump_config(self._config), encoding='utf-8')
         except OSError as error:
             raise ConfigError(f'--output {self.path}: {error.strerror}') from None
+        self._has_begun = True
+
+    def save_data(self, counts: Mapping[str, Any], warnings: Sequence[str],
+                  left_out: Sequence[str]) -> None:
+        """
+        Keep what was found in the data, in a file if a run was started here.
+
+        :param counts: of each split.
+        :param warnings: one line each.
+        :param left_out: paths of the images that cannot be used.
+        :raises ConfigError: if it cannot be written.
+        """
+        self._data = {'counts': counts, 'warnings': list(warnings), 'left_out': list(left_out)}
+        if not self._has_begun:
+            return
+        scratch = self.path / f'.{DATA_FILE}.tmp'
+        try:
+            scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._data)) + b'\n')
+            scratch.replace(self.path / DATA_FILE)
+        except OSError as error:
+            raise ConfigError(f'--output {self.path}: {error.strerror}') from None
+
+    def left_out_images(self) -> list[str]:
+        """Return the paths of the images that the run left out when it started."""
+        return list(self._found_data().get('left_out', ()))
+
+    def _found_data(self) -> dict[str, Any]:
+        if self._data is None:
+            try:
+                self._data = msgspec.json.decode((self.path / DATA_FILE).read_bytes(),
+                                                 type=dict[str, Any])
+            except (OSError, msgspec.DecodeError):  # of an older version
+                self._data = {}
+        return self._data
 
     def save_weights(self, name: str, network: Network, weights: Mapping[str, Tensor],
                      state: RunState, figures: Mapping[str, float] = {}, **more: Any) -> None:
@@ -100,6 +138,7 @@ class RunFolder:
                     'seed': self._config.seed, 'lite_detector': package_version(),
                     'commit': code_version(),
                     'metrics': {key.removeprefix(AP): value for key, value in figures.items()},
+                    'counts': self._found_data().get('counts', {}),
                     **more}
         weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         save_checkpoint(self.path / name, Checkpoint(network.spec, network.card, weights,

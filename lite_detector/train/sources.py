@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +13,11 @@ from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.core.types import IntArray
 from lite_detector.data.coco import CocoDataset
 from lite_detector.data.dataset import Dataset
+from lite_detector.data.findings import Findings, Reading
 from lite_detector.data.formats import open_as_coco, open_dataset
+from lite_detector.data.image_check import without_paths
 from lite_detector.data.join import join_datasets
-from lite_detector.data.repeat import repeat_entries
+from lite_detector.data.repeat import entries_of, repeat_entries
 from lite_detector.train.config import DataSpec
 
 TWINS = {'labels': 'images', 'Annotations': 'JPEGImages'}
@@ -27,12 +29,14 @@ class MeasuredSet(NamedTuple):
 
     annotations: Path
     images: Path
+    reading: Reading
     min_score: float = 0.0
     """Boxes with a lower score are ignored."""
 
     def open_dataset(self, class_names: Sequence[str]) -> Dataset:
         """Open it with the class ids of the training; raise DataError if it cannot be used."""
-        dataset = open_dataset(self.annotations, self.images, class_names)
+        dataset = open_dataset(self.annotations, self.images, class_names,
+                               Findings(self.reading))
         return dataset.ignoring_below(self.min_score)
 
     def open_as_coco(self, class_names: Sequence[str]) -> CocoDataset:
@@ -41,7 +45,8 @@ class MeasuredSet(NamedTuple):
 
         :raises DataError: if it cannot be used.
         """
-        dataset = open_as_coco(self.annotations, self.images, class_names)
+        dataset = open_as_coco(self.annotations, self.images, class_names,
+                               Findings(self.reading))
         return dataset.ignoring_below(self.min_score)
 
 
@@ -56,6 +61,23 @@ class Datasets(NamedTuple):
     report: Dataset | None
     """AP is measured here once, with the finished weights."""
 
+    def splits(self) -> dict[str, Dataset]:
+        """Return name -> dataset, of those that are given."""
+        named = {'train': self.train, 'select': self.select, 'report': self.report}
+        return {name: each for name, each in named.items() if each is not None}
+
+    def without(self, paths: Collection[str]) -> Datasets:
+        """
+        Return the datasets without some of their images.
+
+        :param paths: of the images, as text.
+        """
+        kept = [str(each.image_path) not in paths for each in self.train.labels]
+        select, report = (each and without_paths(each, paths)
+                          for each in (self.select, self.report))
+        return Datasets(without_paths(self.train, paths), entries_of(self.entries, kept), select,
+                        report)
+
 
 def open_datasets(spec: DataSpec) -> Datasets:
     """
@@ -64,7 +86,7 @@ def open_datasets(spec: DataSpec) -> Datasets:
     :raises ConfigError: if data.train is not given, or a key of the data does not fit another.
     :raises DataError: if one cannot be used.
     """
-    parts = [open_dataset(annotations, images, spec.class_names)
+    parts = [open_dataset(annotations, images, spec.class_names, Findings(spec.reading))
              for annotations, images in train_sources(spec)]
     entries = repeat_entries([len(part) for part in parts], repeats(spec))
     train = join_datasets(parts, spec.class_names)
@@ -101,12 +123,14 @@ def selection_set(spec: DataSpec) -> MeasuredSet | None:
             value = getattr(spec, key)
             if value:
                 raise ConfigError(f'data.{key}: {value}, but data.select is not given')
-        return None if spec.val is None else MeasuredSet(Path(spec.val), val_images(spec))
+        if spec.val is None:
+            return None
+        return MeasuredSet(Path(spec.val), val_images(spec), spec.reading)
     if spec.val is not None and Path(spec.val).resolve() == Path(spec.select).resolve():
         raise ConfigError(f'data.val: {spec.val} is data.select too; expected other images, which '
                           'choose nothing, or only one of both keys')
     images = _measured_images(spec, 'select')
-    return MeasuredSet(Path(spec.select), images, spec.select_min_score)
+    return MeasuredSet(Path(spec.select), images, spec.reading, spec.select_min_score)
 
 
 def report_set(spec: DataSpec) -> MeasuredSet | None:
@@ -117,7 +141,7 @@ def report_set(spec: DataSpec) -> MeasuredSet | None:
     """
     if spec.select is None or spec.val is None:
         return None
-    return MeasuredSet(Path(spec.val), val_images(spec))
+    return MeasuredSet(Path(spec.val), val_images(spec), spec.reading)
 
 
 def train_sources(spec: DataSpec) -> list[tuple[Path, Path]]:

@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 from camera_images import (
     BAYER,
+    BAYER16,
     COLOURS,
     EVERY,
     GREY,
@@ -16,6 +17,7 @@ from camera_images import (
     solid,
     YUV420,
     YUV422,
+    YUV444,
 )
 import cv2
 from lite_detector.core.encodings import known_encodings
@@ -88,7 +90,7 @@ def test_image_msg_to_bgr_scales_16_bit_to_the_full_range(encoding, byte_order):
 @pytest.mark.parametrize('encoding', EVERY)
 @pytest.mark.parametrize('padding', [0, 5])
 def test_image_msg_to_bgr_returns_the_colour_at_every_size(encoding, padding):
-    tolerance = 2 if encoding in YUV422 + YUV420 else 0
+    tolerance = 2 if encoding in YUV422 + YUV420 + YUV444 else 0
     for colour in GREYS if encoding in GREY else COLOURS:
         for height, width in SIZES:
             image = image_msg_to_bgr(scene_msg(encoding, height, width, colour, padding))
@@ -189,7 +191,7 @@ def test_image_msg_to_bgr_with_an_impossible_size_is_refused(encoding, height, w
 
 
 @pytest.mark.parametrize(('encoding', 'sizes', 'words'), [
-    *((each, [(1, 1), (2, 2), (2, 9), (9, 2)], 'is too small') for each in BAYER),
+    *((each, [(1, 1), (2, 2), (2, 9), (9, 2)], 'is too small') for each in BAYER + BAYER16),
     *((each, [(4, 1)], 'has no whole pixel pair') for each in YUV422)])
 def test_image_msg_to_bgr_too_small_for_its_colours_is_refused(encoding, sizes, words):
     for height, width in sizes:
@@ -197,7 +199,7 @@ def test_image_msg_to_bgr_too_small_for_its_colours_is_refused(encoding, sizes, 
             image_msg_to_bgr(scene_msg(encoding, height, width))
 
 
-@pytest.mark.parametrize('encoding', sorted(set(EVERY) - {*BAYER, *YUV422}))
+@pytest.mark.parametrize('encoding', sorted(set(EVERY) - {*BAYER, *BAYER16, *YUV422}))
 def test_image_msg_to_bgr_of_a_single_row_or_column(encoding):
     for height, width in ((1, 1), (1, 5), (5, 1)):
         image = image_msg_to_bgr(scene_msg(encoding, height, width))

@@ -1,0 +1,163 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The class names of YOLO labels: classes.txt, data.yaml, and darknet's obj.names and obj.data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lite_detector.core.config import YAML_ERRORS
+from lite_detector.core.errors import DataError
+from lite_detector.data.dataset import check_class_names
+from lite_detector.data.findings import Findings
+from lite_detector.data.notation import identifier, number, numbers
+from lite_detector.data.text_files import read_text, walk_files
+import yaml
+
+LISTS = ('classes.txt', 'obj.names', '_darknet.labels', 'predefined_classes.txt')
+NAME_FILES = (*LISTS, 'data.yaml', 'data.yml', 'obj.data')
+YAML_SUFFIXES, DARKNET_SUFFIX, LIST_SUFFIXES = ('.yaml', '.yml'), '.data', ('.names', '.labels')
+NAME_SUFFIXES = (*YAML_SUFFIXES, DARKNET_SUFFIX, *LIST_SUFFIXES)
+
+
+class Classes(NamedTuple):
+    """
+    What class ids mean.
+
+    :param names: of the classes.
+    :param index: id as label files have it -> place among the names.
+    :param keypoint_values: numbers behind each box that are key points; 0: none.
+    """
+
+    names: tuple[str, ...]
+    index: Mapping[int, int]
+    keypoint_values: int = 0
+
+    @classmethod
+    def counted(cls, names: Sequence[str], keypoint_values: int = 0) -> Classes:
+        """Return classes whose ids count from 0."""
+        return cls(tuple(names), {each: each for each in range(len(names))}, keypoint_values)
+
+
+def find_classes(annotations: Path, folder: Path, findings: Findings) -> Classes | None:
+    """
+    Look for the file that says what class ids mean.
+
+    :param annotations: that file, or the folder of labels.
+    :param folder: of the labels; its file of names may be up to two folders above.
+    :raises DataError: if it is malformed, or two of one folder disagree.
+    """
+    if annotations.is_file():
+        return read_classes(annotations, findings)
+    for place in dict.fromkeys((annotations, folder, *folder.absolute().parents[:2])):
+        known = [place / name for name in NAME_FILES if (place / name).is_file()]
+        if not known:
+            known = [path for path in sorted(place.glob('*'))
+                     if path.suffix.lower() in NAME_SUFFIXES and _has_names(path)]
+        found = {path: read_classes(path, findings) for path in known}
+        if found:
+            first, *others = found
+            for other in others:
+                if found[other].names != found[first].names:
+                    raise DataError(
+                        f'{place}: {first.name} names the classes '
+                        f'{", ".join(found[first].names[:3])}, {other.name} '
+                        f'{", ".join(found[other].names[:3])}; choose one with --annotations '
+                        f'{other} or remove the other')
+            return found[others[-1] if others else first]
+    return None
+
+
+def read_classes(path: Path, findings: Findings) -> Classes:
+    """
+    Read a file of class names.
+
+    :raises DataError: if it is malformed.
+    """
+    suffix = path.suffix.lower()
+    if suffix in YAML_SUFFIXES:
+        classes = _read_yaml(path, findings)
+    elif suffix == DARKNET_SUFFIX:
+        return read_classes(_names_of_darknet(path, findings), findings)
+    else:
+        classes = Classes.counted(_read_list(path, findings))
+    check_class_names(classes.names, str(path))
+    return classes
+
+
+def _has_names(path: Path) -> bool:
+    try:
+        return path.suffix.lower() not in YAML_SUFFIXES or isinstance(
+            yaml.load(read_text(path), yaml.BaseLoader).get('names'), (list, dict))
+    except (DataError, *YAML_ERRORS):
+        return False
+
+
+def _read_list(path: Path, findings: Findings) -> list[str]:
+    lines = [line.strip() for line in read_text(path, findings).splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _names_of_darknet(path: Path, findings: Findings) -> Path:
+    """Return the file of names beside an obj.data, whatever folder that says."""
+    for line in read_text(path, findings).splitlines():
+        key, _, value = line.partition('=')
+        if key.strip().lower() == 'names' and value.strip():
+            wanted = value.strip().replace('\\', '/').rpartition('/')[2]
+            for name in sorted(walk_files(path.parent, LIST_SUFFIXES)):
+                if name.rpartition('/')[2].lower() == wanted.lower():
+                    return path.parent / name
+            raise DataError(f'{path}: names is {value.strip()}; expected a file {wanted} beside '
+                            f'{path.name}')
+    raise DataError(f'{path}: no line `names = ...`; expected the file of class names')
+
+
+def _read_yaml(path: Path, findings: Findings) -> Classes:
+    text = read_text(path, findings)
+    try:
+        # types for what is no name, and text as it is written: 007 is a name like any other
+        typed, plain = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
+    except YAML_ERRORS as error:
+        raise DataError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
+    if not isinstance(plain, dict) or not isinstance(plain.get('names'), (list, dict)):
+        raise DataError(f'{path}: $: no names; expected a list of class names or a map from id '
+                        'to name')
+    names, kinds = plain['names'], typed['names']
+    for key, (name, kind) in zip(_keys(names), zip(_values(names), _values(kinds), strict=True),
+                                 strict=True):
+        if kind is None or isinstance(kind, bool) or not isinstance(name, str):
+            raise DataError(f'{path}: names: class {key} is {name}, which YAML reads as '
+                            f'{type(kind).__name__}; expected text: put it in quotes')
+    index = _index(names, path)
+    count = number(plain.get('nc'))
+    if count is not None and count != len(names):
+        findings.note('class_count', path, f'nc is {count:g}, but there are {len(names)} names; '
+                      'the names count')
+    shape = numbers(plain.get('kpt_shape'))
+    ordered = [str(names[key]).strip() for key in sorted(names, key=identifier)] if isinstance(
+        names, dict) else [name.strip() for name in names]
+    return Classes(tuple(ordered), index, int(math.prod(shape)) if shape else 0)
+
+
+def _index(names: Any, path: Path) -> dict[int, int]:
+    if not isinstance(names, dict):
+        return {each: each for each in range(len(names))}
+    ids = [identifier(key) for key in names]
+    if not all(isinstance(each, int) and each >= 0 for each in ids) or len(set(ids)) < len(ids):
+        raise DataError(f'{path}: names: got ids {", ".join(map(str, names))}; expected different '
+                        'numbers from 0')
+    return {class_id: place for place, class_id in enumerate(sorted(ids))}
+
+
+def _keys(names: Any) -> list[Any]:
+    return list(names) if isinstance(names, dict) else list(range(len(names)))
+
+
+def _values(names: Any) -> list[Any]:
+    return list(names.values()) if isinstance(names, dict) else list(names)
