@@ -15,7 +15,11 @@ from lite_detector.train.models.build import build_model
 from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.nanodet_plus import GuidedHeads
-from lite_detector.train.objectives.objective import loss_normalizer, Objective
+from lite_detector.train.objectives.objective import (
+    loss_normalizer,
+    Objective,
+    positives_normalizer,
+)
 from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from networks import network_card
@@ -223,12 +227,19 @@ def test_gfl_box_of_a_soft_object_counts_as_much_as_it_is_believed():
 
 
 @pytest.mark.parametrize(('score_sum', 'images', 'expected'), [
-    (0, 2, 2), (0.3, 2, 2), (1, 8, 8),  # few positives, or low scores: one for each image
-    (8, 8, 8), (9, 8, 9), (20.5, 2, 20.5),
+    (0, 2, 2), (0.3, 2, 2), (1, 8, 8), (8, 8, 8), (9, 8, 9), (20.5, 2, 20.5),
 ])
 def test_loss_normalizer_equals_the_hand_worked(score_sum, images, expected):
     values = (torch.tensor(float(value)) for value in (score_sum, images))
     assert loss_normalizer(*values).item() == expected
+
+
+@pytest.mark.parametrize(('count', 'score_sum', 'images', 'expected'), [
+    (0, 0, 2, 0), (3, 3, 2, 3), (0.5, 0.5, 2, 0.5), (20, 5, 2, 5), (20, 0.3, 2, 2), (1, 0.3, 2, 1),
+])
+def test_positives_normalizer_equals_the_hand_worked(count, score_sum, images, expected):
+    values = (torch.tensor(float(value)) for value in (count, score_sum, images))
+    assert positives_normalizer(*values).item() == expected
 
 
 @pytest.mark.parametrize('variation', ['nanodet', 'nanodet_dsla', 'nanodet_plus',
@@ -251,17 +262,6 @@ def test_gfl_box_of_one_object_counts_as_much_in_a_batch_of_eight():
     eight = objective.losses(zero_heads(objective, images=8), [SOME] + 7 * [NOTHING], SIZE)
     for name in ('box', 'distribution'):
         assert eight[name].item() == pytest.approx(alone[name].item())
-
-
-def test_yolof_background_counts_as_much_beside_one_object_as_without():
-    objective = objective_of('yolof', num_classes=1)
-    heads = zero_heads(objective, images=8)
-    without = objective.losses(heads, 8 * [NOTHING], SIZE)['score'].item()
-    terms = objective.losses(heads, [truth_of((8, 8, 40, 40))] + 7 * [NOTHING], SIZE)
-    # scores of 1/4: four anchors cost alpha (3/4)^2 ln 4 instead of (1 - alpha) (1/4)^2 ln(4/3)
-    positive, negative = 0.25 * (3 / 4) ** 2 * 2 * LN2, 0.75 * (1 / 4) ** 2 * math.log(4 / 3)
-    assert terms['score'].item() - without == pytest.approx(4 * (positive - negative) / 8,
-                                                            rel=1e-3)
 
 
 def test_nanodet_plus_scores_learn_what_the_guide_reaches():

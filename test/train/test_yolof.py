@@ -167,6 +167,17 @@ def test_a_soft_object_teaches_as_far_as_it_is_believed():
     assert terms['score'].item() == pytest.approx(0.5 * 0.25 * 0.5 * (30 + LN2), rel=1e-4)
 
 
+def test_background_counts_as_much_beside_one_object_as_without():
+    objective = objective_of(1, top_k=1)
+    heads = [head_of(1, images=8)]
+    without = objective.losses(heads, 8 * [truth_of()], SIZE)['score'].item()
+    terms = objective.losses(heads, [truth_of((32, 0, 64, 32))] + 7 * [truth_of()], SIZE)
+    # Scores of 1/4. The anchor that is the object costs alpha (3/4)^2 ln 4 instead of
+    # (1 - alpha) (1/4)^2 ln(4/3), both divided by the number of images.
+    positive, negative = 0.25 * (3 / 4) ** 2 * 2 * LN2, 0.75 * (1 / 4) ** 2 * math.log(4 / 3)
+    assert terms['score'].item() - without == pytest.approx((positive - negative) / 8, rel=1e-3)
+
+
 def test_two_images_share_their_positives():
     objective = objective_of(top_k=1)
     truth = truth_of((32, 0, 64, 16))

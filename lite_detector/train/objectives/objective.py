@@ -44,6 +44,20 @@ def loss_normalizer(score_sum: Tensor, images: Tensor) -> Tensor:
     return torch.maximum(score_sum, images)
 
 
+def positives_normalizer(count: Tensor, score_sum: Tensor, images: Tensor) -> Tensor:
+    """
+    Return what a loss over positives alone, such as that of boxes, is divided by.
+
+    It is the sum of their scores, so a single object in a batch trains at full weight. Many
+    positives of low scores count at least as one for each image.
+
+    :param count: number of positives, mean over processes.
+    :param score_sum: scores of their objects, likewise; ``count`` if all labels are certain.
+    :param images: number of images, likewise.
+    """
+    return torch.maximum(score_sum, torch.minimum(count, images))
+
+
 class Objective(nn.Module, ABC):
     """
     A network and its losses.

@@ -16,7 +16,12 @@ from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
 from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
 from lite_detector.train.losses import focal_loss, giou_loss, soft_targets
 from lite_detector.train.models.yolof import joint_logits
-from lite_detector.train.objectives.objective import loss_normalizer, Objective, ReduceMean
+from lite_detector.train.objectives.objective import (
+    loss_normalizer,
+    Objective,
+    positives_normalizer,
+    ReduceMean,
+)
 from lite_detector.train.objectives.spec import YolofLoss
 import torch
 from torch import nn, Tensor
@@ -80,13 +85,13 @@ class YolofObjective(Objective):
         here = Anchors(*(each[found % places] for each in anchors))
         predicted = here.moved(boxes.flatten(0, 1)[found, :4], self.card.decode.center_clamp)
         labels, scores, not_ignored = _score_targets(matches, truths)
-        normalizer = self._normalizer(scores[labels >= 0], len(boxes))
+        score_normalizer, box_normalizer = self._normalizers(scores[labels >= 0], len(boxes))
         logits = logits.flatten(0, 1)
         return {
             'score': spec.score_weight * focal_loss(
-                logits, soft_targets(labels, scores, logits.shape[1]), not_ignored, normalizer,
-                spec.focal_alpha, spec.focal_gamma),
-            'box': spec.box_weight * giou_loss(predicted, targets, weights, normalizer)}
+                logits, soft_targets(labels, scores, logits.shape[1]), not_ignored,
+                score_normalizer, spec.focal_alpha, spec.focal_gamma),
+            'box': spec.box_weight * giou_loss(predicted, targets, weights, box_normalizer)}
 
     def _flat(self, head: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values of boxes and the logits of scores: (n, p, 5), (n, p, classes)."""
@@ -115,10 +120,13 @@ class YolofObjective(Objective):
                                          sizes.repeat_interleave(len(centers), dim=0))
         return self._anchors[key]
 
-    def _normalizer(self, scores: Tensor, images: int) -> Tensor:
-        """Return what both losses are divided by, over all processes."""
-        local = torch.stack((scores.sum(), scores.new_tensor(images)))
-        return loss_normalizer(*self.reduce_mean(local).unbind())
+    def _normalizers(self, scores: Tensor, images: int) -> tuple[Tensor, Tensor]:
+        """Return what the losses of scores and of boxes are divided by, over all processes."""
+        local = torch.stack((scores.new_tensor(len(scores)), scores.sum(),
+                             scores.new_tensor(images)))
+        count, score_sum, images_mean = self.reduce_mean(local).unbind()
+        return (loss_normalizer(score_sum, images_mean),
+                positives_normalizer(count, score_sum, images_mean))
 
 
 def _box_targets(matches: Sequence[UniformMatch],

@@ -15,7 +15,7 @@ from lite_detector.train.assign.assignment import GroundTruth, objects_of
 from lite_detector.train.assign.yolov5 import assign_yolov5
 from lite_detector.train.boxes import aligned_ciou, boxes_from_cxcywh, grid_priors
 from lite_detector.train.losses import bce_loss, ciou_loss, objectness_loss
-from lite_detector.train.objectives.objective import Objective, ReduceMean
+from lite_detector.train.objectives.objective import Objective, positives_normalizer, ReduceMean
 from lite_detector.train.objectives.spec import Yolov5Loss
 import torch
 from torch import nn, Tensor
@@ -130,9 +130,7 @@ class Yolov5Objective(Objective):
         score_sums = counts.new_zeros(strides).index_add_(0, levels, scores)
         local = torch.cat((counts, score_sums, counts.new_tensor([images])))
         counts, score_sums, images_mean = self.reduce_mean(local).split((strides, strides, 1))
-        # There is no background among them. Many positives of low scores count at least as one
-        # for each image.
-        normalizers = torch.maximum(score_sums, torch.minimum(counts, images_mean))
+        normalizers = positives_normalizer(counts, score_sums, images_mean)
         return scores / normalizers[levels], images_mean[0]
 
 
