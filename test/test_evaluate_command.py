@@ -61,7 +61,7 @@ def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):
     assert main([*options, '--json', str(path)]) == 0
     assert json.loads(path.read_text()) == {
         'ap': 100, 'ap50': 100, 'ap75': 100, 'ap_small': 100, 'ap_medium': 100, 'ap_large': None,
-        'images': 1, 'per_class': {'object0': 100},
+        'images': 1, 'per_class': {'object0': 100}, 'ap_interval': [100, 100],
         'suggested_threshold': 0.999, 'suggested_thresholds': {'object0': 0.999}}
     printed = capsys.readouterr().out
     assert 'tiny_nanodet at 96x64 on 1 images' in printed
@@ -107,9 +107,11 @@ def test_evaluate_measures_the_same_from_every_format(write, tiny_nanodet, tmp_p
                  '--images', str(images), '--json', str(path)]) == 0
     assert json.loads(path.read_text()) == {
         'ap': 0, 'ap50': 0, 'ap75': 0, 'ap_small': 0, 'ap_medium': None, 'ap_large': None,
-        'images': 3, 'per_class': {'zebra': 0, 'ant': 0},
+        'images': 3, 'per_class': {'zebra': 0, 'ant': 0}, 'ap_interval': [0, 0],
         'suggested_threshold': None, 'suggested_thresholds': {}}
-    assert 'suggested score threshold: none, as nothing was found' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'suggested score threshold: none, as nothing was found' in out
+    assert ' 0.0  (95 % interval over images: 0.0 to 0.0)\n' in out
 
 
 def test_evaluate_plots_write_a_parameter_file_that_the_node_takes(options, tmp_path, capsys):

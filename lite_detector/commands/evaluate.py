@@ -29,6 +29,7 @@ from lite_detector.data.coco import CocoDataset, CocoImage, find_images
 from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import require_matplotlib
 from lite_detector.detector import Detector
+from lite_detector.evaluation.bootstrap import ap_interval, Interval
 from lite_detector.evaluation.coco_metrics import (
     AP_SELECTION,
     CocoMetrics,
@@ -73,10 +74,11 @@ def run(args: argparse.Namespace) -> None:
     metrics = measure(dataset, found, names)
     matches = match_dataset(dataset, found, names)
     best = overall_curve(matches).suggest()
+    spread = ap_interval(dataset, found, names)
     if args.json:
         suggested = {name: each.threshold for name, curve in class_curves(matches, names).items()
                      if (each := curve.suggest())}
-        write_json(args.json, {**msgspec.to_builtins(metrics),
+        write_json(args.json, {**msgspec.to_builtins(metrics), 'ap_interval': spread,
                                'suggested_threshold': best.threshold if best else None,
                                'suggested_thresholds': suggested})
     if args.plots:
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         if is_checkpoint(args.model):
             _write_heat_maps(args, detector, dataset, matches)
     # last, for a reader may have gone away: `... | head -1`
-    print(_table(metrics, detector))
+    print(_table(metrics, detector, spread))
     print(_describe(best))
     if args.plots:
         if has_thresholds:
@@ -134,7 +136,7 @@ def _tell_soft(dataset: CocoDataset) -> None:
               'them: what is measured is how far two models agree', file=sys.stderr)
 
 
-def _table(metrics: CocoMetrics, detector: Detector) -> str:
+def _table(metrics: CocoMetrics, detector: Detector, spread: Interval | None) -> str:
     rows = (('AP', metrics.ap), ('AP50', metrics.ap50), ('AP75', metrics.ap75),
             ('AP small', metrics.ap_small), ('AP medium', metrics.ap_medium),
             ('AP large', metrics.ap_large))
@@ -143,6 +145,8 @@ def _table(metrics: CocoMetrics, detector: Detector) -> str:
     lines = [f'{detector.card.name} at {detector.input_size}{tiles} on {metrics.images} images, '
              'percent']
     lines += [f'  {label:22} {"-" if ap is None else format(ap, ".1f"):>5}' for label, ap in rows]
+    if spread is not None and metrics.images > 1:
+        lines[1] += f'  (95 % interval over images: {spread.low:.1f} to {spread.high:.1f})'
     if len(metrics.per_class) > 1:
         lines.append('AP per class')
         lines += [f'  {label:22} {ap:5.1f}' for label, ap in

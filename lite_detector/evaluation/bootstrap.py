@@ -111,6 +111,13 @@ def interval(values: FloatArray) -> Interval | None:
     return Interval(round(float(low), 2), round(float(high), 2))
 
 
+def ap_interval(dataset: CocoDataset, found: Mapping[int, Detections],
+                class_names: Sequence[str]) -> Interval | None:
+    """Return the interval of one AP, with the arguments of :func:`rank`; None without labels."""
+    weights = draw_images(len(dataset.images))
+    return interval(resampled_ap(rank(dataset, found, class_names), weights))
+
+
 def _rank_class(class_id: int, category_id: int, rows: Mapping[int, int],
                 labels: Mapping[tuple[int, int], Sequence[tuple[tuple[float, ...], bool]]],
                 found: Mapping[int, Detections]) -> ClassRanking:
