@@ -16,9 +16,14 @@ from lite_detector.core.tracking import Tracked, Tracker
 from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
-from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
+from lite_detector.ros.conversions import (
+    compressed_msg_to_bgr,
+    image_msg_to_bgr,
+    KNOWN_ENCODINGS,
+)
 from lite_detector.ros.messages import DetectionsWriter
 from lite_detector.ros.overlay import Overlay
+from lite_detector.ros.serialized import read_in_place, SerializedImage
 from lite_detector.ros.settings import Settings
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -95,7 +100,10 @@ class Camera:
         :raises ImageError: if it is damaged.
         """
         try:
-            return deserialize_message(data, self._message_type)
+            msg = read_in_place(data, self._message_type)
+            if isinstance(msg, SerializedImage) and msg.encoding not in KNOWN_ENCODINGS:
+                return deserialize_message(data, self._message_type)  # for cv_bridge
+            return msg
         except Exception:  # RMWError has no public name
             raise ImageError(f'damaged message: it does not hold a {self._type_name}') from None
 
