@@ -194,6 +194,8 @@ class Detector:
         if selection.classes or selection.class_thresholds:
             reached = margins(candidates, thresholds, card.class_names) >= 0
             candidates = candidates.select(reached)
+        if not len(candidates):  # of most images, and each numpy call has its price
+            return candidates
         found = nms(candidates, selection.nms_iou_threshold,
                     max_detections or selection.max_detections, selection.class_agnostic_nms)
         boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)

@@ -26,6 +26,8 @@ def nms(candidates: Detections, iou_threshold: float, max_detections: int,
     :param class_agnostic: whether boxes of different classes suppress each other.
     :return: what is left, best score first.
     """
+    if len(candidates) < 2:
+        return candidates
     order = np.argsort(-candidates.scores, kind='stable')[:MAX_CANDIDATES]
     ranked = candidates.select(order)
     overlaps = iou_matrix(ranked.boxes_xyxy, ranked.boxes_xyxy) > iou_threshold

@@ -16,14 +16,18 @@ from lite_detector.core.tracking import Tracked, Tracker
 from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
-from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
-from lite_detector.ros.messages import DetectionsWriter
+from lite_detector.ros.conversions import (
+    compressed_msg_to_bgr,
+    image_msg_to_bgr,
+    KNOWN_ENCODINGS,
+)
+from lite_detector.ros.messages import DetectionsWriter, nanoseconds_of
 from lite_detector.ros.overlay import Overlay
+from lite_detector.ros.serialized import read_in_place, SerializedImage
 from lite_detector.ros.settings import Settings
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
@@ -95,7 +99,10 @@ class Camera:
         :raises ImageError: if it is damaged.
         """
         try:
-            return deserialize_message(data, self._message_type)
+            msg = read_in_place(data, self._message_type)
+            if isinstance(msg, SerializedImage) and msg.encoding not in KNOWN_ENCODINGS:
+                return deserialize_message(data, self._message_type)  # for cv_bridge
+            return msg
         except Exception:  # RMWError has no public name
             raise ImageError(f'damaged message: it does not hold a {self._type_name}') from None
 
@@ -154,8 +161,8 @@ class Camera:
         """
         self._detections.publish(self._writer.write(msg.header, tracked.detections, class_ids,
                                                     tracked.track_ids))
-        age = self._node.get_clock().now() - Time.from_msg(msg.header.stamp)
-        self.stats.on_published(age.nanoseconds / 1e9)
+        now_ns = self._node.get_clock().now().nanoseconds
+        self.stats.on_published((now_ns - nanoseconds_of(msg.header.stamp)) / 1e9)
         self.overlay.update(msg.header, tracked, detector.card.class_names)
         if image_bgr is not None:
             self.overlay.draw(msg.header, image_bgr)

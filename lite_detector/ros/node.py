@@ -26,7 +26,13 @@ from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.lifecycle import guard_transitions, reason_of
 from lite_detector.ros.live_view import LiveView
-from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
+from lite_detector.ros.messages import (
+    class_id_strings,
+    label_info,
+    LabelInfo,
+    nanoseconds_of,
+    vision_info,
+)
 from lite_detector.ros.parameters import (
     checked_settings,
     current_settings,
@@ -43,7 +49,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.time import Time
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
@@ -259,7 +264,7 @@ class DetectorNode(LifecycleNode):
             if thresholds is None:
                 thresholds = detector.score_thresholds
             self._capture.look(camera.label, image.image_bgr, Seen(
-                Time.from_msg(msg.header.stamp).nanoseconds,
+                nanoseconds_of(msg.header.stamp),
                 found.select(margins(found, thresholds, names) >= 0), image.full_size, names,
                 thresholds, tracked.lost, complete=detector.view.mode != 'in_turn'))
 

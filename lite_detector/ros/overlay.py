@@ -13,8 +13,8 @@ from lite_detector.core.draw import class_color, draw_detections
 from lite_detector.core.tracking import Tracked
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
+from lite_detector.ros.messages import nanoseconds_of
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 
@@ -71,7 +71,7 @@ class Overlay:
         :param class_names: names by class index.
         """
         # one assignment: another thread may draw
-        self._boxes = _Boxes(Time.from_msg(header.stamp).nanoseconds, tracked, class_names)
+        self._boxes = _Boxes(nanoseconds_of(header.stamp), tracked, class_names)
         for publisher in self._markers:
             if publisher.get_subscription_count():
                 publisher.publish(image_marker(header, tracked.detections))
@@ -88,7 +88,7 @@ class Overlay:
         if not listeners:
             return
         boxes = self._boxes
-        stamp_ns = Time.from_msg(header.stamp).nanoseconds
+        stamp_ns = nanoseconds_of(header.stamp)
         if boxes and abs(stamp_ns - boxes.stamp_ns) <= MAX_AGE_S * 1e9:
             image_bgr = draw_detections(image_bgr, boxes.tracked.detections, boxes.class_names,
                                         boxes.tracked.track_ids)
