@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test test-humble lint bench endurance clean
+.PHONY: help setup setup-train demo test test-humble test-arm64 lint bench endurance clean
 
 help:  ## Show these commands
-	@sed -n 's/^\([a-z-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup:  ## Install what is missing and build the package, all inside .bench/
 	@scripts/setup.sh
@@ -18,6 +18,9 @@ test:  ## Run the tests (ARGS='-k nms' goes to pytest)
 
 test-humble:  ## Run the ROS tests on a relocatable ROS 2 Humble
 	@scripts/humble.sh $(ARGS)
+
+test-arm64:  ## Run the serving tests on an emulated Raspberry Pi 4 and 5, and compare what models find
+	@scripts/arm64.sh $(ARGS)
 
 lint:  ## Run the linters only
 	@scripts/test.sh test/test_lint.py

@@ -26,7 +26,7 @@ for platform in 2_34 2_28 2_27 2_17; do
 done
 options+=(--platform manylinux2014_aarch64)
 tests_a76=(backends bags benchmark calibration camera_stats cli coco decode decode_yolof detector
-    download draw frames geometry image_header int8_network latency matching media model_card nms
+    download draw frames geometry image_header import_ncnn int8_network latency matching media model_card nms
     parity precision preprocess shipped_models tiling tracking types zoo)
 tests_a72=(backends cli precision shipped_models)
 
@@ -105,7 +105,7 @@ run_tests() { # processor test...
     names=("${names[@]/#/test/test_}")
     step "$1: tests"
     LITE_DETECTOR_TEST_DATA=$data emulate "$1" -m pytest -q --timeout 1200 -p no:cacheprovider \
-        --numprocesses "$jobs" --dist loadfile "${names[@]/%/.py}"
+        --numprocesses "$((jobs > 1 ? jobs : 0))" --dist loadfile "${names[@]/%/.py}"
 }
 
 detect() { # processor folder precision reference
@@ -125,16 +125,16 @@ check() { # folder...
     fi
     step "check: $# models on $images images each"
     rm -rf "$arm/check"
-    python scripts/agreement.py plan "$@" >"$arm/plan.txt"
+    python scripts/agreement.py plan "$@" >"$arm/plan.txt" || return
     # What the others are compared with comes first.
-    grep '^x86' "$arm/plan.txt" | xargs -L 1 -P 1 bash -c 'detect "$@"' _
-    grep -v '^x86' "$arm/plan.txt" | xargs -L 1 -P "$jobs" bash -c 'detect "$@"' _
+    grep '^x86' "$arm/plan.txt" | xargs -L 1 -P 1 bash -c 'detect "$@"' _ || return
+    grep -v '^x86' "$arm/plan.txt" | xargs -L 1 -P "$jobs" bash -c 'detect "$@"' _ || return
     python scripts/agreement.py compare --annotations "$data/coco_mini/instances_val.json" \
         "$arm"/check/*.json
 }
 
 main() {
-    local parts=() models=() word
+    local parts=() models=() failed=() word
     for word; do
         case $word in
             tests | check) parts+=("$word") ;;
@@ -155,10 +155,14 @@ main() {
     export root arm system data images
     export -f emulate detect step
     if [[ " ${parts[*]} " == *' tests '* ]]; then
-        run_tests cortex-a76 "${tests_a76[@]}"
-        run_tests cortex-a72 "${tests_a72[@]}"
+        run_tests cortex-a76 "${tests_a76[@]}" || failed+=(tests-a76)
+        run_tests cortex-a72 "${tests_a72[@]}" || failed+=(tests-a72)
     fi
-    [[ " ${parts[*]} " != *' check '* ]] || check "${models[@]}"
+    if [[ " ${parts[*]} " == *' check '* ]]; then
+        check "${models[@]}" || failed+=(check)
+    fi
+    [[ ${#failed[@]} -eq 0 ]] || fail "failed on emulated aarch64: ${failed[*]}"
+    step "passed in $((SECONDS / 60)) minutes"
 }
 
 main "$@"

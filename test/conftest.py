@@ -79,7 +79,7 @@ def run_python():
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
         package = str(Path(lite_detector.__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
-        return subprocess.run([sys.executable, *map(str, arguments)], text=True, timeout=100,
+        return subprocess.run([sys.executable, *map(str, arguments)], text=True,
                               capture_output=True,
                               env={**os.environ, 'PYTHONPATH': path, **environment})
     return run
