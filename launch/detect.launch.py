@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Start the detector on a camera.
+Start the detector on a camera, and with locate:=true the node that locates what it finds.
 
-Wiring only: every parameter of config/detect.yaml is an argument, and its default value stands
-there. An argument that is not given changes nothing.
+Wiring only: every parameter of config/detect.yaml and config/locate.yaml is an argument, and its
+default value stands there. An argument that is not given changes nothing.
 """
 
+from collections.abc import Callable, Sequence
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 import yaml
 
-DEFAULT_PARAMS = Path(get_package_share_directory('lite_detector')) / 'config' / 'detect.yaml'
+CONFIG = Path(get_package_share_directory('lite_detector')) / 'config'
+DEFAULT_PARAMS, LOCATE_PARAMS = CONFIG / 'detect.yaml', CONFIG / 'locate.yaml'
 WIRING = {
     'params_file': (str(DEFAULT_PARAMS), 'parameter file'),
     'image': ('', 'image topic of the camera, e.g. /camera/image_raw; of several cameras one for '
@@ -27,10 +29,17 @@ WIRING = {
     'namespace': ('', 'namespace of the node'),
     'log_level': ('info', 'of the node'),
     'respawn': ('false', 'start the node again if it dies'),
+    'locate': ('false', 'true: start locate_node too, for each camera'),
+    'locate_params_file': (str(LOCATE_PARAMS), 'parameter file of locate_node'),
+    'camera_info': ('', 'calibration of the camera; empty: camera_info beside its image'),
+    'depth': ('', 'depth image that is registered to the camera'),
+    'points': ('', 'point cloud instead, with range_from:=points'),
 }
 """Argument -> default value and description."""
 PARAMETERS = (*yaml.safe_load(DEFAULT_PARAMS.read_text())['/**']['ros__parameters'],
               'use_sim_time')
+LOCATE_PARAMETERS = tuple(
+    yaml.safe_load(LOCATE_PARAMS.read_text())['/**']['ros__parameters'])
 SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
            'use_sim_time': 'true: time comes from /clock, as of ros2 bag play --clock'}
 
@@ -38,11 +47,11 @@ SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the node."""
     arguments = {**WIRING, **{name: ('', SPECIAL.get(name, 'as in params_file if empty'))
-                              for name in PARAMETERS}}
+                              for name in (*PARAMETERS, *LOCATE_PARAMETERS)}}
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in arguments.items()),
-        OpaqueFunction(function=detector)])
+        OpaqueFunction(function=detector), OpaqueFunction(function=locators)])
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -50,27 +59,80 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    params_file = os.path.expanduser(argument('params_file'))
-    if not os.path.isfile(params_file):  # launch_ros starts without it
-        raise RuntimeError(f'params_file: {params_file}: no such file')
-    cameras = [name.strip() for name in argument('cameras').strip('[]').split(',')
-               if name.strip()]
-    overrides = {name: _value(argument(name)) for name in PARAMETERS
-                 if argument(name) and name != 'cameras'}
+    cameras = _names(argument('cameras'))
+    overrides = _overrides(argument, PARAMETERS)
     if cameras:
         overrides['cameras'] = cameras
     namespace = argument('namespace')
+    return [_node(context, 'detect_node', 'detector', namespace, argument('params_file'),
+                  overrides, _remappings('image', argument('image'), cameras))]
+
+
+def locators(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return a locate node for each camera, where it is asked for."""
+    def argument(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    if argument('locate').lower() not in ('true', '1'):
+        return []
+    cameras = _names(argument('cameras'))
+    images = dict(_remappings('image', argument('image'), cameras))
+    infos = dict(_remappings('camera_info', argument('camera_info'), cameras))
+    ranges = [(topic, dict(_remappings(topic, argument(topic), cameras)))
+              for topic in ('depth', 'points')]
+    overrides = _overrides(argument, (*LOCATE_PARAMETERS, 'use_sim_time'))
+    nodes = []
+    for camera in cameras or ('',):
+        prefix = f'{camera}/' if camera else ''
+        namespace = '/'.join(filter(None, (argument('namespace').rstrip('/'), camera)))
+        image = images.get(f'{prefix}image', '')
+        info = infos.get(f'{prefix}camera_info') or (
+            f'{image.rpartition("/")[0]}/camera_info' if '/' in image else '')
+        topics = [('image', image), ('camera_info', info),
+                  *((topic, found.get(prefix + topic, '')) for topic, found in ranges)]
+        # relative topics are relative to the namespace of the detector
+        topics = [(name, topic if topic.startswith('/') or not prefix else _up(topic, camera))
+                  for name, topic in topics if topic]
+        nodes.append(_node(context, 'locate_node', 'locate', namespace,
+                           argument('locate_params_file'), overrides, topics))
+    return nodes
+
+
+def _up(topic: str, camera: str) -> str:
+    """Return a topic of the detector's namespace as the namespace of a camera has it."""
+    if topic.startswith(f'{camera}/'):
+        return topic.removeprefix(f'{camera}/')
+    raise RuntimeError(f'{topic}: with several cameras expected an absolute topic, or one below '
+                       f'{camera}/')
+
+
+def _node(context: LaunchContext, executable: str, name: str, namespace: str, params_file: str,
+          overrides: dict[str, Any], remappings: list[tuple[str, str]]) -> Node:
+    """Return a node of this package."""
+    params_file = os.path.expanduser(params_file)
+    if not os.path.isfile(params_file):  # launch_ros starts without it
+        raise RuntimeError(f'params_file: {params_file}: no such file')
     pushed = context.launch_configurations.get('ros_namespace', '')  # by PushRosNamespace
-    name = f'{namespace}/detector' if namespace.startswith('/') else (
-        f'{pushed}/{namespace}/detector')
-    logger = '.'.join(filter(None, name.split('/')))
-    return [Node(
-        package='lite_detector', executable='detect_node', name='detector',
-        namespace=namespace, output='screen', parameters=[params_file, overrides],
-        remappings=_remappings(argument('image'), cameras),
-        arguments=['--ros-args', '--log-level', f'{logger}:={argument("log_level")}'],
-        respawn=argument('respawn').lower() in ('true', '1'), respawn_delay=1.0,
-    )]
+    whole = f'{namespace}/{name}' if namespace.startswith('/') else f'{pushed}/{namespace}/{name}'
+    logger = '.'.join(filter(None, whole.split('/')))
+    level, respawn = (LaunchConfiguration(each).perform(context)
+                      for each in ('log_level', 'respawn'))
+    return Node(
+        package='lite_detector', executable=executable, name=name, namespace=namespace,
+        output='screen', parameters=[params_file, overrides], remappings=remappings,
+        arguments=['--ros-args', '--log-level', f'{logger}:={level}'],
+        respawn=respawn.lower() in ('true', '1'), respawn_delay=1.0)
+
+
+def _names(text: str) -> list[str]:
+    """Return what a list separated by commas names."""
+    return [name.strip() for name in text.strip('[]').split(',') if name.strip()]
+
+
+def _overrides(argument: Callable[[str], str], names: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters that were given as arguments."""
+    return {name: _value(argument(name)) for name in names
+            if argument(name) and name != 'cameras'}
 
 
 def _value(text: str) -> Any:
@@ -86,14 +148,14 @@ def _value(text: str) -> Any:
     return value
 
 
-def _remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
-    """Return what connects the cameras with their topics."""
-    topics = [topic.strip() for topic in image.split(',') if topic.strip()]
+def _remappings(name: str, topic: str, cameras: list[str]) -> list[tuple[str, str]]:
+    """Return what connects an input of the cameras with its topics."""
+    topics = _names(topic)
     if not topics or not cameras:
-        return [('image', image)] if image else []
+        return [(name, topic)] if topic else []
     if len(topics) == 1 and not topics[0].startswith('/'):
         topics = [f'{camera}/{topics[0]}' for camera in cameras]
     if len(topics) != len(cameras):
-        raise RuntimeError(f'image: got {len(topics)} topics for {len(cameras)} cameras, wanted '
+        raise RuntimeError(f'{name}: got {len(topics)} topics for {len(cameras)} cameras, wanted '
                            'one for each')
-    return [(f'{camera}/image', topic) for camera, topic in zip(cameras, topics, strict=True)]
+    return [(f'{camera}/{name}', each) for camera, each in zip(cameras, topics, strict=True)]

@@ -42,7 +42,7 @@ class LocateDiagnostics:
         self._node, self._status = node, status
         self._warned = '', -WARNING_PERIOD_S
         self._reported = 0, 0
-        self._unusable = ''
+        self._unusable = ''  # why nothing was published since something was
         self._updater, self.clock = steady_updater(node)
         self._updater.add('locate', self._diagnose)
         self._updater.add('target', self._diagnose_target)
@@ -61,9 +61,9 @@ class LocateDiagnostics:
             return
         stats = status.stats
         (published, bad), self._reported = self._reported, (stats.published, stats.dropped_bad)
-        unusable = stats.dropped_bad - bad
-        self._unusable = ''
-        if unusable and stats.published == published:
+        if stats.published > published:
+            self._unusable = ''
+        elif stats.dropped_bad > bad:
             self._unusable = stats.last_drop
         if reason := self._reason(status):
             self.warn(reason)

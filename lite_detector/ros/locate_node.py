@@ -232,7 +232,7 @@ class LocateNode(LifecycleNode):
             stamp_ns = stamp_ns_of(data)
             msg = deserialize_message(data, Detection2DArray)
             if stamp_ns <= 0:
-                raise LocateError('detections have a stamp of zero; their camera must stamp images')
+                raise LocateError('detections have a stamp of zero; expected that of their image')
         except Exception as error:
             self._drop(reason_of(error))
             return

@@ -6,6 +6,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+import gc
 import threading
 import time
 from typing import Any
@@ -124,6 +125,9 @@ class SpaceGraph:
         self._executor.shutdown()
         self.locate.destroy_node()
         self.client.destroy_node()
+        # as in ros_graph: a node that lingers would be found in place of its successor
+        self.__dict__.clear()
+        gc.collect()
 
     def spin_until(self, condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
         """Serve the client until something holds, and return it; fail after the time-out."""

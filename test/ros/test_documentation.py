@@ -3,10 +3,11 @@
 
 """docs/node.md and config/detect.yaml say what the code does."""
 
+from collections.abc import Mapping
 from pathlib import Path
 import time
 
-from lite_detector.ros.parameters import checked_settings
+from lite_detector.ros.parameters import checked_settings, Parameter
 from lite_detector.ros.settings import PARAMETERS, Settings
 from ros_graph import running_graph, TIMEOUT_S
 from tiny_models import write_tiny_nanodet
@@ -16,18 +17,19 @@ ROOT = Path(__file__).resolve().parents[2]
 TYPES = {str: 'string', int: 'int', float: 'double', bool: 'bool', tuple: 'string[]'}
 
 
-def table_after(heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading of docs/node.md."""
-    section = (ROOT / 'docs' / 'node.md').read_text().split(f'\n## {heading}\n')[1]
+def table_after(heading: str, page: str = 'node.md') -> list[list[str]]:
+    """Return the cells of the first table below a heading of a page of docs/."""
+    section = (ROOT / 'docs' / page).read_text().split(f'\n## {heading}\n')[1]
     lines = section.split('\n## ')[0].splitlines()
     rows = [[cell.strip() for cell in line.strip('|').split('|')]
             for line in lines if line.startswith('|')]
     return rows[2:]
 
 
-def test_node_md_parameter_table_equals_the_code():
+def parameter_rows(parameters: Mapping[str, Parameter]) -> list[list[str]]:
+    """Return the cells of the table of parameters, as the code has them."""
     wanted = []
-    for parameter in PARAMETERS.values():
+    for parameter in parameters.values():
         default = parameter.default
         default = str(list(default) if isinstance(default, tuple) else default)
         kind = TYPES[type(parameter.default)]
@@ -37,7 +39,11 @@ def test_node_md_parameter_table_equals_the_code():
                        default.lower() if isinstance(parameter.default, bool) else default,
                        parameter.range_text(), 'yes' if parameter.live else 'no',
                        parameter.description])
-    assert table_after('Parameters') == wanted
+    return wanted
+
+
+def test_node_md_parameter_table_equals_the_code():
+    assert table_after('Parameters') == parameter_rows(PARAMETERS)
 
 
 def test_detect_yaml_holds_every_parameter_at_its_default():

@@ -78,7 +78,7 @@ def test_card_has_the_counts(whole_run, labels):
     boxes = len(json.loads(labels.read_text())['annotations']) - 1
     lost = sum(each['image_id'] in (4, 6, 8) for each in
                json.loads(labels.read_text())['annotations'])
-    assert told['data']['train'] == told['data']['val'] == {
+    assert told['data']['train'] == told['data']['select'] == {
         'annotations': f'{labels.parent.name}/labels.json', 'images': 29, 'boxes': boxes - lost,
         'findings': {'empty': 1, 'missing': 1, 'unreadable': 2}}
     assert 'counts' not in told

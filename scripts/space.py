@@ -1,0 +1,118 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measure the locate node: position errors on rendered scenes, and CPU time per image."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+import sys
+import time
+
+from lite_detector.core.depth import DepthImage
+from lite_detector.core.locating import locate
+from lite_detector.core.object_sizes import KnownSize
+from lite_detector.core.point_cloud import project_points
+from lite_detector.core.projection import Calibration, CameraModel
+from lite_detector.core.types import ImageSize
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test'))
+from depth_scenes import center_medians, mean_depths, Scene, scenes  # noqa: E402, I100, I202
+
+LIMITS_M = (0.1, 60.0)
+REPEATS = 300
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print tables of both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--scenes', type=int, default=500, metavar='N')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--objects', type=int, default=20, metavar='N')
+    args = parser.parse_args(argv)
+    report('depth camera, 320x240, bodies at 0.8 .. 6 m',
+           list(scenes(args.scenes, args.seed)), lambda scene, _: scene.depth)
+    report('LiDAR of 30 m, 48 lines, bodies at 0.8 .. 25 m',
+           list(scenes(args.scenes // 2, args.seed, size=ImageSize(480, 640), reach_m=25.0)),
+           lambda scene, camera: project_points(scene.points, camera, LIMITS_M[1]))
+    cost(args.objects)
+    return 0
+
+
+def report(title: str, measured: list[Scene],
+           depth_of: Callable[[Scene, CameraModel], DepthImage]) -> None:
+    """Print the errors of three estimators, in percent of the distance."""
+    print(f'{title}: {sum(len(scene.depths_m) for scene in measured)} bodies')
+    print('estimator            median   p95  to centre  unknown  on background')
+    for name in ('mean of the box', 'median of centre', 'locate'):
+        errors, centers, background = [], [], []
+        for scene in measured:
+            camera = camera_of(scene)
+            depth = depth_of(scene, camera)
+            # the others see the same depth image as the locator
+            shown = scene._replace(depth=depth._replace(pixels=resized(depth, scene.size)))
+            found = located_at(name, shown, camera, depth)
+            distance = np.linalg.norm(scene.points_m, axis=1)
+            errors += (np.linalg.norm(found - scene.points_m, axis=1) / distance).tolist()
+            centers += (np.linalg.norm(found - scene.centers_m, axis=1) / distance).tolist()
+            background += (np.abs(found[:, 2] - scene.background_m)
+                           < np.abs(found[:, 2] - scene.depths_m)).tolist()
+        errors = 100 * np.array(errors)
+        print(f'{name:20} {np.nanmedian(errors):6.2f} {np.nanpercentile(errors, 95):5.1f} '
+              f'{100 * np.nanmedian(centers):10.2f} {100 * np.isnan(errors).mean():8.2f} '
+              f'{100 * np.mean(background):14.2f}')
+
+
+def located_at(name: str, scene: Scene, camera: CameraModel, depth: DepthImage) -> np.ndarray:
+    """Return positions by one of the estimators, shape (n, 3)."""
+    boxes = scene.boxes_xyxy.astype(np.float32)
+    if name == 'locate':
+        return locate(boxes, [''] * len(boxes), camera, depth, {}, LIMITS_M).positions
+    z = mean_depths(scene) if name.startswith('mean') else center_medians(scene)
+    rays = camera.normalized((boxes[:, :2] + boxes[:, 2:]) / 2)
+    return np.column_stack((rays, np.ones(len(rays)))) * z[:, None]
+
+
+def camera_of(scene: Scene) -> CameraModel:
+    """Return the camera that a scene was rendered with."""
+    x, y = scene.center
+    return CameraModel(Calibration(scene.size, (scene.focal, 0, x - 0.5, 0, scene.focal, y - 0.5,
+                                                0, 0, 1)))
+
+
+def resized(depth: DepthImage, size: ImageSize) -> np.ndarray:
+    """Return the pixels at the size of the camera; holes are 0."""
+    height, width = depth.pixels.shape
+    rows = np.arange(size.height) * height // size.height
+    columns = np.arange(size.width) * width // size.width
+    pixels = depth.pixels[rows[:, None], columns]
+    return np.where(np.isfinite(pixels), pixels, 0)
+
+
+def cost(objects: int) -> None:
+    """Print the CPU time of one image: 640x480 depth with a tenth of holes."""
+    random = np.random.default_rng(0)
+    camera = CameraModel(Calibration(ImageSize(480, 640), (600.0, 0, 320, 0, 600, 240, 0, 0, 1),
+                                     (-0.35, 0.15, 0.001, -0.0005, -0.02), 'plumb_bob'))
+    pixels = np.full((480, 640), 6000, np.uint16)
+    centers = random.uniform((60, 60), (580, 420), (objects, 2))
+    half = random.uniform(20, 55, (objects, 2))
+    boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
+    for index, (left, top, right, bottom) in enumerate(boxes.astype(int)):
+        pixels[top:bottom, left:right] = 1500 + 150 * index
+    pixels[random.random(pixels.shape) < 0.1] = 0
+    depth, sizes = DepthImage(pixels, 0.001), {'person': KnownSize(1, 1.7, 0.1)}
+    cpu_ms = []
+    for _ in range(REPEATS):
+        start = time.thread_time()
+        locate(boxes, ['person'] * objects, camera, depth, sizes, LIMITS_M)
+        cpu_ms.append((time.thread_time() - start) * 1e3)
+    print(f'locate(): {objects} boxes on 640x480: {np.median(cpu_ms):.2f} ms of CPU time (median),'
+          f' {min(cpu_ms):.2f} at least')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
