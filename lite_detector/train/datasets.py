@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lite_detector.core.errors import DataError
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import size_of
