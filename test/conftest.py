@@ -3,7 +3,7 @@
 
 """What several tests share; nothing of the machine's own models or caches leaks in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -12,8 +12,11 @@ import sys
 
 import lite_detector
 from lite_detector.cli import main
+from lite_detector.data.findings import Findings
+from lite_detector.data.formats import open_dataset
 import pytest
 from tiny_models import write_tiny_nanodet
+from untidy import write_images, write_texts
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get('LITE_DETECTOR_TEST_DATA', ROOT.parent / 'shared' / 'data'))
@@ -98,3 +101,25 @@ def one_line_error(capsys):
         assert error.startswith('error: ')
         return error
     return run
+
+
+@pytest.fixture
+def yolo(tmp_path) -> Callable:
+    """Return a function: writes a text for each image a.jpg, b.jpg .. and reads them."""
+    def read(*texts: str | bytes, names: str = 'ant\nbee\n', reading=None):
+        stems = [chr(ord('a') + place) for place in range(len(texts))]
+        images = write_images(tmp_path / 'images', *(f'{stem}.jpg' for stem in stems))
+        labels = write_texts(tmp_path / 'labels', **dict(zip(stems, texts, strict=True)))
+        (labels / 'classes.txt').write_text(names)
+        return open_dataset(labels, images, findings=Findings(reading))
+    return read
+
+
+@pytest.fixture
+def read_coco(tmp_path) -> Callable:
+    """Return a function: writes a COCO file beside the folder of images, and reads it."""
+    def read(content: str | bytes, reading=None):
+        path = tmp_path / 'instances.json'
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return open_dataset(path, tmp_path / 'images', findings=Findings(reading))
+    return read

@@ -4,8 +4,8 @@
 """
 One dataset in some 600 notations: the same boxes come out of each.
 
-Every variant changes at random what tools and systems change (notation of numbers, paths, encoding,
-order, debris) and has at most one broken item, which is skipped.
+Every variant changes at random what tools and systems change (notation of numbers, paths,
+encoding, order, debris) and has at most one broken item, which is skipped.
 """
 
 from collections.abc import Callable, Sequence
@@ -205,7 +205,8 @@ def write_voc(variant: Variant) -> tuple[Path, Path]:
                       f'{head}<annotation><folder>other</folder><filename>{name}</filename>{size}'
                       f'{objects}{objects_too_many if place == 0 else ""}</annotation>\n')
     if broken == 3:
-        variant.write(folder / 'gone.xml', '<annotation><filename>gone.jpg</filename></annotation>')
+        variant.write(folder / 'gone.xml',
+                      '<annotation><filename>gone.jpg</filename></annotation>')
     elif broken == 4:
         variant.write(folder / 'torn.xml', '<annotation><filename>torn.jpg</filena')
     variant.debris(folder, '.xml')

@@ -4,8 +4,8 @@
 """
 Text on pictures in any script.
 
-The letters of OpenCV 4 are ASCII; those of OpenCV 5 are not limited so. Where OpenCV cannot, Pillow
-draws with a font of the system, and where that has no such letters either, a class gets its index.
+OpenCV 4 draws ASCII, OpenCV 5 other letters too. Where OpenCV cannot, Pillow draws with a font of
+the system, and where that has no such letters either, a class gets its index.
 """
 
 from __future__ import annotations

@@ -84,12 +84,12 @@ class Findings:
     """
     What was found while one dataset was read.
 
-    :param reading: when a broken item is an error.
+    :param reading: when a broken item is an error; None: the defaults.
     :param keep_going: broken items are never an error here, since all of them are to be listed.
     """
 
-    def __init__(self, reading: Reading = Reading(), keep_going: bool = False) -> None:
-        self.reading = reading
+    def __init__(self, reading: Reading | None = None, keep_going: bool = False) -> None:
+        self.reading = Reading() if reading is None else reading
         self.by_kind: dict[str, list[Finding]] = {}
         self.seen: Counter[str] = Counter()
         self._keep_going = keep_going

@@ -51,8 +51,8 @@ class ImageIndex:
         """
         Find an image.
 
-        Folders may be written with ``\\``, in front of the folder of images, of another computer,
-        or as a URL; upper and lower case, the kind of Unicode and the suffix may differ.
+        Folders may be written with backslashes, with the folder of images in front, as those of
+        another computer, or as a URL; case, kind of Unicode and suffix may differ.
 
         :param written: as the annotations have it.
         """
