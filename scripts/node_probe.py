@@ -23,12 +23,14 @@ from lite_detector.core.types import FloatArray, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_image_msg
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.node import DetectorNode
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
@@ -54,8 +56,8 @@ class NodeProbe:
         self._node.trigger_configure()
         self._camera = Camera(self._node, 'probe', self._node.settings, lambda camera, msg: None)
         stamp = self._node.get_clock().now().to_msg()
-        self._data = serialize_message(
-            bgr_to_image_msg(image_bgr, Header(stamp=stamp, frame_id='camera')))
+        self._received = Received(Image, serialize_message(
+            bgr_to_image_msg(image_bgr, Header(stamp=stamp, frame_id='camera'))))
 
     def __enter__(self) -> NodeProbe:
         return self
@@ -67,7 +69,7 @@ class NodeProbe:
 
     def step(self) -> None:
         """Do everything the worker does with one message: unpack, detect, publish."""
-        self._node.process(self._camera, self._data)
+        self._node.process(self._camera, self._received)
 
 
 def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[str]:

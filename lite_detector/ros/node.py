@@ -23,6 +23,7 @@ from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.messages import class_id_strings, label_info, LabelInfo, vision_info
 from lite_detector.ros.parameters import (
     checked_settings,
@@ -233,25 +234,25 @@ class DetectorNode(LifecycleNode):
 
     # one frame
 
-    def _on_image(self, camera: Camera, data: bytes) -> None:
+    def _on_image(self, camera: Camera, received: Received) -> None:
         camera.stats.on_received()
-        if self._slots and self._slots.put(camera, data):
+        if self._slots and self._slots.put(camera, received):
             camera.stats.on_replaced()
 
     def _work(self, slots: FrameSlots) -> None:
         while (taken := slots.take()) is not None:
-            camera, data = taken
+            camera, received = taken
             try:
                 with self._working:
-                    self.process(camera, data)
+                    self.process(camera, received)
             except Exception as error:  # whatever a driver sends, one frame must not stop us
                 self._drop(camera, _reason(error))
 
-    def process(self, camera: Camera, data: bytes) -> None:
+    def process(self, camera: Camera, received: Received) -> None:
         """Unpack, detect and publish one frame; the whole work of the worker thread."""
         begin_s = time.monotonic()
         detector, class_ids, _, track_threshold = self._serving
-        msg = camera.unpack(data)
+        msg = camera.unpack(received)
         image_bgr = camera.read(msg)
         found = camera.detect(image_bgr, detector)
         tracked = camera.track(msg, found, detector, track_threshold)
