@@ -3,11 +3,12 @@
 
 """Photographs as a camera, the detector, and a saver that writes what it drew."""
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
     IncludeLaunchDescription,
+    OpaqueFunction,
     RegisterEventHandler,
 )
 from launch.event_handlers import OnProcessExit
@@ -15,6 +16,13 @@ from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, ThisLaunchFileDir
 from launch_ros.actions import Node
+
+
+def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Include the detector with all arguments that this file was given."""
+    return [IncludeLaunchDescription(
+        PythonLaunchDescriptionSource([ThisLaunchFileDir(), '/detect.launch.py']),
+        launch_arguments=list(context.launch_configurations.items()))]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -27,15 +35,13 @@ def generate_launch_description() -> LaunchDescription:
     saver = Node(
         package='lite_detector', executable='frame_saver', output='screen',
         parameters=[{'output_dir': LaunchConfiguration('output_dir')}])
-    detector = IncludeLaunchDescription(PythonLaunchDescriptionSource(
-        [ThisLaunchFileDir(), '/detect.launch.py']))
     return LaunchDescription([
         DeclareLaunchArgument('source', default_value='photos',
                               description='image, folder, video, or photos'),
         DeclareLaunchArgument('output_dir', default_value='demo_output',
                               description='folder for the annotated frames'),
         saver,
-        detector,
+        OpaqueFunction(function=detector),
         replay,
         RegisterEventHandler(OnProcessExit(
             target_action=replay, on_exit=[EmitEvent(event=Shutdown(reason='end of source'))])),

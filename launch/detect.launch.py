@@ -5,23 +5,39 @@
 Start the detector on a camera, and with locate:=true the node that locates what it finds.
 
 Wiring only: every parameter of config/detect.yaml and config/locate.yaml is an argument, and its
-default value stands there. An argument that is not given changes nothing.
+default value stands there. An argument that is not given changes nothing. A launch file that
+includes this one gives arguments by ``launch_arguments``; its own arguments of the same names have
+no effect here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import inspect
 import os
 from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    PopLaunchConfigurations,
+    PushLaunchConfigurations,
+    UnsetLaunchConfiguration,
+)
 from launch.substitutions import LaunchConfiguration
+from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
 from launch_ros.actions import Node
 import yaml
 
 CONFIG = Path(get_package_share_directory('lite_detector')) / 'config'
 DEFAULT_PARAMS, LOCATE_PARAMS = CONFIG / 'detect.yaml', CONFIG / 'locate.yaml'
+LARGE_IMAGES = CONFIG / 'fastdds_large_images.xml'
+PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Environment variables of Fast DDS 2 and of Fast DDS 3."""
+TRANSPORTS = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_LOCALHOST_ONLY')
+"""With one of these the user has chosen how Fast DDS sends."""
 WIRING = {
     'params_file': (str(DEFAULT_PARAMS), 'parameter file'),
     'image': ('', 'image topic of the camera, e.g. /camera/image_raw; of several cameras one for '
@@ -29,6 +45,8 @@ WIRING = {
     'namespace': ('', 'namespace of the node'),
     'log_level': ('info', 'of the node'),
     'respawn': ('false', 'start the node again if it dies'),
+    'large_images': ('true', 'false: leave Fast DDS at its defaults, which lose raw images over '
+                     '0.5 MB; a profile in the environment is never replaced'),
     'locate': ('false', 'true: start locate_node too, for each camera'),
     'locate_params_file': (str(LOCATE_PARAMS), 'parameter file of locate_node'),
     'camera_info': ('', 'calibration of the camera; empty: camera_info beside its image'),
@@ -42,16 +60,42 @@ LOCATE_PARAMETERS = tuple(
     yaml.safe_load(LOCATE_PARAMS.read_text())['/**']['ros__parameters'])
 SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
            'use_sim_time': 'true: time comes from /clock, as of ros2 bag play --clock'}
+SHARED = ('use_sim_time',)
+"""Arguments that mean the same in every launch file, so they hold for included ones too."""
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments and start the node."""
+    """Declare the arguments and start the node, in a scope of its own."""
     arguments = {**WIRING, **{name: ('', SPECIAL.get(name, 'as in params_file if empty'))
                               for name in (*PARAMETERS, *LOCATE_PARAMETERS)}}
+    given = given_arguments()
+    foreign = [] if given is None else [name for name in arguments if name not in given + SHARED]
     return LaunchDescription([
+        PushLaunchConfigurations(),
+        *map(UnsetLaunchConfiguration, foreign),
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in arguments.items()),
-        OpaqueFunction(function=detector), OpaqueFunction(function=locators)])
+        OpaqueFunction(function=detector), OpaqueFunction(function=locators),
+        PopLaunchConfigurations()])
+
+
+def given_arguments() -> tuple[str, ...] | None:
+    """
+    Return the names of the arguments that whoever includes this file gives; None: nobody does.
+
+    launch hands an included file all arguments of its parent, so `model` of a robot would become
+    that of the detector (ros2/launch#313). Which ones are meant, only the action knows that calls
+    this file.
+    """
+    frame = inspect.currentframe()
+    while frame:
+        action = frame.f_locals.get('self')
+        if isinstance(action, IncludeLaunchDescription):
+            return tuple(perform_substitutions(
+                LaunchContext(), normalize_to_list_of_substitutions(name))
+                for name, _ in action.launch_arguments)
+        frame = frame.f_back
+    return None
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -73,7 +117,7 @@ def locators(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    if argument('locate').lower() not in ('true', '1'):
+    if not _is_true(argument('locate')):
         return []
     cameras = _names(argument('cameras'))
     images = dict(_remappings('image', argument('image'), cameras))
@@ -109,19 +153,21 @@ def _up(topic: str, camera: str) -> str:
 def _node(context: LaunchContext, executable: str, name: str, namespace: str, params_file: str,
           overrides: dict[str, Any], remappings: list[tuple[str, str]]) -> Node:
     """Return a node of this package."""
-    params_file = os.path.expanduser(params_file)
+    defaults = {'detector': DEFAULT_PARAMS, 'locate': LOCATE_PARAMS}
+    params_file = os.path.expanduser(params_file or str(defaults[name]))
     if not os.path.isfile(params_file):  # launch_ros starts without it
         raise RuntimeError(f'params_file: {params_file}: no such file')
     pushed = context.launch_configurations.get('ros_namespace', '')  # by PushRosNamespace
     whole = f'{namespace}/{name}' if namespace.startswith('/') else f'{pushed}/{namespace}/{name}'
     logger = '.'.join(filter(None, whole.split('/')))
-    level, respawn = (LaunchConfiguration(each).perform(context)
-                      for each in ('log_level', 'respawn'))
+    level, respawn, large_images = (LaunchConfiguration(each).perform(context)
+                      for each in ('log_level', 'respawn', 'large_images'))
     return Node(
         package='lite_detector', executable=executable, name=name, namespace=namespace,
         output='screen', parameters=[params_file, overrides], remappings=remappings,
-        arguments=['--ros-args', '--log-level', f'{logger}:={level}'],
-        respawn=respawn.lower() in ('true', '1'), respawn_delay=1.0)
+        arguments=['--ros-args', '--log-level', f'{logger}:={level or "info"}'],
+        respawn=_is_true(respawn), respawn_delay=1.0,
+        additional_env=_large_images(context.environment) if _is_true(large_images) else None)
 
 
 def _names(text: str) -> list[str]:
@@ -133,6 +179,18 @@ def _overrides(argument: Callable[[str], str], names: Sequence[str]) -> dict[str
     """Return the parameters that were given as arguments."""
     return {name: _value(argument(name)) for name in names
             if argument(name) and name != 'cameras'}
+
+
+def _is_true(text: str) -> bool:
+    return text.strip().lower() in ('true', '1', 'yes', 'on')
+
+
+def _large_images(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what makes room for raw images in Fast DDS, unless the user has chosen otherwise."""
+    middleware = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'  # the default
+    if 'fastrtps' not in middleware or any(environment.get(name) for name in TRANSPORTS):
+        return None
+    return dict.fromkeys(PROFILES, str(LARGE_IMAGES))
 
 
 def _value(text: str) -> Any:

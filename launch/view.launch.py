@@ -40,8 +40,14 @@ def generate_launch_description() -> LaunchDescription:
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in ARGUMENTS.items()),
         OpaqueFunction(function=viewer),  # first: an error must leave no detector behind
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(
-            [ThisLaunchFileDir(), '/detect.launch.py']))])
+        OpaqueFunction(function=detector)])
+
+
+def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Include the detector with all arguments that this file was given."""
+    return [IncludeLaunchDescription(
+        PythonLaunchDescriptionSource([ThisLaunchFileDir(), '/detect.launch.py']),
+        launch_arguments=list(context.launch_configurations.items()))]
 
 
 def viewer(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -7,7 +7,7 @@ Light object detection for robots.
 ::
 
     import cv2, lite_detector
-    detector = lite_detector.load_model('coco_320')
+    detector = lite_detector.load_model()
     detections = detector.detect(cv2.imread('photo.jpg'))
 """
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 __all__ = ['Detections', 'Detector', 'load_model']
 
 
-def load_model(model: str, **options: Any) -> Detector:
+def load_model(model: str | None = None, **options: Any) -> Detector:
     """
     Load a model by name or folder and run it once.
 
-    :param model: path of a model folder, or a name that ``zoo.find_model`` knows.
+    :param model: path of a model folder, or a name that ``zoo.find_model`` knows; None: the
+        default model of the node.
     :param options: keyword arguments of :meth:`lite_detector.detector.Detector.from_folder`.
     :raises LiteDetectorError: if it is not found, damaged or does not fit its card.
     """
     from lite_detector.detector import Detector
-    from lite_detector.zoo import find_model
-    return Detector.from_folder(find_model(model), **options)
+    from lite_detector.zoo import DEFAULT_MODEL, find_model
+    return Detector.from_folder(find_model(DEFAULT_MODEL if model is None else model), **options)
 
 
 def __getattr__(name: str) -> Any:

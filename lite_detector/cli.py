@@ -17,7 +17,7 @@ import io
 import os
 from pathlib import Path
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lite_detector.core.errors import LiteDetectorError
 
@@ -47,6 +47,9 @@ TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard', 'pnnx
 SERVING_LIBRARIES = {'cv2': 'opencv-python-headless', 'msgspec': 'msgspec', 'ncnn': 'ncnn',
                      'numpy': 'numpy', 'tqdm': 'tqdm', 'yaml': 'PyYAML'}
 """Module -> what pip calls it."""
+
+MODEL_OPTIONS = ('model', 'models', 'reference')
+"""Options that are a path or a name."""
 
 NODES = {
     'detect_node': 'lite_detector.ros.node',
@@ -122,8 +125,20 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     if getattr(module, 'INTERMIXED', False):
         parse = parser.parse_intermixed_args
     args = parse(argv[1:])
+    for option, value in vars(args).items():
+        setattr(args, option, _with_home(value, option in MODEL_OPTIONS))
     args.run = module.run
     return args
+
+
+def _with_home(value: Any, is_model: bool) -> Any:
+    """Return an option with the home directory in place of ~, which not every shell expands."""
+    if isinstance(value, list):
+        return [_with_home(each, is_model) for each in value]
+    if isinstance(value, Path) or is_model and isinstance(value, str):
+        # not Path.expanduser, which raises where there is no home
+        return type(value)(os.path.expanduser(value))
+    return value
 
 
 def _run_node(name: str, argv: list[str]) -> int:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import os
 from pathlib import Path
 
+import cv2
 from lite_detector.backends.base import Backend, DeviceChoice, open_backend, Report
 from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import DECODERS
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
-from lite_detector.core.geometry import clip_boxes, Letterbox
+from lite_detector.core.geometry import clip_boxes, Letterbox, rotate_boxes_back
 from lite_detector.core.model_card import (
     checked_size,
     load_card,
@@ -37,6 +39,8 @@ import msgspec
 import numpy as np
 
 CPU = DeviceChoice()
+ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180,
+             270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class Detector:
@@ -65,7 +69,7 @@ class Detector:
         self.input_size = _checked_size(input_size or card.size, card)
         self.selection = selection
         self.view = checked_view(view)
-        self._mask = Mask(Path(view.mask).expanduser()) if view.mask else None
+        self._mask = Mask(Path(os.path.expanduser(view.mask))) if view.mask else None
         self._blobs = BlobCache(card.preprocess)
 
     @classmethod
@@ -141,10 +145,15 @@ class Detector:
         size = _checked_image(image_bgr)
         windows = windows_of(size, self.view, turn)
         found = []
+        angle = self.view.rotate
         for window in windows:
-            seen = self._look(window.cut(image_bgr), MAX_CANDIDATES // len(windows))
+            part = window.cut(image_bgr)
+            if angle:
+                part = cv2.rotate(part, ROTATIONS[angle])
+            seen = self._look(part, MAX_CANDIDATES // len(windows))
+            boxes = rotate_boxes_back(seen.boxes_xyxy, angle, window.size)
             found.append(seen.with_boxes(
-                seen.boxes_xyxy + np.array((window.left, window.top) * 2, np.float32)))
+                boxes + np.array((window.left, window.top) * 2, np.float32)))
         merged = merge_views(found, windows, self.selection.class_agnostic_nms)
         if self._mask:
             merged = self._mask.apply(merged, size)

@@ -36,7 +36,8 @@ def user_cache() -> Path:
 
 def search_path() -> list[Path]:
     """Return the folders that hold model folders, in the order of precedence."""
-    named = [Path(part) for part in os.environ.get(SEARCH_VARIABLE, '').split(os.pathsep) if part]
+    named = [Path(os.path.expanduser(part))
+             for part in os.environ.get(SEARCH_VARIABLE, '').split(os.pathsep) if part]
     own = [root / 'models' for root in _package_roots()]
     return [folder for folder in (*named, *own, user_cache())
             if os.path.isdir(folder)]  # is_dir raises where this user may not look

@@ -23,6 +23,7 @@ from lite_detector.core.types import FloatArray, ImageArray
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.node import DetectorNode
 import numpy as np
 import rclpy
@@ -59,8 +60,8 @@ class NodeProbe:
         self._camera = Camera(self._node, 'probe', self._node.settings, lambda camera, msg: None)
         stamp = self._node.get_clock().now().to_msg()
         to_message = bgr_to_compressed_msg if transport == 'compressed' else bgr_to_image_msg
-        self._data = serialize_message(
-            to_message(image_bgr, Header(stamp=stamp, frame_id='camera')))
+        msg = to_message(image_bgr, Header(stamp=stamp, frame_id='camera'))
+        self._received = Received(type(msg), serialize_message(msg))
 
     def __enter__(self) -> NodeProbe:
         return self
@@ -72,7 +73,7 @@ class NodeProbe:
 
     def step(self) -> None:
         """Do everything the worker does with one message: unpack, detect, publish."""
-        self._node.process(self._camera, self._data)
+        self._node.process(self._camera, self._received)
 
     def listen(self, topic: str, kind: type) -> None:
         """Subscribe to an output of the camera, so that it is made."""

@@ -1,14 +1,20 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
+import argparse
+from importlib import import_module
 import json
 import os
 from pathlib import Path
 import sys
 
 import cv2
-from lite_detector.cli import COMMANDS, main, NODES, TRAINING_LIBRARIES
+from lite_detector import load_model
+from lite_detector.cli import COMMANDS, main, MODEL_OPTIONS, NODES, TRAINING_LIBRARIES
+from lite_detector.commands.options import picture_file
+from lite_detector.core.config import load_changed
 from lite_detector.core.media import VideoReader, VideoWriter
+from lite_detector.zoo import DEFAULT_MODEL
 import pytest
 from tiny_models import square_image, write_tiny_yolov5
 
@@ -52,8 +58,7 @@ def assert_error(capsys, *words: str) -> None:
 @pytest.mark.parametrize(('arguments', 'words'), [
     ([], ['command']),
     (['explode'], ['explode', *COMMANDS, *NODES]),
-    (['detect'], ['SOURCE', '--model', 'lite_detector detect --help']),
-    (['detect', 'a.png'], ['--model']),
+    (['detect'], ['SOURCE', 'lite_detector detect --help']),
     (['detect', '--model', 'tiny'], ['SOURCE']),
     (['detect', 'a.png', '--model', 'tiny', '--frobnicate'], ['--frobnicate']),
     (['detect', 'a.png', '--model', 'tiny', '--threads', 'two'], ['--threads', 'two']),
@@ -287,3 +292,70 @@ def test_node_without_ros_says_what_to_source(capsys, monkeypatch, name):
     monkeypatch.setitem(sys.modules, 'rclpy', None)
     assert run(name) == 2
     assert_error(capsys, f'{name} needs ROS 2', 'setup.bash')
+
+
+def parsed(monkeypatch, command: str, *arguments: str) -> argparse.Namespace:
+    """Return what a command would be run with."""
+    got = []
+    monkeypatch.setattr(import_module(f'lite_detector.commands.{command}'), 'run', got.append)
+    assert run(command, *arguments) == 0
+    return got[0]
+
+
+def words_of(action: argparse.Action, value: str) -> list[str]:
+    return [*action.option_strings[:1], value]
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_every_path_of_a_command_may_begin_with_the_home_directory(command, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/robot')
+    parser = argparse.ArgumentParser()
+    import_module(f'lite_detector.commands.{command}').add_arguments(parser)
+    groups = [group for group in parser._mutually_exclusive_groups if group.required]
+    needed = [action for action in parser._actions if action.required and action.nargs != 0]
+    needed += [group._group_actions[0] for group in groups]
+    paths = [action for action in parser._actions if action.type in (Path, picture_file)
+             or action.dest in MODEL_OPTIONS]
+    assert paths or command in ('fetch_model',)
+    for action in paths:
+        others = [] if any(action in group._group_actions for group in groups) else needed
+        others = [each for each in others if each is not action]
+        arguments = [word for each in others if each.option_strings
+                     for word in words_of(each, 'given')]
+        positional = [word for each in others if not each.option_strings
+                      for word in words_of(each, 'given')]
+        others_of_group = [word for each in needed if each not in (action, *others)
+                           and each.required for word in words_of(each, 'given')]
+        args = parsed(monkeypatch, command, *positional, *arguments, *others_of_group,
+                      *words_of(action, '~/there.png'))
+        value = getattr(args, action.dest)
+        value = value[0] if isinstance(value, list) else value
+        assert str(value) == '/home/robot/there.png', action.dest
+        assert isinstance(value, str if action.type is None else Path)
+
+
+def test_configuration_has_the_home_directory_in_values_and_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/robot')
+    path = tmp_path / 'a.yaml'
+    path.write_text('data: {train: [~/a.json, b.json], val: ~}\nname: ~x\n')
+    data = load_changed(path, ['data.val=~/val.json', 'data.train.1=~/b.json'])
+    assert data == {'data': {'train': ['/home/robot/a.json', '/home/robot/b.json'],
+                             'val': '/home/robot/val.json'}, 'name': '~x'}
+
+
+@pytest.mark.parametrize(('command', 'arguments', 'model'), [
+    ('detect', ['a.png'], DEFAULT_MODEL), ('replay', ['bag'], DEFAULT_MODEL),
+    ('benchmark', [], [DEFAULT_MODEL])])
+def test_command_without_a_model_takes_that_of_the_node(monkeypatch, command, arguments, model):
+    assert parsed(monkeypatch, command, *arguments).model == model
+
+
+def test_detect_without_a_model_finds_with_the_default_one(picture, tmp_path, monkeypatch):
+    model = write_tiny_yolov5(tmp_path / 'models' / DEFAULT_MODEL)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('LITE_DETECTOR_MODELS', '~/models')
+    assert run('detect', '~/pictures', '--json', '~/found.json') == 0
+    record, = json.loads((tmp_path / 'found.json').read_text())
+    assert record['file'] == str(picture)
+    assert [item['class_id'] for item in record['detections']] == [0]
+    assert load_model().card.name == load_model(str(model)).card.name

@@ -4,8 +4,10 @@
 import math
 from pathlib import Path
 
+import cv2
 import lite_detector
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
+from lite_detector.core.tiling import View
 from lite_detector.core.types import Detections, ImageSize
 from lite_detector.detector import Detector, Selection
 import numpy as np
@@ -131,6 +133,53 @@ def test_detect_in_a_view_equals_that_in_its_copy(tiny_nanodet, view):
     found, wanted = detector.detect(image), detector.detect(image.copy(order='C'))
     assert len(wanted) > 0
     np.testing.assert_array_equal(found.boxes_xyxy, wanted.boxes_xyxy)
+
+
+def sideways(height: int, width: int) -> tuple[np.ndarray, list[tuple[float, ...]]]:
+    """Return blue at the right of the second row of cells, green in the first, and their boxes."""
+    image = np.maximum(square_image(height, width, 64, width - 64, BLUE, 64),
+                       square_image(height, width, 0, 0, GREEN, 64))
+    return image, [(width - 64, 64, width, 128), (0, 0, 64, 64)]
+
+
+# with an input of 96, what the network gets is 192 wide or high, so that a square is one cell
+@pytest.mark.parametrize('angle', [0, 90, 180, 270])
+@pytest.mark.parametrize(('size', 'view', 'class_ids'), [
+    ((128, 192), {}, [0, 1]),
+    ((192, 288), {'columns': 2, 'overlap': 0.5, 'mode': 'tiles_only'}, [0, 1]),
+    ((192, 288), {'region': (96, 0, 288, 192)}, [0]),
+], ids=['full image', 'tiles', 'region'])
+def test_detect_rotated_gives_boxes_in_camera_pixels(tiny_nanodet, angle, size, view, class_ids):
+    image, boxes = sideways(*size)
+    found = load(tiny_nanodet, input_size=ImageSize(96, 96),
+                 view=View(rotate=angle, **view)).detect(image)
+    assert sorted(found.class_ids.tolist()) == class_ids
+    for box, class_id in zip(found.boxes_xyxy, found.class_ids.tolist(), strict=True):
+        np.testing.assert_allclose(box, boxes[class_id], atol=0.1)
+
+
+@pytest.mark.parametrize('turns', [1, 2, 3])
+def test_detect_rotated_gives_the_network_the_image_clockwise(tiny_nanodet, turns, monkeypatch):
+    blobs = []
+    scene, _ = sideways(128, 192)
+    for image, angle in ((np.rot90(scene, -turns), 0), (scene, 90 * turns)):
+        detector = load(tiny_nanodet, input_size=ImageSize(96, 96), view=View(rotate=angle))
+        infer = detector.backend.infer
+        monkeypatch.setattr(detector.backend, 'infer',
+                            lambda blob, run=infer: blobs.append(blob.copy()) or run(blob))
+        detector.detect(image)
+    np.testing.assert_array_equal(*blobs)
+
+
+@pytest.mark.parametrize('angle', [0, 90, 180, 270])
+def test_detect_rotated_keeps_the_mask_in_camera_pixels(tiny_nanodet, tmp_path, angle):
+    image, boxes = sideways(128, 192)
+    mask = np.full((2, 3), 255, np.uint8)
+    mask[1, 2] = 0  # where blue is
+    cv2.imwrite(str(tmp_path / 'mask.png'), mask)
+    view = View(mask=str(tmp_path / 'mask.png'), rotate=angle)
+    found = load(tiny_nanodet, input_size=ImageSize(96, 96), view=view).detect(image)
+    assert_one(found, boxes[1], class_id=1)
 
 
 def test_detect_leaves_the_picture_as_it_is_and_takes_a_read_only_one(tiny_nanodet):

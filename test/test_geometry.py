@@ -1,9 +1,17 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-from lite_detector.core.geometry import ceil_to, clip_boxes, iou_matrix, Letterbox
+import cv2
+from lite_detector.core.geometry import (
+    ceil_to,
+    clip_boxes,
+    iou_matrix,
+    Letterbox,
+    rotate_boxes_back,
+)
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
+from lite_detector.detector import ROTATIONS
 import numpy as np
 import pytest
 
@@ -171,3 +179,29 @@ def test_letterbox_of_any_size_holds_the_whole_image(resize, pad):
             assert whole % 32 == 0
         # one side is filled to its last pixel
         assert any(side == limit for side, limit in zip(letterbox.resized_size, box, strict=True))
+
+
+# an image of 200x100 (width x height) and the box 10 20 50 60 in it
+ROTATED = {0: (10, 20, 50, 60), 90: (40, 10, 80, 50), 180: (150, 40, 190, 80),
+           270: (20, 150, 60, 190)}
+
+
+@pytest.mark.parametrize('angle', ROTATED)
+def test_rotate_boxes_back_gives_the_box_of_the_image_before(angle):
+    rotated = np.array([ROTATED[angle]] * 2, np.float32)
+    back = rotate_boxes_back(rotated, angle, ImageSize(100, 200))
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, [(10, 20, 50, 60)] * 2)
+    empty = rotate_boxes_back(np.zeros((0, 4), np.float32), angle, ImageSize(100, 200))
+    assert (empty.shape, empty.dtype) == ((0, 4), np.float32)
+
+
+@pytest.mark.parametrize('angle', ROTATED)
+def test_rotate_boxes_back_agrees_with_the_pixels_that_opencv_rotates(angle):
+    image = np.zeros((100, 200), np.uint8)
+    image[20:60, 10:50] = 255
+    rotated = cv2.rotate(image, ROTATIONS[angle]) if angle else image
+    rows, columns = np.nonzero(rotated)
+    box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    back = rotate_boxes_back(np.array([box], np.float32), angle, ImageSize(100, 200))
+    np.testing.assert_array_equal(back, [(10, 20, 50, 60)])

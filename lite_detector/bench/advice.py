@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import os
 from pathlib import Path
 
 from lite_detector.bench.sweep import PASSIVE, Row, Sweep
@@ -80,7 +81,7 @@ def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_th
     :param model: name or folder, as the user gave it.
     """
     # The node may start in another folder; a name is looked up anew there.
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     return {'model': str(folder.resolve()) if folder.is_dir() else model,
             'num_threads': num_threads,
             # 0 is the card's own size, the only one that need not be square

@@ -29,6 +29,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.detector import Detector
+from lite_detector.zoo import DEFAULT_MODEL
 import msgspec
 from tqdm import tqdm
 
@@ -71,8 +72,9 @@ def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sweep', action='store_true',
                         help='of what is not given, measure all that is worth a try; every '
                              'combination is measured in turn')
-    parser.add_argument('--model', required=True, nargs='+', metavar='M',
-                        help='names or folders of models, or a checkpoint (.pt)')
+    parser.add_argument('--model', nargs='+', metavar='M', default=[DEFAULT_MODEL],
+                        help='names or folders of models, or a checkpoint (.pt) '
+                             f'({DEFAULT_MODEL})')
     parser.add_argument('--size', type=int, nargs='+', metavar='N',
                         help="square network inputs, multiples of 32 (the card's; --sweep and "
                              '--budget-ms: also smaller ones)')

@@ -35,6 +35,7 @@ from lite_detector.core.media import (
 )
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.detector import Detector
+from lite_detector.zoo import DEFAULT_MODEL
 from tqdm import tqdm
 
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('sources', nargs='+', type=Path, metavar='SOURCE',
                         help='image, folder or video file')
-    add_model_options(parser)
+    add_model_options(parser, default=DEFAULT_MODEL)
     add_selection_options(parser)
     add_class_options(parser)
     add_view_options(parser)

@@ -28,10 +28,17 @@ PICTURE_SUFFIXES = ('.png', '.svg', '.pdf', '.jpg')
 RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
-def add_model_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add what chooses a model and how it runs."""
-    parser.add_argument('--model', required=required,
-                        help='name or folder of a model, or a checkpoint (.pt)')
+def add_model_options(parser: argparse.ArgumentParser, required: bool = True,
+                      default: str | None = None) -> None:
+    """
+    Add what chooses a model and how it runs.
+
+    :param required: whether a model has to be named where there is no default.
+    :param default: name of the model where none is named.
+    """
+    parser.add_argument('--model', required=required and default is None, default=default,
+                        help='name or folder of a model, or a checkpoint (.pt)'
+                        + (f' ({default})' if default else ''))
     parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
     parser.add_argument('--device', default='cpu', metavar='D', help=f'one of {DEVICES} (cpu)')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')

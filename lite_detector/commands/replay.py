@@ -35,6 +35,7 @@ from lite_detector.evaluation.replay import (
     replay_frames,
     Tolerance,
 )
+from lite_detector.zoo import DEFAULT_MODEL
 import msgspec
 import numpy as np
 from tqdm import tqdm
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('bag', type=Path, metavar='BAG',
                         help='folder of a recording, or its .mcap or .db3 file')
     parser.add_argument('--topic', help='of the images, raw or compressed (the only one)')
-    add_model_options(parser)
+    add_model_options(parser, default=DEFAULT_MODEL)
     add_selection_options(parser)
     stored = parser.add_mutually_exclusive_group()
     stored.add_argument('--baseline', type=Path, metavar='F',

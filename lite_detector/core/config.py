@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,12 +63,24 @@ def load_changed(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
     :param changes: such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``; the
         value is YAML.
+    :return: with the home directory in place of ~ in paths.
     :raises ConfigError: if the file is none, or a change has no place in it.
     """
     data = load_yaml(path, dict[str, Any])
     for change in changes:
         _change(data, change)
-    return data
+    return _with_home(data)
+
+
+def _with_home(value: Any) -> Any:
+    """Return the data with the home directory in place of ~ in paths."""
+    if isinstance(value, dict):
+        return {key: _with_home(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_home(each) for each in value]
+    if isinstance(value, str) and value.startswith('~') and '/' in value:
+        return os.path.expanduser(value)
+    return value
 
 
 def _change(data: dict[str, Any], change: str) -> None:

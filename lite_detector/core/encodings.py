@@ -11,6 +11,7 @@ another numpy than the distribution's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import re
 from typing import Protocol
 
 import cv2
@@ -53,6 +54,8 @@ YUV422 = {
     'yuv422_yuy2': cv2.COLOR_YUV2BGR_YUY2,
     'yuyv': cv2.COLOR_YUV2BGR_YUY2,
 }
+COLOUR = re.compile(r'(rgb|bgr|bayer|yuv|uyvy|yuyv|nv\d)|\d+[US]C[34]$')
+"""Encodings of cameras that see colours."""
 LONGEST_NAME = 60
 """Characters of what a message calls itself that an error repeats."""
 YUV420 = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
@@ -125,6 +128,20 @@ def compressed_to_reduced(msg: CompressedMessage,
 
 def _format_of(msg: CompressedMessage) -> str:
     return f'format {msg.format[:LONGEST_NAME]!r}'
+
+
+def lost_colour(msg: CompressedMessage) -> str:
+    """
+    Return the encoding of the camera where its images were compressed without their colours.
+
+    The format that image_transport writes names both: ``yuv422_yuy2; jpeg compressed mono8``.
+
+    :return: empty: nothing was lost, or the format does not tell.
+    """
+    source, _, rest = msg.format[:LONGEST_NAME].partition(';')
+    words = rest.split()
+    return source.strip() if words and words[-1].startswith('mono') and COLOUR.match(
+        source.strip()) else ''
 
 
 def check_sides(msg: ImageMessage) -> None:

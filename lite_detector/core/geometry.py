@@ -27,6 +27,25 @@ def clip_boxes(boxes_xyxy: FloatArray, size: ImageSize) -> FloatArray:
     return np.clip(boxes_xyxy, np.float32(0), limits)
 
 
+def rotate_boxes_back(boxes_xyxy: FloatArray, angle: int, size: ImageSize) -> FloatArray:
+    """
+    Map boxes of a rotated image to the image that was rotated.
+
+    :param boxes_xyxy: corners in pixels of the rotated image, float32, shape (n, 4).
+    :param angle: by which the image was rotated clockwise, in degrees: 0, 90, 180 or 270.
+    :param size: of the image before the rotation.
+    :return: a new array of the same shape, except for angle 0.
+    """
+    if not angle:
+        return boxes_xyxy
+    left, top, right, bottom = boxes_xyxy.T
+    height, width = np.float32(size.height), np.float32(size.width)
+    sides = {90: (top, height - right, bottom, height - left),
+             180: (width - right, height - bottom, width - left, height - top),
+             270: (width - bottom, left, width - top, right)}
+    return np.stack(sides[angle], axis=1)
+
+
 def iou_matrix(boxes_a: FloatArray, boxes_b: FloatArray) -> FloatArray:
     """
     Compute the overlap of every pair of boxes.

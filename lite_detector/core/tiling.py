@@ -44,6 +44,9 @@ class View(Spec):
     pixels."""
     mask: str = ''
     """Image file, laid over the image; boxes whose centre lies in its black are dropped."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees by which the network gets each part rotated clockwise; the rest of the view, and
+    the boxes, stay in pixels of the image."""
 
 
 class Window(NamedTuple):

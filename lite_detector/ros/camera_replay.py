@@ -10,6 +10,7 @@ from functools import lru_cache
 import importlib.util
 from itertools import cycle
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,7 +74,7 @@ class CameraReplay(Node):
         self._settings = current_settings(self, Settings, PARAMETERS)
         settings = self._settings
         files = (photo_files() if settings.source == PHOTOS
-                 else find_media([Path(settings.source).expanduser()]))
+                 else find_media([Path(os.path.expanduser(settings.source))]))
         self._frames = frames_of(files, settings)
         raw = settings.transport == 'raw'
         reliable = settings.reliability == 'reliable'

@@ -9,17 +9,37 @@ from collections.abc import Callable, Sequence
 import time
 from typing import NamedTuple
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.settings import Settings
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from std_msgs.msg import Header
 
 HEALTH_PERIOD_S = 1.0
+SEARCH_PERIOD_S = 0.2
+"""How often a camera that sends nothing is looked for; a look takes under 1 ms."""
 WARNING_PERIOD_S = 5.0
 OVERRUN_SHARE = 0.75
+
+
+class _NamespacedUpdater(Updater):
+    """
+    Publishes under the name of the node with its namespace.
+
+    Else two detectors would overwrite each other; in Humble the updater knows only the bare name.
+    """
+
+    def publish(self, msg: DiagnosticStatus | list[DiagnosticStatus]) -> None:
+        statuses = msg if isinstance(msg, list) else [msg]
+        name = self.node.get_fully_qualified_name().lstrip('/')
+        stamp = self.node.get_clock().now().to_msg()
+        self.publisher.publish(DiagnosticArray(header=Header(stamp=stamp), status=[
+            DiagnosticStatus(level=each.level, name=f'{name}: {each.name}', message=each.message,
+                             hardware_id=each.hardware_id, values=each.values)
+            for each in statuses]))
 
 
 def steady_updater(node: Node) -> tuple[Updater, Clock]:
@@ -28,10 +48,8 @@ def steady_updater(node: Node) -> tuple[Updater, Clock]:
 
     Steady: health has to be watched also while simulated time stands still.
     """
-    updater = Updater(node)
+    updater = _NamespacedUpdater(node)
     updater.setHardwareID('lite_detector')
-    # with its namespace, or two detectors would overwrite each other
-    updater.node_name = node.get_fully_qualified_name().lstrip('/')
     clock = Clock(clock_type=ClockType.STEADY_TIME)
     node.destroy_timer(updater.timer)  # which goes by the node's clock
     updater.timer = node.create_timer(updater.period, updater.update, clock=clock)
@@ -67,6 +85,7 @@ class Diagnostics:
         self._updater, self.clock = steady_updater(node)
         self._updater.add('detector', self._diagnose_detector)
         node.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self.clock)
+        node.create_timer(SEARCH_PERIOD_S, self._search, clock=self.clock)
 
     def watch(self, cameras: Sequence[Camera]) -> None:
         """Report on these cameras from now on, and on no others."""
@@ -87,6 +106,12 @@ class Diagnostics:
         if now - self._warned_s.get(camera.label, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
             self._warned_s[camera.label] = now
             self._node.get_logger().warning(f'camera {camera.label}: {what}')
+
+    def _search(self) -> None:
+        for camera in self._cameras:
+            stats = camera.stats
+            if not stats.ever_received() or stats.silent_s() > HEALTH_PERIOD_S:
+                camera.follow_publishers()
 
     def _watch_health(self) -> None:
         if self._status().state != 'active':
@@ -135,6 +160,7 @@ class Diagnostics:
         reason = camera.silence() or unusable if state == 'active' else None
         report.summary(DiagnosticStatus.WARN if reason else DiagnosticStatus.OK, reason or state)
         report.add('topic', camera.topic)
+        report.add('transport', camera.transport)
         for key, value in camera.stats.figures().items():
             report.add(key, value)
         return report

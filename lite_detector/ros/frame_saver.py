@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ class FrameSaver(Node):
         super().__init__('frame_saver')
         declare_parameters(self, PARAMETERS)
         self._settings = current_settings(self, Settings, PARAMETERS)
-        self._folder = Path(self._settings.output_dir).expanduser()
+        self._folder = Path(os.path.expanduser(self._settings.output_dir))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

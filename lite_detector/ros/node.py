@@ -24,6 +24,7 @@ from lite_detector.ros.camera import Camera, NO_EVENTS
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.lifecycle import guard_transitions, reason_of
 from lite_detector.ros.live_view import LiveView
 from lite_detector.ros.messages import (
@@ -231,27 +232,27 @@ class DetectorNode(LifecycleNode):
 
     # one frame
 
-    def _on_image(self, camera: Camera, data: bytes) -> None:
+    def _on_image(self, camera: Camera, received: Received) -> None:
         camera.stats.on_received()
         if self._live_view and self.settings.annotate_every_frame:
-            self._live_view.offer(camera, data)
-        if self._slots and self._slots.put(camera, data):
+            self._live_view.offer(camera, received)
+        if self._slots and self._slots.put(camera, received):
             camera.stats.on_replaced()
 
     def _work(self, slots: FrameSlots) -> None:
         while (taken := slots.take()) is not None:
-            camera, data = taken
+            camera, received = taken
             try:
                 with self._working:
-                    self.process(camera, data)
+                    self.process(camera, received)
             except Exception as error:  # whatever a driver sends, one frame must not stop us
                 self._drop(camera, reason_of(error))
 
-    def process(self, camera: Camera, data: bytes) -> None:
+    def process(self, camera: Camera, received: Received) -> None:
         """Unpack, detect and publish one frame; the whole work of the worker thread."""
         begin_s = time.monotonic()
         detector, class_ids, _, track_thresholds = self._serving
-        msg = camera.unpack(data)
+        msg = camera.unpack(received)
         annotate = not self.settings.annotate_every_frame and camera.overlay.has_viewers()
         image = camera.read_for(msg, detector, full=annotate or self._capture is not None)
         found = image.to_full(camera.detect(image.image_bgr, detector))

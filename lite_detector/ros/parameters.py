@@ -45,7 +45,7 @@ class Parameter:
     minimum: float | None
     maximum: float | None
     multiple_of: int | None
-    choices: tuple[str, ...]
+    choices: tuple[str | int, ...]
     wanted: str
 
     def range_text(self) -> str:
@@ -53,7 +53,7 @@ class Parameter:
         if self.wanted:
             return self.wanted
         if self.choices:
-            return 'one of ' + ', '.join(self.choices)
+            return 'one of ' + ', '.join(map(str, self.choices))
         if self.minimum is not None:
             steps = f', multiple of {self.multiple_of}' if self.multiple_of else ''
             return f'{self.minimum} .. {self.maximum}{steps}'

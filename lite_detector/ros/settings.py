@@ -53,8 +53,10 @@ class Settings(Spec):
         'subscribes front/image and rear/image and publishes front/detections and '
         'rear/detections. Empty: one camera, image and detections.',
         extra={'wanted': 'list of ROS names, each once'})] = ()
-    transport: Annotated[Literal['raw', 'compressed'], Meta(
-        description='raw subscribes image, compressed subscribes image/compressed.')] = 'raw'
+    transport: Annotated[Literal['auto', 'raw', 'compressed'], Meta(
+        description='auto: Image or CompressedImage, whichever type image has, else '
+        'image/compressed; raw: only Image; compressed: only CompressedImage, on '
+        'image/compressed or image.')] = 'auto'
     reliability: Annotated[Literal['auto', 'best_effort', 'reliable'], Meta(
         description='Of the image subscription; auto follows what the publishers offer.')] = 'auto'
     score_threshold: Annotated[float, live_parameter(
@@ -102,6 +104,10 @@ class Settings(Spec):
     mask: Annotated[str, live_parameter(
         'Image laid over the camera image; boxes whose centre lies in its black are dropped.',
         'image file; empty: none')] = ''
+    rotate: Annotated[Literal[0, 90, 180, 270], live_parameter(
+        'Degrees by which the network gets the image rotated clockwise, for a camera that is '
+        'mounted upside down or sideways. Boxes, region, mask, tiles and annotated stay in pixels '
+        'of the camera image.')] = 0
     tracking: Annotated[bool, live_parameter(
         'Fill id: the same number for the same object as long as it is seen every 2 s. A known '
         'object is published down to half of score_threshold.')] = False
@@ -131,7 +137,7 @@ class Settings(Spec):
         """Return where the detector looks."""
         columns, rows = grid_of(self.tiles)
         return View(columns=columns, rows=rows, overlap=self.tile_overlap, mode=self.tile_mode,
-                    region=self.region, mask=self.mask)
+                    region=self.region, mask=self.mask, rotate=self.rotate)
 
     def detector_options(self) -> dict[str, Any]:
         """Return the keyword arguments of ``load_model``."""

@@ -10,8 +10,7 @@ alone, so a run that was cut goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 import os
 from pathlib import Path
 import time
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.coco import CocoDataset, to_coco
 from lite_detector.data.dataset import Dataset, Sample
@@ -30,6 +29,7 @@ from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.ema import Ema
 from lite_detector.train.figures import LOSS, MAIN
 from lite_detector.train.loader import Batch, EpochLoader
+from lite_detector.train.machine import explained, fitting_workers, MORE_SHARED_MEMORY
 from lite_detector.train.monitor import Monitor
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import Objective
@@ -57,26 +57,10 @@ from lite_detector.train.validation import Validation
 import torch
 from torch import nn, Tensor
 
+BYTES_PER_PIXEL = 3 * 4
+"""Of a network input: three float32."""
 LOG_EVERY = 20
 """Steps from one point of the curves in TensorBoard to the next."""
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say what can be done about errors of torch that a configuration causes."""
-    try:
-        yield
-    except RuntimeError as error:  # of a GPU, of the processor
-        is_full = isinstance(error, torch.cuda.OutOfMemoryError)
-        if not is_full and "can't allocate memory" not in str(error):
-            raise
-        raise ConfigError('out of memory: wanted a smaller batch_size, or phases with a smaller '
-                          'input_size') from None
-    except ValueError as error:
-        if 'more than 1 value per channel' not in str(error):
-            raise
-        raise ConfigError('one image in a process, of one cell at the coarsest stride: batch norm '
-                          'needs more; wanted a larger batch_size or input_size') from None
 
 
 class Epoch(NamedTuple):
@@ -131,6 +115,7 @@ class Engine:
         self._state = RunState()
         self._sums: dict[str, Tensor] = {}  # of the terms of the loss in this epoch
         self._saved_at = time.monotonic()
+        self._is_short_of_memory = False
         self.plan = self._make_plan()
 
     def run(self, resume: bool = False) -> Path:
@@ -176,20 +161,34 @@ class Engine:
         size = phase.input_size or config.network.input_size
         augment = (phase.augment or config.augment).at(epoch.in_phase, phase.epochs)
         world = self._accelerator.num_processes
-        workers = config.data.workers
+        image_size = ImageSize(config.zoom * size.height, config.zoom * size.width)
         return EpochLoader(
-            self._samples, self._network.card.preprocess,
-            ImageSize(config.zoom * size.height, config.zoom * size.width),
+            self._samples, self._network.card.preprocess, image_size,
             augment, epoch.batch_size, config.seed, epoch.number,
             rank=self._accelerator.process_index, world=world,
-            workers=spare_cores() if workers is None else workers, start_batch=start_batch)
+            workers=self._workers(image_size, epoch.batch_size // world), start_batch=start_batch)
+
+    def _workers(self, size: ImageSize, images: int) -> int:
+        """Return how many loader processes to use, warning once if memory is short."""
+        workers = self._config.data.workers
+        if workers is None:
+            workers = spare_cores() if self.device.type == 'cuda' else 0
+        batch_bytes = images * size.height * size.width * BYTES_PER_PIXEL
+        fitting = fitting_workers(workers, batch_bytes)
+        if fitting < workers and not self._is_short_of_memory:
+            self._is_short_of_memory = True
+            self._console.say(
+                f'warning: /dev/shm has room for {fitting} of {workers} loader processes '
+                f'(a batch takes {batch_bytes / 1e6:.0f} MB); training may wait for images: '
+                + MORE_SHARED_MEMORY)
+        return fitting
 
     def begin(self, epoch: Epoch) -> None:
         """Put the network into the mode of an epoch."""
         self.objective.start_epoch(epoch.number)
         set_training(self._objective, self._config.start.freeze_batch_norm)
 
-    @_explained()
+    @explained()
     def step(self, batch: Batch, iteration: int, epoch: Epoch) -> dict[str, Tensor]:
         """
         Learn from one batch.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-from lite_detector.core.errors import ConfigError, DataError, LiteDetectorError
+from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import BlobBuffers
 from lite_detector.core.types import ImageSize, IntArray
@@ -25,6 +25,7 @@ from lite_detector.data.dataset import Sample
 from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.augment.sample import make_training_sample, sample_buffers, TrainingSample
 from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.machine import loader_death
 import numpy as np
 import torch
 from torch import Tensor
@@ -174,7 +175,7 @@ class EpochLoader:
                              collate_fn=_unchanged, num_workers=self.workers,
                              multiprocessing_context='fork')
         for result in _until_a_worker_dies(_fork(results)):
-            if isinstance(result, LiteDetectorError):
+            if isinstance(result, Exception):
                 raise result
             yield result
 
@@ -185,14 +186,20 @@ class _BatchOrError:
     def __init__(self, loader: EpochLoader) -> None:
         self._loader = loader
 
-    def __getitem__(self, number: int) -> Batch | LiteDetectorError:
+    def __getitem__(self, number: int) -> Batch | Exception:
         try:
-            return self._loader.make_batch(number)
+            batch = self._loader.make_batch(number)
+            # Here, since torch would do it where an error leaves the trainer waiting for ever.
+            for tensor in (batch.images, *(part for truth in batch.truths for part in truth)):
+                tensor.share_memory_()
+            return batch
         except LiteDetectorError as error:
             return error
+        except RuntimeError as error:
+            return loader_death(error) or error
 
 
-def _fork(results: DataLoader) -> Iterator[Batch | LiteDetectorError]:
+def _fork(results: DataLoader) -> Iterator[Batch | Exception]:
     # A forked process has OpenCV's pool of threads without the threads and would wait for them
     # for ever, also in cv2.setNumThreads: the pool has to be gone before.
     threads = cv2.getNumThreads()
@@ -203,16 +210,15 @@ def _fork(results: DataLoader) -> Iterator[Batch | LiteDetectorError]:
         cv2.setNumThreads(threads)
 
 
-def _until_a_worker_dies(results: Iterator[Batch | LiteDetectorError]
-                         ) -> Iterator[Batch | LiteDetectorError]:
+def _until_a_worker_dies(results: Iterator[Batch | Exception]) -> Iterator[Batch | Exception]:
     try:
         yield from results
     except RuntimeError as error:
-        if 'exited unexpectedly' not in str(error):
+        death = loader_death(error)
+        if death is None:
             raise
-        raise DataError('a loader process was ended from outside, most likely for lack of '
-                        'memory; wanted fewer workers or a smaller cache') from None
+        raise death from None
 
 
-def _unchanged(result: Batch | LiteDetectorError) -> Batch | LiteDetectorError:
+def _unchanged(result: Batch | Exception) -> Batch | Exception:
     return result

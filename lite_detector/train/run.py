@@ -27,6 +27,7 @@ from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
 from lite_detector.train.int8_start import IMAGES, resume_in_int8, start_in_int8
 from lite_detector.train.loader import EpochLoader
+from lite_detector.train.machine import explained, gpu_problem, gpu_warning
 from lite_detector.train.models.layers import count_macs, count_parameters
 from lite_detector.train.optimizer import freeze
 from lite_detector.train.prepare import Network, prepare
@@ -42,6 +43,7 @@ MEASURED_IMAGES = 256
 """Training images on which fused batch norm gets its statistics."""
 
 
+@explained()
 def train(config: TrainConfig, folder: Path, resume: bool = False,
           console: Console = SILENT) -> Path:
     """
@@ -55,7 +57,7 @@ def train(config: TrainConfig, folder: Path, resume: bool = False,
     :return: the best checkpoint.
     :raises LiteDetectorError: with one line that says what is wrong.
     """
-    accelerator = make_accelerator(config)
+    accelerator = make_accelerator(config, console)
     if not accelerator.is_main_process:
         console = SILENT
     run_folder = RunFolder(folder, config)
@@ -67,6 +69,7 @@ def train(config: TrainConfig, folder: Path, resume: bool = False,
     return engine.run(resume)
 
 
+@explained()
 def profile(config: TrainConfig, seconds: float, console: Console = SILENT) -> Throughput:
     """
     Measure how fast this machine would train.
@@ -74,20 +77,25 @@ def profile(config: TrainConfig, seconds: float, console: Console = SILENT) -> T
     :param seconds: how long to measure, beside getting ready.
     :raises LiteDetectorError: with one line that says what is wrong.
     """
-    engine = make_engine(config, RunFolder(Path(), config), make_accelerator(config), console)
+    engine = make_engine(config, RunFolder(Path(), config), make_accelerator(config, console),
+                         console)
     return measure_throughput(engine, seconds)
 
 
-def make_accelerator(config: TrainConfig) -> Accelerator:
+def make_accelerator(config: TrainConfig, console: Console = SILENT) -> Accelerator:
     """Return the devices and processes of this run, and seed them."""
     precision = 'no' if config.precision == 'fp32' else config.precision
-    if config.precision == 'fp16' and not torch.cuda.is_available():
+    problem = gpu_problem()
+    if problem:
+        console.say(gpu_warning(problem))
+    has_gpu = torch.cuda.is_available() and not problem
+    if config.precision == 'fp16' and not has_gpu:
         raise ConfigError('precision: fp16 needs a GPU; wanted fp32 or bf16')
     set_seed(config.seed)
     # Gradients of scores that are right already are too small for a normal float, and a CPU
     # multiplies such numbers some hundred times slower; threads started later inherit this.
     torch.set_flush_denormal(True)
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    return Accelerator(cpu=not has_gpu, mixed_precision=precision)
 
 
 def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator,

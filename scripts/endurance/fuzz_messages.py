@@ -17,6 +17,7 @@ from figures import at_least, at_most, equal, Figure, none_of, told, wrong_boxes
 from lite_detector.core.types import Detections, ImageArray, size_of
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.messages import DetectionsWriter
 from lite_detector.ros.node import DetectorNode
 from messages import random_compressed, random_image, random_transport
@@ -81,8 +82,9 @@ class WatchedNode(DetectorNode):
     def feed(self, camera: int, messages: list[bytes]) -> bool:
         """Hand over what has just arrived, and wait for the worker; False: it hangs."""
         source = self._cameras[camera]
+        kind = Image if source.transport == 'raw' else CompressedImage
         for data in messages:
-            self._on_image(source, data)
+            self._on_image(source, Received(kind, data))
         end_s = time.monotonic() + PATIENCE_S
         while unaccounted(source):
             self._stirred.wait(0.1)
@@ -91,10 +93,10 @@ class WatchedNode(DetectorNode):
                 return False
         return True
 
-    def process(self, camera: Camera, data: bytes) -> None:
+    def process(self, camera: Camera, received: Received) -> None:
         begin_s = time.thread_time()  # other processes do not count
         try:
-            super().process(camera, data)
+            super().process(camera, received)
         finally:
             self.slowest_s = max(self.slowest_s, time.thread_time() - begin_s)
             self._stirred.set()

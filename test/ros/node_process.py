@@ -3,7 +3,7 @@
 
 """Nodes of the package as processes, and a test client beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import json
 import os
 from pathlib import Path
@@ -34,11 +34,11 @@ def ros_arguments(*arguments: str, **parameters: Any) -> list[str]:
 class NodeProcess:
     """``python -m lite_detector`` while it runs."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, prefix: Sequence[str] = ()) -> None:
         package = str(Path(lite_detector.__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'lite_detector', *arguments], text=True,
+            [*prefix, sys.executable, '-m', 'lite_detector', *arguments], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, 'PYTHONPATH': path})
 
@@ -69,9 +69,9 @@ class Client:
         self._executor.add_node(self.node)
         self._processes: list[NodeProcess] = []
 
-    def start(self, *arguments: str) -> NodeProcess:
-        """Start ``python -m lite_detector *arguments`` beside it."""
-        self._processes.append(NodeProcess(*arguments))
+    def start(self, *arguments: str, prefix: Sequence[str] = ()) -> NodeProcess:
+        """Start ``python -m lite_detector *arguments`` beside it, by a command in front."""
+        self._processes.append(NodeProcess(*arguments, prefix=prefix))
         return self._processes[-1]
 
     def listen(self, topic: str, kind: type, qos: QoSProfile = BEST_EFFORT) -> list[Any]:

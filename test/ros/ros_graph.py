@@ -4,7 +4,7 @@
 """A real ROS graph in one process: the detector in a thread of its own, a camera beside it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 import gc
 import threading
@@ -32,11 +32,14 @@ class Graph:
     A running detector and a test client.
 
     :param values: parameter values of the detector.
+    :param remap: names of topics, and what they stand for.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], remap: Mapping[str, str] = {}) -> None:
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        self.detector = DetectorNode(parameter_overrides=overrides)
+        rules = [word for name, topic in remap.items() for word in ('-r', f'{name}:={topic}')]
+        self.detector = DetectorNode(parameter_overrides=overrides,
+                                     cli_args=['--ros-args', *rules])
         self.client = rclpy.create_node('client')
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.client)
@@ -154,11 +157,11 @@ class Graph:
 
 
 @contextmanager
-def running_graph(**values: Any) -> Iterator[Graph]:
+def running_graph(remap: Mapping[str, str] = {}, **values: Any) -> Iterator[Graph]:
     """Run a detector with these parameters."""
     rclpy.init()
     try:
-        graph = Graph(values)
+        graph = Graph(values, remap)
         try:
             yield graph
         finally:

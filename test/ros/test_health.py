@@ -3,9 +3,14 @@
 
 """What the node says about itself: figures, why nothing arrives, and QoS that follows."""
 
-from diagnostic_msgs.msg import DiagnosticStatus
+import subprocess
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_updater import Updater
 from lite_detector.ros import camera as camera_module
 from lite_detector.ros.conversions import bgr_to_image_msg
+from lite_detector.ros.node import DetectorNode
+from node_process import Client, ros_arguments, START_TIMEOUT_S
 import pytest
 import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -62,7 +67,7 @@ def test_diagnostics_without_publisher_say_so_and_name_other_image_topics(model,
 def test_diagnostics_name_a_publisher_of_another_type(model, impatient):
     # one DDS participant cannot hold two types of a topic, so the publisher has its own
     other = rclpy.Context()
-    with running_graph(model=model) as graph:
+    with running_graph(model=model, transport='raw') as graph:
         rclpy.init(context=other)
         try:
             stranger = rclpy.create_node('stranger', context=other)
@@ -83,7 +88,10 @@ def test_diagnostics_name_a_qos_mismatch(model, impatient):
 def test_diagnostics_name_a_silent_publisher_and_recover(model, impatient):
     with running_graph(model=model) as graph:
         graph.publisher('image')
-        warning_of(graph, 'publisher client of /image sends nothing')
+        said = warning_of(graph, 'publisher client of /image sends nothing').message
+        assert all(words in said for words in (
+            'no shared memory between containers', '--ipc=host --net=host', 'docs/node.md',
+            'too large for DDS', 'export FASTRTPS_DEFAULT_PROFILES_FILE=')), said
         graph.ask(SCENE)
         warning_of(graph, 'publisher client of /image went silent')
         assert len(graph.ask(SCENE).detections) == 1
@@ -128,7 +136,7 @@ def test_diagnostics_warn_while_no_frame_can_be_used_and_recover(model):
 
 
 def test_diagnostics_name_the_other_transport_and_the_cameras_own_topic(model, impatient):
-    with running_graph(model=model, cameras=['front', 'rear']) as graph:
+    with running_graph(model=model, cameras=['front', 'rear'], transport='raw') as graph:
         for topic in ('/front/image_raw', '/rear/depth/image', '/rear/image_raw'):
             graph.client.create_publisher(Image, topic, 1)
 
@@ -137,7 +145,7 @@ def test_diagnostics_name_the_other_transport_and_the_cameras_own_topic(model, i
                 'camera rear', DiagnosticStatus.WARN).message)
         says('remap with -r rear/image:=/rear/image_raw')
         graph.client.create_publisher(CompressedImage, '/rear/image/compressed', 1)
-        says('; there is /rear/image/compressed: set transport: compressed')
+        says('; there is /rear/image/compressed: set transport to auto')
 
 
 def test_parameter_that_is_not_there_is_a_warning(model, monkeypatch):
@@ -146,3 +154,42 @@ def test_parameter_that_is_not_there_is_a_warning(model, monkeypatch):
     with running_graph(model=model, score_treshold=0.9):
         assert [text for text in said if 'parameter' in text] == [
             "there is no parameter 'score_treshold'; see docs/node.md"]
+
+
+def test_diagnostics_of_two_namespaces_have_different_names(model, monkeypatch):
+    def humble(updater, msg):
+        raise AssertionError('it would publish under the bare name of the node')
+    monkeypatch.setattr(Updater, 'publish', humble)
+    with running_graph(model=model) as graph:
+        arrays = graph.listen('/diagnostics', DiagnosticArray)
+        for name in ('front', 'rear'):
+            other = DetectorNode(namespace=name)
+            other._diagnostics._updater.force_update()
+            other.destroy_node()
+        wanted = {f'{name}detector: detector' for name in ('', 'front/', 'rear/')}
+        graph.spin_until(lambda: wanted <= {status.name for array in arrays
+                                            for status in array.status})
+
+
+OWN_SHARED_MEMORY = ('unshare', '--mount', 'sh', '-c',
+                     'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"', 'sh')
+
+
+@pytest.mark.skipif(subprocess.run([*OWN_SHARED_MEMORY, 'true'], capture_output=True).returncode,
+                    reason='needs the right to mount a /dev/shm')
+def test_node_without_the_shared_memory_of_the_camera_names_containers(model):
+    client = Client()
+    try:
+        client.node.create_publisher(Image, 'image', 1)
+        node = client.start('detect_node', *ros_arguments(model=model, precision='fp32'),
+                            prefix=OWN_SHARED_MEMORY)
+        client.spin_until(lambda: client.node.count_subscribers('image'), START_TIMEOUT_S)
+        client.spin_for(5)
+        node.interrupt()
+        _, _, log = node.result()
+    finally:
+        client.close()
+    line, = [line for line in log.splitlines() if 'sends nothing' in line]
+    assert 'a publisher of /image sends nothing for ' in line
+    assert 'no shared memory between containers' in line and '--ipc=host' in line
+    assert 'too large' not in line, 'not even small messages arrive'

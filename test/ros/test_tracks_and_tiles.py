@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from ros_graph import running_graph
+from sensor_msgs.msg import Image
 from tiny_models import square_image, write_tiny_nanodet, write_tiny_yolov5
 
 BLUE, DIM_BLUE, GREEN = (255, 0, 0), (128, 0, 0), (0, 255, 0)
@@ -95,3 +96,27 @@ def test_node_tiles_region_and_mask_change_at_run_time(model, tmp_path):
             reason = graph.change(**values)
             assert all(word in reason for word in words), reason
         assert graph.ask(SMALL).detections == [], 'the last region still holds'
+
+
+def test_node_rotate_changes_at_run_time_and_boxes_stay_in_camera_pixels(model, tmp_path):
+    kept = tmp_path / 'kept'
+    with running_graph(model=str(model), input_size=96, tracking=True,
+                       capture_folder=str(kept)) as graph:
+        pictures = graph.listen('annotated', Image)
+        graph.spin_until(lambda: graph.client.count_publishers('annotated'))
+        unsure = scene((122, 0, 0))
+        for angle in (0, 90, 180, 270):
+            assert graph.change(rotate=angle) == ''
+            answer = graph.ask(unsure)
+            box, = answer.detections
+            assert (box.bbox.center.position.x, box.bbox.center.position.y, box.bbox.size_x,
+                    box.bbox.size_y) == pytest.approx((160, 96, 64, 64), abs=0.1)
+            assert box.id == '1', 'the object is where it was'
+            graph.spin_until(lambda of=answer: pictures
+                             and pictures[-1].header.stamp == of.header.stamp)
+            assert (pictures[-1].height, pictures[-1].width) == (128, 192)
+        graph.spin_until(lambda: list(kept.glob('*_margin_*.jpg')))
+        assert {cv2.imread(str(path)).shape for path in kept.glob('*.jpg')} == {(128, 192, 3)}
+        for wrong in (45, -90, 360, 'up'):
+            assert 'rotate: got' in (reason := graph.change(rotate=wrong)), reason
+            assert 'one of 0, 90, 180, 270' in reason

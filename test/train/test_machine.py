@@ -1,0 +1,131 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A GPU that does not work, memory that is not there: one line that says what to do."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.train import machine
+from lite_detector.train.config import load_config
+from lite_detector.train.console import SILENT
+from lite_detector.train.machine import explained, fitting_workers, gpu_problem, loader_death
+from lite_detector.train.run import make_accelerator
+from lite_detector.zoo import find_config
+import pytest
+import torch
+
+NO_KERNEL = ('CUDA error: no kernel image is available for execution on the device\n'
+             'CUDA kernel errors might be asynchronously reported at some other API call.')
+TINY_SHARED_MEMORY = ('unshare', '--mount', 'sh', '-c',
+                      'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"', 'sh')
+LOADER = """
+from lite_detector.core.errors import DataError
+from lite_detector.train.loader import Batch, EpochLoader
+from lite_detector.train.machine import fitting_workers
+import torch
+
+class Zeros(EpochLoader):
+    def make_batch(self, number):
+        return Batch(torch.zeros(4_000_000), [], [])
+
+print(fitting_workers(2, 16_000_000))
+try:
+    for batch in Zeros(range(4), None, None, None, 1, 0, 0, workers=1):
+        print(batch.images.shape)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(('batch_mb', 'workers', 'wanted'), [
+    (10, 8, 2),  # of 64 MB six batches: one in use, two for each process
+    (10, 1, 1), (64, 8, 0), (400, 8, 0), (0, 8, 8)])
+def test_fitting_workers_have_room_for_their_batches(monkeypatch, batch_mb, workers, wanted):
+    monkeypatch.delenv('LOCAL_WORLD_SIZE', raising=False)
+    monkeypatch.setattr(os, 'statvfs',
+                        lambda folder: SimpleNamespace(f_bavail=64_000, f_frsize=1000))
+    assert fitting_workers(workers, batch_mb * 1_000_000) == wanted
+
+
+def test_fitting_workers_share_the_room_of_their_machine(monkeypatch):
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '2')
+    monkeypatch.setattr(os, 'statvfs',
+                        lambda folder: SimpleNamespace(f_bavail=64_000, f_frsize=1000))
+    assert fitting_workers(8, 10_000_000) == 1
+
+
+def test_fitting_workers_without_shared_memory_are_those_wanted(tmp_path):
+    assert fitting_workers(3, 10 ** 12, tmp_path / 'absent') == 3
+
+
+@pytest.mark.skipif(subprocess.run([*TINY_SHARED_MEMORY, 'true'], capture_output=True).returncode,
+                    reason='needs the right to mount a /dev/shm')
+def test_loader_in_a_container_with_little_shared_memory_is_one_line():
+    done = subprocess.run([*TINY_SHARED_MEMORY, sys.executable, '-c', LOADER], text=True,
+                          capture_output=True, timeout=100)
+    none_fit, line = done.stdout.splitlines()
+    assert none_fit == '0'
+    assert line.startswith('the loader processes have no room in /dev/shm: start the container '
+                           'with --shm-size=2g or --ipc=host')
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that '
+     "dataloader's workers are out of shared memory.", '--shm-size'),
+    ('unable to allocate shared memory(shm) for file </torch_7_1>: No space left', '--shm-size'),
+    ('DataLoader worker (pid 7) is killed by signal: Killed. ', 'fewer workers'),
+    ('DataLoader worker (pid(s) 7) exited unexpectedly', 'fewer workers')])
+def test_loader_death_says_what_to_do(text, words):
+    assert words in str(loader_death(RuntimeError(text)))
+    with pytest.raises(DataError, match=words), explained():
+        raise RuntimeError(text)
+
+
+def test_step_that_needs_more_memory_than_there_is_says_what_to_do():
+    with pytest.raises(ConfigError, match='out of memory: wanted a smaller batch_size'), \
+            explained():
+        torch.empty(2 ** 50)
+    with pytest.raises(RuntimeError, match='size of tensor'), explained():
+        torch.empty(2) + torch.empty(3)
+
+
+@pytest.mark.parametrize('error', [
+    torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...'),
+    RuntimeError('CUDA error: out of memory\nCUDA kernel errors might be ...'),
+    RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`')])
+def test_gpu_without_memory_is_one_line(error):
+    with pytest.raises(ConfigError) as found, explained():
+        raise error
+    assert str(found.value) == ('out of memory: wanted a smaller batch_size, or phases with a '
+                                'smaller input_size; nvidia-smi shows what else is on the GPU')
+
+
+def test_gpu_problem_without_a_gpu_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert gpu_problem() == ''
+
+
+def test_training_on_a_gpu_without_kernels_goes_to_the_cpu_with_a_warning(monkeypatch):
+    def no_kernel(device: torch.device) -> None:
+        raise RuntimeError(NO_KERNEL)
+    asked = iter([True])  # once: torch itself would look for the driver
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: next(asked, False))
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (5, 2))
+    monkeypatch.setattr(torch.cuda, 'get_arch_list', lambda: ['sm_75', 'sm_90'])
+    monkeypatch.setattr(machine, '_compute_on', no_kernel)
+    lines = []
+    console = SILENT._replace(say=lines.append)
+    config = load_config(find_config('nanodet_m_320'))
+    assert make_accelerator(config, console).device.type == 'cpu'
+    line, = lines
+    assert line == ('warning: the GPU cannot be used, training on the CPU: CUDA error: no kernel '
+                    'image is available for execution on the device; this torch has kernels for '
+                    'sm_75, sm_90, the GPU needs sm_52: install a torch that has them '
+                    '(https://pytorch.org/get-started)')
+    asked = iter([True])
+    with pytest.raises(ConfigError, match='precision: fp16 needs a GPU'):
+        make_accelerator(load_config(find_config('nanodet_m_320'), ['precision=fp16']), console)
