@@ -41,7 +41,7 @@ class Settings(Spec):
         'on a busy one.', ge=1, le=MAX_THREADS)] = 1
     precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8'], Meta(
         description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
-        'ncnn only; int8: ncnn only, folders of quantize.')] = 'auto'
+        'ncnn only; int8: folders of quantize.')] = 'auto'
     input_size: Annotated[int, Meta(
         description='Side of a square network input, a multiple of 32; 0: the size of the model '
         'card.', ge=0, le=4096, multiple_of=32)] = 0
