@@ -104,18 +104,19 @@ install_requirements() { # --deps|--no-deps name...
     rm "$venv/busy"
 }
 
-# The tests of device openvino run in this one: installed beside onnxruntime it would overwrite it.
-get_openvino() {
-    local folder=$venv/onnxruntime-openvino
+# What tests run in processes of their own, since it would overwrite or downgrade what others import:
+# ONNX Runtime with OpenVINO (84 MB) and a converter to TFLite (110 MB unpacked).
+get_apart() { # name
+    local folder=$venv/$1 requirement=requirements/$1.txt
     [[ $(uname -m) == x86_64 ]] || return 0
-    cmp -s requirements/openvino.txt "$folder/requirement.txt" && return
-    step 'downloading ONNX Runtime with OpenVINO (84 MB, once)'
+    cmp -s "$requirement" "$folder/requirement.txt" && return
+    step "installing $requirement apart (once)"
     rm -rf "$folder" "$folder.part"
-    if pip install --no-deps --target "$folder.part" -r requirements/openvino.txt; then
-        cp requirements/openvino.txt "$folder.part/requirement.txt"
+    if pip install --no-deps --target "$folder.part" -r "$requirement"; then
+        cp "$requirement" "$folder.part/requirement.txt"
         mv "$folder.part" "$folder"
     else
-        step 'ONNX Runtime with OpenVINO cannot be had here, its tests are skipped'
+        step "$requirement cannot be had here, its tests are skipped"
     fi
 }
 
@@ -196,7 +197,10 @@ main() {
     [[ " $* " != *' test '* ]] || names+=(test)
     [[ " $* " != *' train '* ]] || names+=(train bags)
     install_requirements --deps "${names[@]}"
-    [[ " $* " != *' test '* ]] || get_openvino
+    if [[ " $* " == *' test '* ]]; then
+        get_apart onnxruntime-openvino
+        get_apart onnx2tf
+    fi
     [[ " $* " != *' demo '* ]] || install_requirements --no-deps demo
     build_package
     step 'ready (to use it in this shell: source scripts/env.sh)'

@@ -23,11 +23,14 @@ import yaml
 
 RED = 2
 FILES = {'card.yaml', 'model.bin', 'model.int8.bin', 'model.int8.param', 'model.int8.table',
-         'model.onnx', 'model.param', 'quantize.md', 'quantize.png'}
+         'model.int8.onnx', 'model.int8.signed.onnx', 'model.onnx', 'model.param', 'quantize.md',
+         'quantize.png'}
 
 
 @pytest.fixture(autouse=True)
 def libraries():
+    pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime')
     pytest.importorskip('faster_coco_eval')
     pytest.importorskip('matplotlib')
 
@@ -84,10 +87,21 @@ def test_quantize_writes_a_folder_that_finds_the_same_in_int8(tiny_nanodet, tmp_
     assert (verdict['ap_fp32'], verdict['ap_int8'], verdict['loss']) == (100, 100, 0)
     assert verdict['bytes_int8'] == (target / 'model.int8.bin').stat().st_size
     image = square_image(64, 96, 32, 64)
-    found, wanted = (Detector.from_folder(target, precision=precision).detect(image)
-                     for precision in ('int8', 'fp32'))
-    np.testing.assert_allclose(found.boxes_xyxy, wanted.boxes_xyxy, atol=0.1)
-    np.testing.assert_allclose(found.scores, wanted.scores, atol=0.01)
+    wanted = Detector.from_folder(target, precision='fp32').detect(image)
+    for runtime in ('ncnn', 'onnx'):
+        found = Detector.from_folder(target, precision='int8', runtime=runtime).detect(image)
+        np.testing.assert_allclose(found.boxes_xyxy, wanted.boxes_xyxy, atol=0.1)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=0.01)
+
+
+@pytest.mark.parametrize('data', [b'', b'no ONNX'])
+def test_quantize_without_a_usable_onnx_file_leaves_its_int8_form_out(tiny_nanodet, tmp_path,
+                                                                      dataset, capsys, data):
+    (tiny_nanodet / 'model.onnx').write_bytes(data)
+    assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 0
+    assert 'no int8 form for runtime onnx: ' in capsys.readouterr().out
+    assert load_card(tmp_path / 'small').runtimes.onnx.int8 is None
+    assert not (tmp_path / 'small' / 'model.int8.onnx').exists()
 
 
 def test_layer_that_int8_spoils_stays_in_float(tiny_nanodet, tmp_path, dataset, capsys):
@@ -183,7 +197,7 @@ def test_quantize_needs_two_images(tiny_nanodet, tmp_path, dataset, capsys):
 def test_folder_without_an_int8_form_says_how_to_make_one(tiny_nanodet, capsys):
     with pytest.raises(Exception, match='tiny_nanodet: has no int8 form; .*quantize'):
         Detector.from_folder(tiny_nanodet, precision='int8')
-    with pytest.raises(Exception, match='onnx has no precision int8'):
+    with pytest.raises(Exception, match='has no int8 form for runtime onnx; .*quantize'):
         Detector.from_folder(tiny_nanodet, precision='int8', runtime='onnx')
 
 

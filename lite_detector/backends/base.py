@@ -98,6 +98,8 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     files = card.runtime_files(runtime)
     if precision in INT8 and runtime == 'ncnn':
         files = card.int8_files()
+    elif precision == 'int8':
+        files = card.int8_onnx_files(signed=device.startswith(('tensorrt', 'gpu')))
     paths = checked_files(folder, files)
     try:
         module = import_module(BACKENDS[runtime])

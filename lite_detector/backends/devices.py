@@ -145,7 +145,9 @@ def probe(request: Mapping[str, Any], report: Report, module: str = PROBE) -> di
         child = subprocess.Popen(
             [sys.executable, '-m', module, json.dumps(request)], stdin=subprocess.DEVNULL,
             stdout=output, stderr=errors,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
+            # imports what this process would, and nothing that happens to lie in its folder
+            env={**os.environ, 'PYTHONSAFEPATH': '1',
+                 'PYTHONPATH': os.pathsep.join(path or os.getcwd() for path in sys.path)})
         begin = time.monotonic()
         try:
             _wait(child, request, report)

@@ -45,7 +45,7 @@ def open_network(files: OnnxFiles, paths: dict[str, Path], num_threads: int,
     :param files: the card's onnx section.
     :param paths: paths by role, file.
     :param num_threads: threads for one inference.
-    :param precision: auto or fp32; the file itself says the rest.
+    :param precision: auto, fp32 or int8; the file itself says the rest.
     :raises ModelError: if ONNX Runtime refuses it or an input or output of the card is absent.
     """
     options = _session_options(num_threads, precision)
@@ -90,8 +90,8 @@ def open_on_device(files: OnnxFiles, paths: dict[str, Path], num_threads: int, p
 
 
 def _session_options(num_threads: int, precision: str) -> onnxruntime.SessionOptions:
-    if precision not in ('auto', 'fp32'):
-        raise ModelError(f'runtime onnx has no precision {precision}; wanted auto or fp32')
+    if precision not in ('auto', 'fp32', 'int8'):
+        raise ModelError(f'runtime onnx has no precision {precision}; expected auto, fp32 or int8')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1

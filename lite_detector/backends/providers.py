@@ -68,7 +68,7 @@ def provider_options(name: str, index: int, path: Path, precision: str, num_thre
     :param name: a key of ``PROVIDERS``.
     :param index: of the device.
     :param path: of the network.
-    :param precision: auto (fp16 where the provider gains by it) or fp32.
+    :param precision: auto (fp16 where the provider gains by it), fp32, or int8 for a QDQ file.
     :param num_threads: threads for one inference, where that is on a CPU.
     :param shapes: sizes that the input may have.
     :param input_name: of the network.
@@ -86,7 +86,8 @@ def provider_options(name: str, index: int, path: Path, precision: str, num_thre
     # An input outside the profile builds an engine again: minutes, in flight.
     profile = {f'trt_profile_{bound}_shapes': f'{input_name}:1x3x{size.height}x{size.width}'
                for bound, size in zip(('min', 'opt', 'max'), shapes, strict=True)}
-    return {'device_id': str(index), 'trt_fp16_enable': str(int(precision == 'auto')),
+    return {'device_id': str(index), 'trt_fp16_enable': str(int(precision != 'fp32')),
+            'trt_int8_enable': str(int(precision == 'int8')),
             'trt_engine_cache_enable': '1', 'trt_engine_cache_path': engines,
             'trt_timing_cache_enable': '1', 'trt_timing_cache_path': engines, **profile}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 import math
 from pathlib import Path
 import shutil
@@ -24,6 +25,7 @@ from lite_detector.commands.options import (
     print_findings,
     write_json,
 )
+from lite_detector.core.agreement import output_error
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, DataError, ModelError
 from lite_detector.core.model_card import (
@@ -33,6 +35,8 @@ from lite_detector.core.model_card import (
     ModelCard,
     Name,
     NcnnFiles,
+    OnnxFiles,
+    OnnxInt8Files,
     path_inside,
     save_card,
 )
@@ -64,6 +68,9 @@ ERROR_IMAGES = 16
 SECONDS = 2.0
 """Time to compare the speed of both forms."""
 INT8_FILES = Int8Files('model.int8.param', 'model.int8.bin')
+ONNX_FILES = OnnxInt8Files('model.int8.onnx', 'model.int8.signed.onnx')
+ONNX_ERROR = 1.5
+"""Times the error of outputs in ncnn that it may have in ONNX Runtime."""
 REPORT_FILE, PICTURE_FILE = 'quantize.md', 'quantize.png'
 
 
@@ -121,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
     source = {'annotations': labelled.name,
               'calibration_images': 0 if thresholds else len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
-    _write(args.output, card, name, folder, network, choice, verdict, source)
+    _write(args.output, card, name, folder, network, choice, verdict, source, blobs)
     print(summary(verdict, choice))
     print(f'{args.output}: serve it with --precision int8')
 
@@ -222,7 +229,8 @@ def _judge(card: ModelCard, network: FloatNetwork, choice: Choice, judged: Label
 
 
 def _write(output: Path, card: ModelCard, name: str, folder: Path, network: FloatNetwork,
-           choice: Choice, verdict: Verdict, source: dict[str, Any]) -> None:
+           choice: Choice, verdict: Verdict, source: dict[str, Any],
+           blobs: Sequence[FloatArray]) -> None:
     with staged_folder(output) as staged:
         runtimes = card.runtimes
         for files in filter(None, (runtimes.ncnn, runtimes.onnx)):
@@ -234,18 +242,48 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
         write_text(staged, INT8_FILES, write_int8(network.layers, choice.thresholds))
         ncnn: NcnnFiles = msgspec.structs.replace(runtimes.ncnn,
                                                   int8=with_sha256(staged, INT8_FILES))
+        onnx = _write_onnx(staged, runtimes.onnx, network, choice, blobs)
         quantization = {
             'precision': 'int8', 'thresholds': choice.method, 'data': source,
             'in_float': ['depthwise convolutions', *choice.in_float],
             'metrics': msgspec.to_builtins(verdict)}
         save_card(staged, msgspec.structs.replace(
-            card, name=name, runtimes=msgspec.structs.replace(runtimes, ncnn=ncnn),
+            card, name=name, runtimes=msgspec.structs.replace(runtimes, ncnn=ncnn, onnx=onnx),
             quantization=quantization))
         (staged / TABLE_FILE).write_text(
             calibration_table(network.layers, choice.thresholds), encoding='ascii')
         (staged / REPORT_FILE).write_text(report(name, verdict, choice), encoding='utf-8')
         save_figure(staged / PICTURE_FILE, draw_layers(name, choice))
         Detector.from_folder(staged, precision='int8')  # what was written can be served
+
+
+def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, choice: Choice,
+                blobs: Sequence[FloatArray]) -> OnnxFiles | None:
+    """Write the int8 form for ONNX Runtime too, if it computes the same; return the section."""
+    if not files or not (staged / files.file).is_file() or not all(
+            map(find_spec, ('onnx', 'onnxruntime'))):
+        return files
+    from lite_detector.backends.onnx_backend import open_network
+    from lite_detector.export.qdq import write_qdq
+    made = msgspec.structs.replace(files, int8=ONNX_FILES)
+    path = staged / ONNX_FILES.file
+    try:
+        for role, file_name in ONNX_FILES.files().items():
+            (staged / file_name).write_bytes(write_qdq(staged / files.file, network.layers,
+                                                       choice.thresholds, role == 'signed'))
+        in_onnx = open_network(made, {'file': path}, 1, 'int8')
+        wanted = [network.infer(blob) for blob in blobs]
+        error = output_error(wanted, map(in_onnx.infer, blobs))
+        limit = output_error(wanted, map(network.open_int8(choice.thresholds).infer, blobs))
+        if error > ONNX_ERROR * limit + 0.1:
+            raise ModelError(f'{path.name}: outputs are off by {error:.1f} %, in ncnn by '
+                             f'{limit:.1f}')
+    except ModelError as refused:
+        print(f'no int8 form for runtime onnx: {refused}')
+        for file_name in ONNX_FILES.files().values():
+            (staged / file_name).unlink(missing_ok=True)
+        return files
+    return msgspec.structs.replace(files, int8=with_sha256(staged, ONNX_FILES))
 
 
 def _show_progress(what: str, items: Sequence[Any]) -> Iterable[Any]:

@@ -110,6 +110,20 @@ class NcnnFiles(Spec):
         return {'param': self.param, 'bin': self.bin}
 
 
+class OnnxInt8Files(Spec):
+    """The int8 form (QDQ) of an ONNX network; ``quantize`` makes it."""
+
+    file: str
+    """What layers read is uint8 around 128, for OpenVINO and the CPU."""
+    signed: str
+    """What layers read is int8 around 0, for TensorRT."""
+    sha256: dict[Literal['file', 'signed'], Sha256] = {}
+
+    def files(self) -> dict[str, str]:
+        """Return role -> file name."""
+        return {'file': self.file, 'signed': self.signed}
+
+
 class OnnxFiles(Spec):
     """The ONNX Runtime of a model; ``url`` and ``sha256`` are keyed by file."""
 
@@ -118,6 +132,7 @@ class OnnxFiles(Spec):
     outputs: Annotated[tuple[str, ...], Meta(min_length=1)]
     url: dict[Literal['file'], HttpsUrl] = {}
     sha256: dict[Literal['file'], Sha256] = {}
+    int8: OnnxInt8Files | None = None
 
     def files(self) -> dict[str, str]:
         """Return role -> file name."""
@@ -125,7 +140,7 @@ class OnnxFiles(Spec):
 
 
 RuntimeFiles = NcnnFiles | OnnxFiles
-HashedFiles = RuntimeFiles | Int8Files
+HashedFiles = RuntimeFiles | Int8Files | OnnxInt8Files
 
 
 class Runtimes(Spec):
@@ -244,6 +259,21 @@ class ModelCard(NetworkCard, kw_only=True):
                              '`lite_detector quantize`')
         return NcnnFiles(files.int8.param, files.int8.bin, files.input, files.outputs,
                          sha256=files.int8.sha256)
+
+    def int8_onnx_files(self, signed: bool) -> OnnxFiles:
+        """
+        Return the section of ONNX Runtime with the file of its int8 form.
+
+        :param signed: whether what layers read is int8 around 0.
+        :raises ModelError: if the card has none.
+        """
+        files = self.runtimes.onnx
+        if files is None or files.int8 is None:
+            raise ModelError(f'{self.name}: has no int8 form for runtime onnx; `lite_detector '
+                             'quantize` makes one where the package onnx is installed')
+        role = 'signed' if signed else 'file'
+        sha256 = {'file': files.int8.sha256[role]} if role in files.int8.sha256 else {}
+        return OnnxFiles(files.int8.files()[role], files.input, files.outputs, sha256=sha256)
 
 
 def load_card(folder: Path) -> ModelCard:

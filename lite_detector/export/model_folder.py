@@ -18,8 +18,8 @@ from lite_detector.core.model_card import CARD_FILE, HashedFiles
 import msgspec
 
 OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx', 'model.fixed.onnx',
-                       'model.int8.param', 'model.int8.bin', 'model.int8.table', 'quantize.md',
-                       'quantize.png'))
+                       'model.int8.param', 'model.int8.bin', 'model.int8.table', 'model.int8.onnx',
+                       'model.int8.signed.onnx', 'quantize.md', 'quantize.png'))
 """What a model folder made here holds; another file is somebody's, and not ours to delete."""
 
 

@@ -43,7 +43,7 @@ class Settings(Spec):
         extra={'wanted': f'1 .. {MAX_THREADS}, or auto'})] = 1
     precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8', 'int8_auto', 'int8_bf16'], Meta(
         description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
-        'ncnn only; int8: ncnn only, folders of quantize; int8_auto, int8_bf16: its float layers '
+        'ncnn only; int8: folders of quantize; int8_auto, int8_bf16: ncnn only, its float layers '
         'in fp16 where the processor has it, or in bf16.')] = 'auto'
     input_size: Annotated[int, Meta(
         description='Side of a square network input, a multiple of 32; 0: the size of the model '

@@ -5,7 +5,9 @@
 
 from collections import Counter
 import json
+import os
 from pathlib import Path
+import subprocess
 import sys
 
 import cv2
@@ -13,6 +15,7 @@ from lite_detector.backends.base import open_backend
 from lite_detector.cli import main
 from lite_detector.commands import export
 from lite_detector.core.model_card import checked_files, load_card
+from lite_detector.core.types import ImageSize
 from lite_detector.detector import Detector
 from lite_detector.export import parity, to_onnx
 from lite_detector.export.sample_images import sample_images
@@ -33,6 +36,7 @@ from torch.onnx import symbolic_helper
 NETWORKS = [('nanodet', '1.0x'), ('nanodet_plus', 'm'), ('yolov5_lite', 'e'), ('yolov5_lite', 's'),
             ('yolof', '1.0x'), ('yolof', '0.5x-dc5'),
             ('damo_yolo', 'ns'), ('damo_yolo', 't')]
+ONNX2TF = Path(sys.prefix) / 'onnx2tf'
 SMALLEST = ('nanodet', '0.5x')
 BACKBONES = [f'{architecture}_{widths[0]}' for architecture, widths in WIDTHS.items()]
 SIZES = [(64, 96), (160, 96), (96, 352)]
@@ -240,6 +244,42 @@ def test_export_fixed_writes_constant_shapes_in_single_precision(tmp_path, photo
     # a second export without the option replaces the folder, this file included
     assert run_export(checkpoint, folder, '--images', photographs) == 0
     assert not (folder / 'model.fixed.onnx').exists()
+
+
+IN_TFLITE = """
+import sys
+from ai_edge_litert.interpreter import Interpreter
+import numpy as np
+network = Interpreter(sys.argv[1], num_threads=1)
+network.allocate_tensors()
+image, = network.get_input_details()
+network.set_tensor(image['index'], np.load(sys.argv[2]).transpose(0, 2, 3, 1))
+network.invoke()
+heads = [network.get_tensor(head['index']) for head in network.get_output_details()]
+heads = sorted(heads, key=lambda head: -head.size)
+np.savez(sys.argv[3], *(head.transpose(0, 3, 1, 2) for head in heads))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not ONNX2TF.is_dir(), reason=f'no {ONNX2TF}; scripts/setup.sh test makes it')
+def test_export_fixed_converts_to_tflite(tmp_path):
+    model = trained_model(ModelSpec(*SMALLEST, 2))
+    files = to_onnx.write_fixed_onnx(model, tmp_path, ImageSize(64, 96), ['a', 'b', 'c'])
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ONNX2TF), *sys.path])}
+    subprocess.run([sys.executable, '-m', 'onnx2tf', '-i', tmp_path / files.file, '-o', tmp_path,
+                    '--tflite_backend', 'flatbuffer_direct', '-n'], env=environment, check=True,
+                   capture_output=True, cwd=tmp_path)
+    blob = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    np.save(tmp_path / 'blob.npy', blob.numpy())
+    subprocess.run([sys.executable, '-c', IN_TFLITE, tmp_path / 'model.fixed_float32.tflite',
+                    tmp_path / 'blob.npy', tmp_path / 'heads.npz'], env=environment, check=True)
+    with torch.no_grad():
+        wanted = [head.numpy() for head in model(blob)]
+    with np.load(tmp_path / 'heads.npz') as heads:
+        for got, want in zip(heads.values(), wanted, strict=True):
+            np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
 
 
 def test_export_that_openvino_computes_wrongly_fails(tmp_path, photographs, capsys, monkeypatch):

@@ -1,0 +1,112 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The int8 form of an ONNX network: QuantizeLinear and DequantizeLinear around float layers (QDQ).
+
+Layers, scales and rounding are those of the ncnn form (int8_network.py). What a layer reads is
+in uint8 around 128 for OpenVINO and the CPU, or in int8 around 0, the only form that TensorRT
+takes and that OpenVINO 2025.4 computes 33 % off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lite_detector.core.errors import ModelError
+from lite_detector.core.types import FloatArray
+from lite_detector.export.import_ncnn import StoredLayer
+from lite_detector.export.int8_network import quantize_weight
+from lite_detector.train.models.conv_weights import INT8_MAX
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+HALF = 1e-3
+"""Of the largest weight, which the precision of a file may change."""
+
+
+def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[str, float],
+              signed: bool) -> bytes:
+    """
+    Return an ONNX file with some convolutions in int8.
+
+    :param path: the network in float, as ``export`` writes it.
+    :param network: the same in ncnn's files.
+    :param thresholds: name of each ncnn layer that is to be int8 -> its largest absolute input.
+    :param signed: whether what layers read is int8 around 0.
+    :raises ModelError: if it is no ONNX file or lacks one of these layers.
+    """
+    try:
+        model = onnx.load(path)
+    except Exception:  # of protobuf, in one of two libraries
+        raise ModelError(f'{path}: not an ONNX file') from None
+    graph = model.graph
+    left = [stored for stored in network if stored.layer.name in thresholds]
+    zero = np.int8(0) if signed else np.uint8(128)
+    read: dict[tuple[str, float], str] = {}  # layers that read the same share its rounding
+    nodes = []
+    weights = _weights(graph)
+    for node in graph.node:
+        stored = _find(left, weights.get(node.input[1])) if node.op_type == 'Conv' else None
+        if stored is not None:
+            left.remove(stored)
+            name = stored.layer.name
+            scale = thresholds[name] / INT8_MAX
+            key = node.input[0], scale
+            if key not in read:
+                nodes += _rounded(graph, node.input[0], name, np.float32(scale), zero)
+                read[key] = f'{name}_read'
+            weight, scales = quantize_weight(stored.convolution)
+            nodes.append(_dequantize(graph, name, weight, 1 / scales))
+            node.input[0], node.input[1] = read[key], f'{name}_weight'
+        nodes.append(node)
+    if left:
+        raise ModelError(f'{path}: has no convolution with the weights of {left[0].layer.name} in '
+                         'the ncnn files; the two are not one network')
+    used = {name for node in nodes for name in node.input}
+    nodes = [node for node in nodes if node.op_type != 'Cast' or node.output[0] in used]
+    used = {name for node in nodes for name in node.input}
+    kept = [stored for stored in graph.initializer if stored.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    return model.SerializeToString()
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, FloatArray]:
+    """Return name -> weights in single precision, also of those that a Cast gives."""
+    arrays = {stored.name: numpy_helper.to_array(stored) for stored in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ('Cast', 'Identity') and node.input[0] in arrays:
+            arrays[node.output[0]] = arrays[node.input[0]].astype(np.float32)
+    return arrays
+
+
+def _find(layers: Sequence[StoredLayer], weight: FloatArray | None) -> StoredLayer | None:
+    for stored in layers if weight is not None else ():
+        other = stored.convolution.weight
+        if weight.shape == other.shape and np.allclose(weight, other, rtol=0,
+                                                       atol=HALF * np.abs(other).max()):
+            return stored
+    return None
+
+
+def _rounded(graph: onnx.GraphProto, source: str, name: str, scale: np.float32,
+             zero: np.generic) -> Iterator[onnx.NodeProto]:
+    """Return the nodes that round what a layer reads to int8 and give it back in float."""
+    parameters = [f'{name}_scale', f'{name}_zero']
+    graph.initializer.extend(numpy_helper.from_array(np.array(value), parameter) for value,
+                             parameter in zip((scale, zero), parameters, strict=True))
+    yield helper.make_node('QuantizeLinear', [source, *parameters], [f'{name}_int8'])
+    yield helper.make_node('DequantizeLinear', [f'{name}_int8', *parameters], [f'{name}_read'])
+
+
+def _dequantize(graph: onnx.GraphProto, name: str, weight: np.ndarray,
+                scales: FloatArray) -> onnx.NodeProto:
+    parts = {f'{name}_weight_int8': weight, f'{name}_weight_scale': scales.astype(np.float32),
+             f'{name}_weight_zero': np.zeros(len(scales), np.int8)}
+    graph.initializer.extend(numpy_helper.from_array(value, part)
+                             for part, value in parts.items())
+    return helper.make_node('DequantizeLinear', list(parts), [f'{name}_weight'], axis=0)
