@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 POINTS_PER_CELL = 1.7
-"""Mean number of points in a pixel of that image: few of them are holes, and objects stay apart."""
+"""Mean number of points in a pixel of that image, so that few pixels are holes."""
 CELL_PX = (1.0, 24.0)
 """Least and largest side of such a pixel in pixels of the camera."""
 
