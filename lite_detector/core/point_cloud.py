@@ -37,4 +37,4 @@ def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
     image = np.full(np.ceil(np.array(camera.size) / cell).astype(int), np.inf, np.float32)
     rows, columns = (pixels[seen, ::-1] * scale).astype(np.intp).T
     np.minimum.at(image, (rows, columns), ahead[seen, 2].astype(np.float32))
-    return DepthImage(image)
+    return DepthImage(image, sparse=True)
