@@ -120,30 +120,37 @@ def locators(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if not _is_true(argument('locate')):
         return []
     cameras = _names(argument('cameras'))
-    images = dict(_remappings('image', argument('image'), cameras))
-    infos = dict(_remappings('camera_info', argument('camera_info'), cameras))
-    ranges = [(topic, dict(_remappings(topic, argument(topic), cameras)))
-              for topic in ('depth', 'points')]
     overrides = _overrides(argument, (*LOCATE_PARAMETERS, 'use_sim_time'))
-    nodes = []
-    for camera in cameras or ('',):
-        prefix = f'{camera}/' if camera else ''
-        namespace = '/'.join(filter(None, (argument('namespace').rstrip('/'), camera)))
-        image = images.get(f'{prefix}image', '')
-        info = infos.get(f'{prefix}camera_info') or (
-            f'{image.rpartition("/")[0]}/camera_info' if '/' in image else '')
-        topics = [('image', image), ('camera_info', info),
-                  *((topic, found.get(prefix + topic, '')) for topic, found in ranges)]
-        # relative topics are relative to the namespace of the detector
-        topics = [(name, topic if topic.startswith('/') or not prefix else _up(topic, camera))
-                  for name, topic in topics if topic]
-        nodes.append(_node(context, 'locate_node', 'locate', namespace,
-                           argument('locate_params_file'), overrides, topics))
-    return nodes
+    return [_node(context, 'locate_node', 'locate',
+                  '/'.join(filter(None, (argument('namespace').rstrip('/'), camera))),
+                  argument('locate_params_file'), overrides,
+                  locate_topics(argument, camera, cameras))
+            for camera in cameras or ('',)]
+
+
+def locate_topics(argument: Callable[[str], str], camera: str,
+                  cameras: list[str]) -> list[tuple[str, str]]:
+    """
+    Return what connects the locate node of a camera with its topics.
+
+    The calibration is beside the image where nothing else is given. A relative topic is relative
+    to the namespace of the detector, and the node is in that of the camera.
+    """
+    prefix = f'{camera}/' if camera else ''
+    found = {}
+    for name in ('image', 'camera_info', 'depth', 'points'):
+        topic = dict(_remappings(name, argument(name), cameras)).get(prefix + name, '')
+        if name == 'camera_info' and not topic and '/' in found.get('image', ''):
+            topic = f'{found["image"].rpartition("/")[0]}/camera_info'
+        if topic:
+            found[name] = topic
+    return [(name, _up(topic, camera)) for name, topic in found.items()]
 
 
 def _up(topic: str, camera: str) -> str:
     """Return a topic of the detector's namespace as the namespace of a camera has it."""
+    if topic.startswith('/') or not camera:
+        return topic
     if topic.startswith(f'{camera}/'):
         return topic.removeprefix(f'{camera}/')
     raise RuntimeError(f'{topic}: with several cameras expected an absolute topic, or one below '

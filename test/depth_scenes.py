@@ -12,6 +12,7 @@ import numpy as np
 
 CAMERA_HEIGHT_M = 1.2
 ORIGIN = np.zeros(3)
+SIZE = ImageSize(240, 320)
 LIDAR = np.array((0.05, -0.12, -0.05))
 """Where it is in the optical frame of the camera."""
 
@@ -157,7 +158,7 @@ def camera_noise(depth: np.ndarray, edges: np.ndarray, random: np.random.Generat
     return noisy
 
 
-def render(random: np.random.Generator, size: ImageSize = ImageSize(240, 320),
+def render(random: np.random.Generator, size: ImageSize = SIZE,
            reach_m: float = 6.0) -> Scene | None:
     """
     Render a scene of one to five bodies; None: nothing of them is whole enough to be seen.

@@ -36,8 +36,9 @@ WINDOW = (0.08, 0.4)
 """Least and largest length of the window, likewise."""
 LEAST_VALID = 0.03
 """Part of the box, or of a band, that must have a depth to count."""
-LEAST_SCORE = 0.12
-"""Part of the box that must be in the window, less that of the bands."""
+LEAST_SCORE, LEAST_SPARSE_SCORE = 0.12, 0.22
+"""Part of the box that must be in the window, less that of the bands; and of projected points, which
+see past the edges of what is near the camera."""
 SAME_SHAPE = 0.02
 """Relative difference of the aspect ratios of a depth image and its camera."""
 SANE_M = (0.07, 200.0)
@@ -52,6 +53,8 @@ class DepthImage(NamedTuple):
     """Shape (height, width), of any size; 0, NaN and infinity are holes."""
     unit_m: float = 1.0
     """What a value of 1 is."""
+    sparse: bool = False
+    """Whether it was made of points that another sensor sees."""
 
 
 class ObjectDepths(NamedTuple):
@@ -111,7 +114,8 @@ def object_depths(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
     score -= (1 - AGAINST) * np.minimum(sides, above)
     first = score.argmax(axis=1)
     best = score[np.arange(len(score)), first]
-    known = (covered[0] >= LEAST_VALID) & (best >= LEAST_SCORE)
+    least = LEAST_SPARSE_SCORE if depth.sparse else LEAST_SCORE
+    known = (covered[0] >= LEAST_VALID) & (best >= least)
     low = limits_m[0] * np.exp(BIN * first)
     high = low * np.exp(BIN * windows)
     return _percentiles(values, valid, low, high, known)

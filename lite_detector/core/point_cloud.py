@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 POINTS_PER_CELL = 1.7
-"""Mean number of points in a pixel of that image: few of them are holes, and objects stay apart."""
+"""Mean number of points in a pixel of that image, so that few pixels are holes."""
 CELL_PX = (1.0, 24.0)
 """Least and largest side of such a pixel in pixels of the camera."""
 
@@ -37,4 +37,4 @@ def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
     image = np.full(np.ceil(np.array(camera.size) / cell).astype(int), np.inf, np.float32)
     rows, columns = (pixels[seen, ::-1] * scale).astype(np.intp).T
     np.minimum.at(image, (rows, columns), ahead[seen, 2].astype(np.float32))
-    return DepthImage(image)
+    return DepthImage(image, sparse=True)

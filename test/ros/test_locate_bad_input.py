@@ -70,7 +70,7 @@ def metres(stamp_s: float) -> Image:
     ({'frame_id': 'rear'}, metres, "camera_info is of the frame 'rear', the detections of 'lens'"),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2000.0, wall_m=6000.0)), 'a median of 6000 m'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0).astype(np.uint16)), 'a median of 0.006 m'),
-    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0)[:180]), 'depth is 320x180, the camera 320x2'),
+    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0)[:180]), 'depth is 320x180, the camera'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), 'infra'), "depth is in the frame 'infra'"),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), encoding='bgr8'), "the encoding 'bgr8'"),
     ({}, lambda _: metres(0.3), 'check that both drivers stamp at capture'),
