@@ -132,8 +132,8 @@ def _look_through(datasets: Datasets, folder: RunFolder, accelerator: Accelerato
             if datasets.val is None:
                 warnings.append('without data.val nobody knows which weights are best; the last '
                                 'ones are kept')
-        left_out = broadcast_object_list([sorted(
-            path for each in datasets if each for path in unusable_paths(each.findings))])[0]
+        left_out = broadcast_object_list([sorted({
+            path for each in datasets if each for path in unusable_paths(each.findings)})])[0]
     for each in filter(None, datasets):
         warnings = [*(f'{each.source.name}: {line}' for line in each.findings.warnings()),
                     *warnings]
