@@ -28,6 +28,7 @@ from untidy import (
 
 # 2: the root category of Roboflow
 
+
 @pytest.mark.parametrize('strict', [False, True])
 @pytest.mark.parametrize(('root', 'name', 'parent'), [
     ('insects', 'ant', 'insects'), ('ant', 'ant', 'ant'), ('ant', 'ant', 'none')])

@@ -24,6 +24,7 @@ from untidy import (
 
 # Pascal VOC
 
+
 def xml(objects: str, name: str = 'a.jpg', size: str = '64 40', head: str = '') -> str:
     width, height = size.split()
     return (f'{head}<annotation><folder>wrong</folder><filename>{name}</filename>'
