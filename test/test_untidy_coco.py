@@ -4,7 +4,7 @@
 """
 COCO files as tools, other systems and accidents leave them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 import json

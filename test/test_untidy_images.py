@@ -4,7 +4,7 @@
 """
 Images that are gone, broken or rare, debris, and how the commands report them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 from collections.abc import Callable
