@@ -340,5 +340,5 @@ def test_onnx_made_for_one_size_refuses_another(tiny_nanodet):
 
 
 def test_onnx_has_no_bf16(tiny_nanodet):
-    with pytest.raises(ModelError, match='onnx has no precision bf16; expected auto, fp32 or int8'):
+    with pytest.raises(ModelError, match='no precision bf16; expected auto, fp32 or int8'):
         open_folder(tiny_nanodet, 'onnx', precision='bf16')

@@ -130,8 +130,8 @@ def test_equal_names_are_one_class_and_equal_images_one_image(write):
     content['categories'].append({'id': 91, 'name': 'toothbrush'})
     content['images'].append({**content['images'][0], 'id': 8})
     box = content['annotations'][0]
-    content['annotations'] += [{**box, 'image_id': 8}, {**box, 'category_id': 91,
-                                                       'bbox': [5, 5, 2, 2]}]
+    content['annotations'] += [{**box, 'image_id': 8},
+                               {**box, 'category_id': 91, 'bbox': [5, 5, 2, 2]}]
     findings = Findings()
     dataset = load_coco(write(content), findings=findings)
     assert [(box.image_id, box.category_id, box.bbox) for box in dataset.annotations] == [

@@ -4,7 +4,7 @@
 """
 COCO files as tools, other systems and accidents leave them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 import json
@@ -27,6 +27,7 @@ from untidy import (
 )
 
 # 2: the root category of Roboflow
+
 
 @pytest.mark.parametrize('strict', [False, True])
 @pytest.mark.parametrize(('root', 'name', 'parent'), [

@@ -4,7 +4,7 @@
 """
 Images that are gone, broken or rare, debris, and how the commands report them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 from collections.abc import Callable
@@ -145,8 +145,8 @@ def test_gif_under_the_name_of_a_jpeg_is_read_or_skipped_with_the_reason(yolo, t
     ({'width': WIDTH, 'height': HEIGHT}, HEIGHT, WIDTH),   # labelled as it is stored
     ({'width': HEIGHT, 'height': WIDTH}, WIDTH, HEIGHT),   # labelled upright
     ({'width': None, 'height': None}, WIDTH, HEIGHT)])
-def test_photo_that_is_turned_by_exif_is_read_as_it_was_labelled(read_coco, tmp_path, size,
-                                                                height, width):
+def test_photo_turned_by_exif_is_read_as_it_was_labelled(read_coco, tmp_path, size, height,
+                                                         width):
     (tmp_path / 'images').mkdir()
     (tmp_path / 'images' / 'a.jpg').write_bytes(jpeg(exif=TURNED))
     content = coco([image(1, 'a.jpg', **size)], [box(1, 1, [1, 2, 3, 4])])

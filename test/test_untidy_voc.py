@@ -4,7 +4,7 @@
 """
 Folders of Pascal VOC as tools, other systems and accidents leave them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from untidy import (
 )
 
 # Pascal VOC
+
 
 def xml(objects: str, name: str = 'a.jpg', size: str = '64 40', head: str = '') -> str:
     width, height = size.split()

@@ -4,7 +4,7 @@
 """
 Folders of YOLO as tools, other systems and accidents leave them.
 
-One test for each kind of issue 18, each in both moods: tolerant, and strict where it is a skip.
+Each kind in both moods: tolerant, and strict where it is a skip.
 """
 
 from lite_detector.core.errors import DataError
@@ -19,6 +19,7 @@ from untidy import (
 )
 
 # 1: outlines
+
 
 @pytest.mark.parametrize('strict', [False, True])
 def test_yolo_outlines_become_their_bounding_boxes(yolo, strict):
@@ -144,8 +145,8 @@ def test_yolo_of_roboflow_with_paths_of_another_root(tmp_path):
 
 @pytest.mark.parametrize(('names', 'wanted'), [
     ('[0, 1]', ('0', '1')), ("{'0': a, '1': b}", ('a', 'b')), ('{1: b, 0: a}', ('a', 'b')),
-    ('[1.0, 007]', ('1.0', '007')), ("['yes', 'no']", ('yes', 'no')), ('[2024-01-01, 1e3]',
-                                                                      ('2024-01-01', '1e3')),
+    ('[1.0, 007]', ('1.0', '007')), ("['yes', 'no']", ('yes', 'no')),
+    ('[2024-01-01, 1e3]', ('2024-01-01', '1e3')),
     ('\n  - a\n  - b # the second\n', ('a', 'b')), ('{"0": a, "2": c}', ('a', 'c'))])
 def test_names_of_a_data_yaml_are_text(tmp_path, names, wanted):
     images = write_images(tmp_path / 'images', 'a.jpg')

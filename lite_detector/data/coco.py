@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 from lite_detector.core.media import read_image
@@ -17,9 +16,10 @@ from lite_detector.data.coco_types import (
     CocoDataset,
     CocoImage,
 )
-from lite_detector.data.dataset import Dataset, ImageRows, labels_of, require_images
+from lite_detector.data.dataset import Dataset, ImageLabels, require_images
 from lite_detector.data.findings import Findings
 import msgspec
+import numpy as np
 
 
 class _Teacher(msgspec.Struct):
@@ -62,19 +62,21 @@ def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dat
     coco = load_coco(path, images, findings)
     categories = sorted(coco.categories, key=lambda category: category.category_id)
     class_ids = {category.category_id: index for index, category in enumerate(categories)}
-    rows: dict[int, list[tuple[int, tuple[float, ...], bool]]] = defaultdict(list)
-    scores: dict[int, list[float]] = {}
-    for annotation in coco.annotations:
-        left, top, width, height = annotation.bbox
-        rows[annotation.image_id].append((
-            class_ids[annotation.category_id], (left, top, left + width, top + height),
-            annotation.iscrowd != 0))
-    if any(annotation.score is not None for annotation in coco.annotations):
-        for annotation in coco.annotations:
-            scores.setdefault(annotation.image_id, []).append(
-                1.0 if annotation.score is None else annotation.score)
-    labels = labels_of([ImageRows(images / image.file_name, rows[image.image_id], image.size,
-                                  scores=scores.get(image.image_id)) for image in coco.images])
+    places = {image.image_id: place for place, image in enumerate(coco.images)}
+    owners = np.array([places[each.image_id] for each in coco.annotations], np.int64)
+    order = np.argsort(owners, kind='stable')  # the boxes of an image behind each other
+    boxes = np.array([each.bbox for each in coco.annotations], np.float64).reshape(-1, 4)[order]
+    boxes[:, 2:] += boxes[:, :2]
+    boxes = boxes.astype(np.float32)
+    ids = np.array([class_ids[each.category_id] for each in coco.annotations], np.int64)[order]
+    ignore = np.array([each.iscrowd != 0 for each in coco.annotations], bool)[order]
+    scores = np.array([1 if each.score is None else each.score for each in coco.annotations],
+                      np.float32)[order]
+    stops = np.searchsorted(owners[order], np.arange(len(coco.images)), 'right').tolist()
+    labels = tuple(
+        ImageLabels(images / image.file_name, boxes[start:stop], ids[start:stop],
+                    ignore[start:stop], scores[start:stop], image.size)
+        for image, start, stop in zip(coco.images, [0, *stops], stops, strict=False))
     return Dataset(path, tuple(category.name for category in categories), labels, findings)
 
 

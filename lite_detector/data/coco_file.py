@@ -30,14 +30,14 @@ NO_PARENT = ('', 'none', 'null', 'root')
 """Supercategory of a category that is the root of others."""
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     id: Any = None  # noqa: A003
     file_name: Any = None
     width: Any = None
     height: Any = None
 
 
-class _Annotation(msgspec.Struct):
+class _Annotation(msgspec.Struct, gc=False):
     image_id: Any = None
     category_id: Any = None
     bbox: Any = None

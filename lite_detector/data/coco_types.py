@@ -9,7 +9,7 @@ from lite_detector.core.types import ImageSize
 import msgspec
 
 
-class CocoImage(msgspec.Struct, frozen=True):
+class CocoImage(msgspec.Struct, frozen=True, gc=False):
     """A labelled image."""
 
     image_id: int = msgspec.field(name='id')
@@ -26,7 +26,7 @@ class CocoImage(msgspec.Struct, frozen=True):
             self.height, self.width)
 
 
-class CocoAnnotation(msgspec.Struct, frozen=True):
+class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     """A labelled box."""
 
     image_id: int

@@ -163,9 +163,9 @@ def labels_of(images: Sequence[ImageRows]) -> tuple[ImageLabels, ...]:
     ignore = np.array([ignored for each in images for _, _, ignored in each.rows], bool)
     scores = np.ones(len(class_ids), np.float32)
     boxes = boxes.reshape(-1, 4)
+    stops = np.cumsum([len(each.rows) for each in images]).tolist()
     labels, start = [], 0
-    for each in images:
-        stop = start + len(each.rows)
+    for each, stop in zip(images, stops, strict=True):
         if each.scores is not None:
             scores[start:stop] = each.scores
         labels.append(ImageLabels(each.image_path, boxes[start:stop], class_ids[start:stop],

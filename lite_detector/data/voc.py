@@ -21,7 +21,7 @@ from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
 from lite_detector.data.findings import BOXES, BrokenItemError, Findings, IMAGES
-from lite_detector.data.image_index import Found, ImageIndex, path_parts, stem_of
+from lite_detector.data.image_index import fold, Found, ImageIndex, path_parts, stem_of
 from lite_detector.data.notation import number
 from lite_detector.data.outlines import Box, box_of_points
 from lite_detector.data.text_files import decode_text, read_bytes, walk_files
@@ -29,7 +29,7 @@ from lite_detector.data.text_files import decode_text, read_bytes, walk_files
 CHUNK_BYTES = 64
 DECLARED = re.compile(rb'<\?xml[^>]{0,80}encoding\s*=\s*["\']([\w.-]{1,40})["\']')
 NOT_PLAIN = re.compile(rb'<!DOCTYPE|\0')
-"""What a file has that must not be parsed in one piece."""
+"""A document type, or characters of several bytes, in which one may hide."""
 DECLARATION = re.compile(r'^\s*<\?xml[^>]*\?>')
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -79,7 +79,7 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
     files = sorted(walk_files(folder, ('.xml',)))
     findings.seen[IMAGES] += len(files)
     for file in files:
-        path = folder / file
+        path = f'{folder}/{file}'
         try:
             annotation = _read_file(path, file, index, by_stem, findings)
         except BrokenItemError:
@@ -106,7 +106,7 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
     return Dataset(folder, tuple(names), labels, findings)
 
 
-def _read_file(path: Path, file: str, index: ImageIndex, by_stem: dict[str, list[str]],
+def _read_file(path: str, file: str, index: ImageIndex, by_stem: dict[str, list[str]],
                findings: Findings) -> _Annotation | None:
     data = read_bytes(path)
     root = _parse(path, data, findings)
@@ -118,10 +118,11 @@ def _read_file(path: Path, file: str, index: ImageIndex, by_stem: dict[str, list
             f'its image may be {" or ".join(found.others[:2])}; choose the folder with --images'))
         return None
     size = _read_size(root)
+    findings.seen[BOXES] += len(root.findall('object'))
     return _Annotation(found.name, size, list(_read_objects(path, data, root, size, findings)))
 
 
-def _parse(path: Path, data: bytes, findings: Findings) -> ElementTree.Element:
+def _parse(path: str, data: bytes, findings: Findings) -> ElementTree.Element:
     try:
         return _feed(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # or an odd encoding
@@ -144,14 +145,14 @@ def _parse(path: Path, data: bytes, findings: Findings) -> ElementTree.Element:
 
 
 def _feed(data: bytes | str) -> ElementTree.Element:
+    if isinstance(data, bytes) and not NOT_PLAIN.search(data) and (
+            data.isascii() or b'<?xml' not in data):
+        return ElementTree.fromstring(data)  # without a document type there are no entities
     parser = ElementTree.XMLParser(target=_NoDoctype())
-    step = CHUNK_BYTES
-    if isinstance(data, bytes) and data.isascii() and not NOT_PLAIN.search(data):
-        step = len(data) or 1
     # The parser goes on to the end of what it is fed, whatever we raise. In so few bytes there is
     # no room for entities that do harm.
-    for start in range(0, len(data), step):
-        parser.feed(data[start:start + step])
+    for start in range(0, len(data), CHUNK_BYTES):
+        parser.feed(data[start:start + CHUNK_BYTES])
     return parser.close()
 
 
@@ -166,10 +167,9 @@ def _read_size(root: ElementTree.Element) -> ImageSize | None:
     return ImageSize(round(height), round(width))
 
 
-def _read_objects(path: Path, data: bytes, root: ElementTree.Element, size: ImageSize | None,
+def _read_objects(path: str, data: bytes, root: ElementTree.Element, size: ImageSize | None,
                   findings: Findings) -> Iterator[_Object]:
-    for place, element in enumerate(root.iterfind('object')):
-        findings.seen[BOXES] += 1
+    for place, element in enumerate(root.findall('object')):
         name = ' '.join((element.findtext('name') or '').split())
         problem = '', ''
         box: Box | None = None
@@ -255,15 +255,15 @@ def _read_outline(element: ElementTree.Element) -> Box | None:
 def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
                 by_stem: dict[str, list[str]]) -> Found:
     """Return the image of an xml file; one that is missing keeps its name."""
-    written = (root.findtext('filename') or '').strip()
-    name = path_parts(written)[-1:] or ['']
     # first of all, for a copy of an image often has the name of the first one in its xml file
     fitting = by_stem.get(_key(file), [])
-    fitting = [each for each in fitting if path_parts(each)[-1] == name[0]] or fitting
     if len(fitting) == 1:
         return Found(fitting[0], True)
+    written = (root.findtext('filename') or '').strip()
     if fitting:
-        return Found(None, others=fitting)
+        name = (path_parts(written) or [''])[-1]
+        same = [each for each in fitting if path_parts(each)[-1] == name]
+        return Found(same[0], True) if len(same) == 1 else Found(None, others=fitting)
     stem = file[:-4]
     place = index.find(f'{stem}.jpg')
     if place.name is None and not place.others and written:
@@ -280,7 +280,7 @@ def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
 def _key(file: str) -> str:
     """Return what an image and its xml file have in common: folders and name."""
     if '/' not in file:
-        folded = path_parts(file)[-1]
+        folded = fold(file)
         return folded[:-4] if folded.endswith('.xml') else stem_of(folded)
     *folders, name = path_parts(file)
     name = name[:-4] if name.endswith('.xml') else stem_of(name)
