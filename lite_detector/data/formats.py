@@ -91,8 +91,6 @@ def open_as_coco(annotations: Path, images: Path, class_names: Sequence[str] | N
         return to_coco(without_unusable(
             read_annotations(annotations, images, class_names, findings)))
     findings = Findings() if findings is None else findings
-    if not images.is_dir():
-        raise DataError(f'{images}: no such folder')
     dataset = load_coco(annotations, images, findings)
     kept = []
     for image in dataset.images:

@@ -34,14 +34,17 @@ def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
     :param suffixes: lower case, with the dot.
     :return: relative to the folder, with ``/``; in no order.
     """
-    top = os.stat(folder)
-    seen = {(top.st_dev, top.st_ino)}
+    seen: set[tuple[int, int]] = set()
     waiting = ['']
     while waiting:
         inside = waiting.pop()
         try:
+            facts = os.stat(os.path.join(folder, inside))
+            if (facts.st_dev, facts.st_ino) in seen:  # links may lead in a circle
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
             entries = list(os.scandir(os.path.join(folder, inside)))
-        except OSError:  # a folder that may not be read
+        except OSError:  # a folder that is gone or may not be read
             continue
         for entry in entries:
             name = entry.name
@@ -50,10 +53,7 @@ def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
                 if not entry.is_dir():
                     yield inside + name
             elif entry.is_dir() and not is_debris(name):
-                facts = entry.stat()
-                if (facts.st_dev, facts.st_ino) not in seen:  # links may lead in a circle
-                    seen.add((facts.st_dev, facts.st_ino))
-                    waiting.append(f'{inside}{name}/')
+                waiting.append(f'{inside}{name}/')
 
 
 def decode_text(data: bytes, where: object, findings: Findings | None = None) -> str:
