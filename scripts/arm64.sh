@@ -81,8 +81,6 @@ get_wheels() {
     .bench/venv/bin/python -m pip -qqq --disable-pip-version-check install \
         --target "$arm/site.part" "${options[@]}" -r "$wanted" ||
         fail 'pip cannot download the aarch64 wheels'
-    # Children of the tests start by this name.
-    echo "import sys; sys.executable = '$arm/python'" >"$arm/site.part/sitecustomize.py"
     cp "$wanted" "$arm/site.part/requirements.txt"
     mv "$arm/site.part" "$arm/site"
 }
@@ -93,6 +91,8 @@ write_wrapper() {
 exec qemu-aarch64-static -L '$system' '$system/usr/bin/python3.11' "\$@"
 SH
     chmod +x "$arm/python"
+    # Children of the tests start by this name.
+    echo "import sys; sys.executable = '$arm/python'" >"$arm/site/sitecustomize.py"
 }
 
 emulate() { # processor argument...
