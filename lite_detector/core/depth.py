@@ -37,10 +37,8 @@ WINDOW = (0.08, 0.4)
 LEAST_VALID = 0.03
 """Part of the box, or of a band, that must have a depth to count."""
 LEAST_SCORE, LEAST_SPARSE_SCORE = 0.12, 0.22
-"""
-Part of the box that must be in the window, less that of the bands; and of projected points, which
-see past the edges of what is near the camera.
-"""
+"""Part of the box that must be in the window, less that of the bands. More for projected points:
+their sensor sees past the edges of what is near the camera."""
 SAME_SHAPE = 0.02
 """Relative difference of the aspect ratios of a depth image and its camera."""
 SANE_M = (0.07, 200.0)

@@ -360,11 +360,13 @@ class LocateNode(LifecycleNode):
         if not self._follower.wanted:
             return
         lost = not self._follower.held
-        if lost != self._lost:
-            self._lost = lost
-            self._outputs['target_lost'].publish(Bool(data=lost))
-            what = f'{self._follower.class_name} {self._follower.track_id}'.strip()
-            self.get_logger().info(f'lost {what}'.strip() if lost else f'following {what}')
+        if lost == self._lost:
+            return
+        self._outputs['target_lost'].publish(Bool(data=lost))
+        what = f'{self._follower.class_name} {self._follower.track_id}'.strip()
+        if not lost or self._lost is not None:  # at first there is nothing to lose
+            self.get_logger().info(f'lost {what}' if lost else f'following {what}')
+        self._lost = lost
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ from tiny_models import square_image, write_tiny_nanodet
 from vision_msgs.msg import Detection3DArray
 
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch' / 'detect.launch.py'
-TIMEOUT_S = 40.0
+TIMEOUT_S = 80.0
 HEIGHT, WIDTH, FOCAL = 128, 192, 150.0
 LEFT, TOP, SIDE = 128, 64, 64
 OBJECT_M, WALL_M = 3.0, 8.0
