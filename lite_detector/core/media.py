@@ -74,7 +74,7 @@ def read_image(path: Path, upright: bool = True) -> ImageArray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f'{path}: {error.strerror}') from None
-    return decode_image(data, str(path), FILE_PIXELS, upright)
+    return decode_image(data, str(path), FILE_PIXELS, upright=upright)
 
 
 def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
