@@ -61,7 +61,7 @@ def test_benchmark_writes_ros_parameters(options, tiny_nanodet, tmp_path, capsys
     assert main([*options, '--size', '192', '--load', '1', '--output', str(path)]) == 0
     assert yaml.safe_load(path.read_text()) == {'/**/detector': {'ros__parameters': {
         'model': str(tiny_nanodet), 'num_threads': 1, 'input_size': 192, 'runtime': 'ncnn',
-        'precision': 'auto'}}}
+        'precision': 'auto', 'device': 'cpu'}}}
     assert f'parameters in {path}' in capsys.readouterr().out
 
 
@@ -79,6 +79,8 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
     (['--budget-ms', '-1'], '--budget-ms: got -1, wanted more than 0'),
     (['--load', '-1'], '--load: got -1, wanted 0 to 64'),
     (['--threads', '0'], 'num_threads: got 0, wanted 1 to 64'),
+    (['--device', 'tpu'], "device: got 'tpu', expected one of cpu, gpu"),
+    (['--device', 'gpu', '--budget-ms', '50'], '--device: gpu; several settings are measured on'),
     (['--image', 'absent.png'], 'absent.png: No such file or directory'),
     (['--output', 'absent/params.yaml'], 'absent/params.yaml: cannot write'),
     (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),

@@ -72,7 +72,7 @@ def aps_are_comparable(cards: Mapping[str, ModelCard]) -> bool:
 
 
 def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_threads: int,
-                    runtime: str, precision: str) -> Parameters:
+                    runtime: str, precision: str, device: str = 'cpu') -> Parameters:
     """
     Return the parameters of the node that say a setting.
 
@@ -86,7 +86,7 @@ def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_th
             'num_threads': num_threads,
             # 0 is the card's own size, the only one that need not be square
             'input_size': 0 if input_size == card.size else input_size.width,
-            'runtime': runtime, 'precision': precision}
+            'runtime': runtime, 'precision': precision, 'device': device}
 
 
 def write_parameters(path: Path, parameters: Parameters, remark: str) -> None:

@@ -10,12 +10,13 @@ import math
 from pathlib import Path
 
 import cv2
-from lite_detector.backends.base import BACKENDS, PRECISIONS
+from lite_detector.backends.base import PRECISIONS
 from lite_detector.bench.advice import node_parameters, write_parameters
 from lite_detector.bench.load import busy_processes
 from lite_detector.bench.speed import measure_speed, Speed
 from lite_detector.bench.sweep import WAIT_POLICIES
 from lite_detector.commands.options import (
+    add_runtime_options,
     check_writable,
     detector_from,
     image_size,
@@ -88,7 +89,7 @@ def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
                         help='how threads wait for each other, if several settings are '
                              f"measured: {', '.join(WAIT_POLICIES)} (passive)")
-    parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
+    add_runtime_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,6 +100,9 @@ def run(args: argparse.Namespace) -> None:
     if _are_several(args):
         # here, because it brings what only several settings need
         from lite_detector.commands import benchmark_sweep
+        if args.device != 'cpu':
+            raise ConfigError(f'--device: {args.device}; several settings are measured on the cpu '
+                              'only; name one setting')
         benchmark_sweep.run(args, image_bgr)
         return
     for option in ('markdown', 'plot', 'wait_policy', 'compared'):
@@ -125,7 +129,7 @@ def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
     if args.output:
         write_parameters(
             args.output, node_parameters(args.model, detector.card, detector.input_size,
-                                         args.threads, args.runtime, args.precision),
+                                         args.threads, args.runtime, args.precision, args.device),
             f'{speed.end_to_end_ms:.1f} ms per image of {speed.image_size}, '
             f'{speed.end_to_end_p95_ms:.1f} ms for 19 of 20, beside {args.load} busy processes.')
         print(f'parameters in {args.output}')

@@ -39,13 +39,18 @@ def add_model_options(parser: argparse.ArgumentParser, required: bool = True,
     parser.add_argument('--model', required=required and default is None, default=default,
                         help='name or folder of a model, or a checkpoint (.pt)'
                         + (f' ({default})' if default else ''))
-    parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
-    parser.add_argument('--device', default='cpu', metavar='D', help=f'one of {DEVICES} (cpu)')
+    add_runtime_options(parser)
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto')
     parser.add_argument('--size', type=int, metavar='N',
                         help="square network input, a multiple of 32 (the card's)")
     parser.add_argument('--resize', choices=RESIZES, help="how images are fitted (the card's)")
+
+
+def add_runtime_options(parser: argparse.ArgumentParser) -> None:
+    """Add what runs the network, and where."""
+    parser.add_argument('--runtime', choices=sorted(BACKENDS), default='ncnn')
+    parser.add_argument('--device', default='cpu', metavar='D', help=f'one of {DEVICES} (cpu)')
 
 
 def add_selection_options(parser: argparse.ArgumentParser,
