@@ -238,7 +238,7 @@ def _yuv420_to_bgr(msg: ImageMessage) -> ImageArray:
     rows, step = msg.height + half_height, 2 * half_width
     luma = image_view(msg, 1, all_rows=rows, tight_step=step)[..., 0]
     chroma = image_view(msg, 2, height=half_height, width=half_width, first_row=msg.height,
-                     all_rows=rows, tight_step=step)
+                        all_rows=rows, tight_step=step)
     even = np.pad(luma, ((0, msg.height % 2), (0, msg.width % 2)), 'edge')
     image = cv2.cvtColorTwoPlane(even, np.ascontiguousarray(chroma), YUV420[msg.encoding])
     return image[:msg.height, :msg.width]
@@ -248,7 +248,7 @@ def _yuv444_to_bgr(msg: ImageMessage) -> ImageArray:
     rows = 3 * msg.height
     luma = image_view(msg, 1, all_rows=rows)
     chroma = image_view(msg, 2, first_row=msg.height, all_rows=rows, tight_step=msg.width,
-                     rows_together=2)
+                        rows_together=2)
     return cv2.transform(np.concatenate((luma, chroma), axis=2), YUV_TO_BGR)
 
 
