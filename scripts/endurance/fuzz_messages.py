@@ -14,7 +14,8 @@ import time
 
 from builtin_interfaces.msg import Time
 from figures import at_least, at_most, equal, Figure, none_of, told, wrong_boxes
-from lite_detector.core.types import Detections, ImageArray, size_of
+from lite_detector.core.reduction import Reduced
+from lite_detector.core.types import Detections, ImageArray, ImageSize
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.image_input import Received
@@ -60,6 +61,7 @@ class WatchedNode(DetectorNode):
         self.boxes = 0
         self.slowest_s = 0.0
         self.last: Detections | None = None
+        self._size = ImageSize(0, 0)  # of the frame in work
         self._stirred = threading.Event()
         self._texts = DetectionsWriter()
 
@@ -77,6 +79,7 @@ class WatchedNode(DetectorNode):
         """Begin to detect."""
         self.autostart()
         for camera in self._cameras:
+            camera.read_for = self._noted(camera.read_for)
             camera.publish = self._watched(camera.publish)
 
     def feed(self, camera: int, messages: list[bytes]) -> bool:
@@ -86,7 +89,7 @@ class WatchedNode(DetectorNode):
         for data in messages:
             self._on_image(source, Received(kind, data))
         end_s = time.monotonic() + PATIENCE_S
-        while unaccounted(source):
+        while unaccounted(source) > 0:
             self._stirred.wait(0.1)
             self._stirred.clear()
             if time.monotonic() > end_s:
@@ -105,13 +108,19 @@ class WatchedNode(DetectorNode):
         """Return a counter, summed over the cameras."""
         return sum(getattr(camera.stats, counter) for camera in self._cameras)
 
+    def _noted(self, read_for: Callable[..., Reduced]) -> Callable[..., Reduced]:
+        def read(msg: Message, detector: object, full: bool) -> Reduced:
+            image = read_for(msg, detector, full)
+            self._size = image.full_size
+            return image
+        return read
+
     def _watched(self, publish: Callable[..., None]) -> Callable[..., None]:
-        def check(msg: Message, image_bgr: ImageArray, tracked: object, class_ids: list[str],
-                  detector: object) -> None:
+        def check(msg: Message, image_bgr: ImageArray | None, tracked: object,
+                  class_ids: list[str], detector: object) -> None:
             publish(msg, image_bgr, tracked, class_ids, detector)
-            height, width = size_of(image_bgr)
             array = self._texts.write(msg.header, tracked.detections, class_ids)
-            self.wrong += wrong_boxes(array, width, height)
+            self.wrong += wrong_boxes(array, self._size.width, self._size.height)
             self.boxes += len(array.detections)
             self.last = tracked.detections
         return check
