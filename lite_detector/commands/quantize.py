@@ -89,6 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--table', type=Path, metavar='FILE',
                         help='take the layers and thresholds of this calibration table, as '
                              '`train` with quantize learns them, and choose nothing')
+    parser.add_argument('--no-onnx', action='store_true',
+                        help='write the int8 form for ncnn only, not those for ONNX Runtime')
     parser.add_argument('--name', help='name of the model (that of the folder)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
@@ -128,7 +130,8 @@ def run(args: argparse.Namespace) -> None:
     source = {'annotations': labelled.name,
               'calibration_images': 0 if thresholds else len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
-    _write(args.output, card, name, folder, network, choice, verdict, source, blobs)
+    _write(args.output, card, name, folder, network, choice, verdict, source,
+           [] if args.no_onnx else blobs)
     print(summary(verdict, choice))
     print(f'{args.output}: serve it with --precision int8')
 
@@ -259,8 +262,12 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
 
 def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, choice: Choice,
                 blobs: Sequence[FloatArray]) -> OnnxFiles | None:
-    """Write the int8 form for ONNX Runtime too, if it computes the same; return the section."""
-    if not files or not (staged / files.file).is_file() or not all(
+    """
+    Write the int8 form for ONNX Runtime too, if it computes the same; return the section.
+
+    :param blobs: to compare on; without any the form is left out.
+    """
+    if not blobs or not files or not (staged / files.file).is_file() or not all(
             map(find_spec, ('onnx', 'onnxruntime'))):
         return files
     from lite_detector.backends.onnx_backend import open_network
