@@ -64,11 +64,15 @@ def webp_extended(height: int = 9, width: int = 300) -> bytes:
                 + struct.pack('<I', height - 1)[:3])
 
 
-HEADERS = (jpeg, png, bmp, bmp_os2, tiff, webp_lossy, webp_lossless, webp_extended)
+def gif(height: int = 9, width: int = 300) -> bytes:
+    return b'GIF89a' + struct.pack('<HH', width, height)
+
+
+HEADERS = (jpeg, png, bmp, bmp_os2, tiff, webp_lossy, webp_lossless, webp_extended, gif)
 
 
 @pytest.mark.parametrize('data', [
-    b'', b'\xff', b'RIFF', b'# notes', b'GIF89a\x2c\x01\x09\0', b'P6 300 9 255\n', bytes(100),
+    b'', b'\xff', b'RIFF', b'# notes', b'GIF88a\x2c\x01\x09\0', b'P6 300 9 255\n', bytes(100),
     b'RIFF\x40\0\0\0WAVEfmt \x10\0\0\0' + bytes(20), webp(b'ALPH', bytes(20))])
 def test_what_is_none_of_the_formats_claims_nothing(data):
     assert size_of_bytes(data) is None
@@ -104,6 +108,10 @@ def test_tiff_claims_the_largest_that_it_says():
     b'II*\0\xff\xff\xff\xff' + bytes(50)], ids=['fraction', 'two widths', 'directory outside'])
 def test_tiff_whose_sides_are_no_plain_numbers_claims_nothing(data):
     assert size_of_bytes(data) is None
+
+
+def test_gif_of_the_older_version_is_read():
+    assert size_of_bytes(gif().replace(b'89a', b'87a')) == (9, 300)
 
 
 def test_bmp_from_the_top_has_the_same_height():

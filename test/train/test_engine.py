@@ -13,6 +13,7 @@ import time
 
 from accelerate.state import AcceleratorState
 from lite_detector.cli import main
+from lite_detector.core.image_header import FORMATS
 from lite_detector.core.model_card import load_card
 from lite_detector.train import checkpoint as checkpoints
 from lite_detector.train.checkpoint import (
@@ -365,11 +366,18 @@ def test_two_processes_learn_as_one_with_the_same_batch(labels, tmp_path, run_py
         assert second == pytest.approx(first, rel=1e-4)
 
 
-def test_unreadable_image_ends_it_before_the_first_step(tmp_path, capsys):
-    labels = write_shapes(tmp_path / 'data')
-    (tmp_path / 'data' / 'images' / '3.png').write_bytes(b'nothing')
-    assert train(tmp_path / 'run', labels) == 2
-    assert 'images that cannot be read: 1, the first is' in capsys.readouterr().err
+@pytest.mark.parametrize(('count', 'strict', 'tail'), [
+    (8, False, '; 1 of 8 images are broken, expected at most 10 % (--max-broken, '
+               'data.max_broken)'),
+    (12, True, '')], ids=['too many', 'strict'])
+def test_unreadable_image_ends_it_before_the_first_step(count, strict, tail, tmp_path, capsys):
+    labels = write_shapes(tmp_path / 'data', count)
+    broken = tmp_path / 'data' / 'images' / '3.png'
+    broken.write_bytes(b'nothing')
+    assert train(tmp_path / 'run', labels, data__strict=strict) == 2
+    message, = capsys.readouterr().err.splitlines()
+    assert message.startswith(f'error: {broken}: 7 bytes that do not decode as an image')
+    assert message.endswith(f'wanted {FORMATS}{tail}')
     assert not (tmp_path / 'run' / LAST_FILE).exists()
 
 

@@ -22,7 +22,8 @@ NO_AUGMENTATION = {'flip': 0.0, 'scale': [1, 1], 'stretch': [1, 1], 'translate':
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(('config', 'variant', 'epochs', 'rate'), [
     ('nanodet_m_320', '0.5x', 60, 0.002), ('nanodet_plus_m_320', 'm', 45, 0.002),
-    ('yolov5_lite_e_320', 'e', 75, 0.004), ('yolof_05x_dc5_320', '0.5x-dc5', 90, 0.06),
+    # its batch norm has momentum 0.03: the statistics need some 200 steps to follow the weights
+    ('yolov5_lite_e_320', 'e', 120, 0.004), ('yolof_05x_dc5_320', '0.5x-dc5', 90, 0.06),
     ('damo_yolo_ns_416', 'ns', 60, 0.004)])
 def test_network_learns_eight_images_by_heart(config, variant, epochs, rate, tmp_path):
     labels = write_shapes(tmp_path / 'data', height=96, width=128)
