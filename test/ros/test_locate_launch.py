@@ -3,10 +3,12 @@
 
 """``detect.launch.py locate:=true``: image, depth and calibration in, 3D boxes in a map out."""
 
+from collections.abc import Callable
 import math
 from pathlib import Path
 import tempfile
 import time
+from typing import Any
 import unittest
 
 import cv2
@@ -94,10 +96,12 @@ class TestLocateLaunch(unittest.TestCase):
                             1.0]))
         self.sent.append(image.header.stamp)
 
-    def collect(self, topic: str, kind: type, count: int) -> list:
-        """Return the next messages of a topic."""
+    def collect(self, topic: str, kind: type, count: int,
+                wanted: Callable[[Any], bool] = lambda msg: True) -> list:
+        """Return the next messages of a topic that meet a condition."""
         messages: list = []
-        self.node.create_subscription(kind, topic, messages.append, 10)
+        self.node.create_subscription(
+            kind, topic, lambda msg: messages.append(msg) if wanted(msg) else None, 10)
         end = time.monotonic() + TIMEOUT_S
         while len(messages) < count:
             self.assertLess(time.monotonic(), end, f'{topic}: {len(messages)} of {count}')
@@ -137,8 +141,8 @@ class TestLocateLaunch(unittest.TestCase):
         x = (LEFT + SIDE / 2 - WIDTH / 2) / FOCAL
         y = (TOP + SIDE / 2 - HEIGHT / 2) / FOCAL
         # the first ones come before this node's depth, and have no distance
-        targets = self.collect('/rover/target', Vector3Stamped, 12)
-        target = next(each for each in targets if not math.isnan(each.vector.z))
+        target, *_ = self.collect('/rover/target', Vector3Stamped, 1,
+                                  lambda msg: not math.isnan(msg.vector.z))
         self.assertEqual(target.header.frame_id, 'lens')
         self.assertAlmostEqual(target.vector.x, math.atan(x), places=2)
         self.assertAlmostEqual(target.vector.y, math.atan2(-y, math.hypot(x, 1)), places=2)
