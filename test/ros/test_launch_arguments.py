@@ -141,7 +141,8 @@ PROFILES = {'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'}
 ))
 def test_large_images_sets_a_profile_unless_the_user_has_one(started, monkeypatch, environment,
                                                              arguments, is_set):
-    for name in ('RMW_IMPLEMENTATION', *PROFILES):
+    for name in ('RMW_IMPLEMENTATION', 'ROS_LOCALHOST_ONLY', 'FASTDDS_BUILTIN_TRANSPORTS',
+                 *PROFILES):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -20,7 +20,8 @@ from tiny_models import square_image
 from vision_msgs.msg import Detection2DArray
 import yaml
 
-WANTED = {'num_threads': 2, 'input_size': 192, 'runtime': 'ncnn', 'precision': 'fp32'}
+WANTED = {'num_threads': 2, 'input_size': 192, 'runtime': 'ncnn', 'precision': 'fp32',
+          'device': 'cpu'}
 
 
 @pytest.fixture

@@ -106,5 +106,8 @@ def test_message_with_any_bytes_gives_fields_or_an_error():
 
 def test_other_representation_is_left_to_rclpy():
     data = serialize_message(scene_msg('bgr8', 5, 8))
-    assert type(read_in_place(b'\0\7' + data[2:], Image)) is Image
+    try:
+        assert type(read_in_place(b'\0\7' + data[2:], Image)) is Image
+    except RuntimeError as error:  # Humble's Fast CDR knows fewer representations
+        assert 'failed to deserialize' in str(error)
     assert type(read_in_place(data, Image)) is SerializedImage
