@@ -168,7 +168,7 @@ def _node(context: LaunchContext, executable: str, name: str, namespace: str, pa
     whole = f'{namespace}/{name}' if namespace.startswith('/') else f'{pushed}/{namespace}/{name}'
     logger = '.'.join(filter(None, whole.split('/')))
     level, respawn, large_images = (LaunchConfiguration(each).perform(context)
-                      for each in ('log_level', 'respawn', 'large_images'))
+                                    for each in ('log_level', 'respawn', 'large_images'))
     return Node(
         package='lite_detector', executable=executable, name=name, namespace=namespace,
         output='screen', parameters=[params_file, overrides], remappings=remappings,

@@ -306,7 +306,7 @@ def test_sweep_writes_everything(options, tiny_nanodet, tmp_path, capsys, monkey
     # the card's own size, which no square can say
     assert yaml.safe_load(Path('params.yaml').read_text()) == {'/**/detector': {
         'ros__parameters': {'model': str(tiny_nanodet), 'num_threads': 1, 'input_size': 0,
-                            'runtime': 'ncnn', 'precision': 'fp32'}}}
+                            'runtime': 'ncnn', 'precision': 'fp32', 'device': 'cpu'}}}
     text, out = Path('sweep.md').read_text(), capsys.readouterr().out
     assert '| **tiny_nanodet** | 96x64 |' in text and '(sweep.png)' in text
     assert '| **tiny_nanodet** | 96x64 |' in out and 'parameters in params.yaml' in out
