@@ -38,7 +38,7 @@ PHASE = 1000
 PATIENCE_S = 300.0
 SLOWEST_S = 5.0
 """A JPEG of 100 bytes may still claim 67 million pixels."""
-LONGEST_REASON = 500
+LONGEST_REASON = 700
 """Characters of a log line."""
 SETTINGS = (
     {'tracking': True}, {'tiles': '2x2'}, {'tiles': '3x1', 'tile_mode': 'in_turn'},

@@ -33,7 +33,9 @@ def launched():
         process = subprocess.Popen(
             ['ros2', 'launch', str(LAUNCH), *arguments], text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, 'AMENT_PREFIX_PATH': os.pathsep.join(paths)})
+            env={**os.environ, 'AMENT_PREFIX_PATH': os.pathsep.join(paths)},
+            # a job in the background of a shell inherits that it ignores SIGINT
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
         timer = threading.Timer(TIMEOUT_S, process.kill)
         timer.start()
         printed = ''
