@@ -23,7 +23,7 @@ test-arm64:  ## Run the serving tests on an emulated Raspberry Pi 4 and 5, and c
 	@scripts/arm64.sh $(ARGS)
 
 lint:  ## Run the linters only
-	@scripts/test.sh test/test_lint.py
+	@scripts/test.sh test/house/test_lint.py
 
 bench:  ## Measure the speed on this machine
 	@scripts/bench.sh $(ARGS)

@@ -25,10 +25,11 @@ for platform in 2_34 2_28 2_27 2_17; do
     options+=(--platform "manylinux_${platform}_aarch64")
 done
 options+=(--platform manylinux2014_aarch64)
-tests_a76=(backends bags benchmark calibration camera_stats cli coco decode decode_yolof detector
-    download draw frames geometry image_header import_ncnn int8_network latency matching media model_card nms
-    parity precision preprocess shipped_models tiling tracking types zoo)
-tests_a72=(backends cli precision shipped_models)
+tests_a76=(backends core/{calibration,decode,decode_yolof,draw,geometry,image_header,media,model_card,nms}
+    core/{preprocess,tiling,tracking,types} data/{bags,coco} evaluation/matching search/latency
+    export/import_ncnn commands/{cli,detector,download,zoo} ros_core/{camera_stats,frames}
+    bench/benchmark house/{parity,shipped_models})
+tests_a72=(backends/{backends,precision} commands/cli house/shipped_models)
 
 step() {
     echo "arm64: $*"
@@ -101,11 +102,13 @@ emulate() { # processor argument...
 }
 
 run_tests() { # processor test...
-    local names=("${@:2}")
-    names=("${names[@]/#/test/test_}")
+    local name files=()
+    for name in "${@:2}"; do
+        [[ -d test/$name ]] && files+=("test/$name") || files+=("test/${name%/*}/test_${name##*/}.py")
+    done
     step "$1: tests"
     LITE_DETECTOR_TEST_DATA=$data emulate "$1" -m pytest -q --timeout 1200 -p no:cacheprovider \
-        --numprocesses "$((jobs > 1 ? jobs : 0))" --dist loadfile "${names[@]/%/.py}"
+        --numprocesses "$((jobs > 1 ? jobs : 0))" --dist loadfile "${files[@]}"
 }
 
 detect() { # processor folder precision reference

@@ -11,4 +11,4 @@ scripts/setup.sh
 # shellcheck source-path=SCRIPTDIR source=env.sh
 source scripts/env.sh
 (($#)) || set -- all
-exec python scripts/endurance "$@"
+exec python test/endurance "$@"

@@ -19,7 +19,7 @@ from lite_detector.core.projection import Calibration, CameraModel
 from lite_detector.core.types import ImageSize
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test' / 'helpers'))
 from depth_scenes import center_medians, mean_depths, Scene, scenes  # noqa: E402, I100, I202
 
 LIMITS_M = (0.1, 60.0)

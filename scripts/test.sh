@@ -8,7 +8,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # With torch (5 GB, a minute): nothing else would notice that training broke. Linters need none.
 parts=(test train)
-[[ $* != test/test_lint.py ]] || parts=(test)
+[[ $* != test/house/test_lint.py ]] || parts=(test)
 scripts/setup.sh "${parts[@]}"
 # shellcheck source-path=SCRIPTDIR source=env.sh
 source scripts/env.sh

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from tiny_models import square_image, write_tiny_nanodet
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
-SCRIPTS = Path(__file__).resolve().parents[2] / 'scripts' / 'endurance'
+SCRIPTS = Path(__file__).resolve().parents[1] / 'endurance'
 SCENE = square_image(128, 192, top=64, left=128, color=(255, 0, 0), side=64)
 NAN, INFINITE = float('nan'), float('inf')
 

@@ -16,7 +16,7 @@ from lite_detector.search.space import Space, SpaceSpec
 from lite_detector.train.config import dump_config, load_config
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KINDS: tuple[BlockKind, ...] = ('mobile', 'shuffle', 'residual', 'csp')
 EXPANSIONS = {'mobile': [1, 2, 4], 'shuffle': [], 'residual': [0.5, 1], 'csp': [0.5, 1]}
 

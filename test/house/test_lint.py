@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ['lite_detector', 'launch', 'scripts', 'test', 'setup.py']
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ['lite_detector', 'launch', 'scripts', 'experiments', 'test', 'setup.py']
 HEADER = '# Copyright 2026 lite_detector authors\n# SPDX-License-Identifier: Apache-2.0\n'
 LINTERS = {
     'ruff': ['ruff', 'check', '--no-cache'],

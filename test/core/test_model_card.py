@@ -20,7 +20,7 @@ from msgspec import structs
 import pytest
 from tiny_models import change_card, write_tiny_nanodet, write_tiny_yolof, write_tiny_yolov5
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
 
 

@@ -4,7 +4,7 @@
 """
 Let the node run with a parameter file of the adviser, and hold its own figures against the budget.
 
-    python scripts/budget.py params.yaml --budget-ms 50 --load 2
+    python experiments/budget.py params.yaml --budget-ms 50 --load 2
 
 Camera and node are processes beside as many busy ones as `benchmark` measured with. What counts
 is what the node says of itself in /diagnostics: the work on an image, from the message to the
@@ -27,7 +27,9 @@ from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.media import read_image
 from lite_detector.core.types import ImageSize, size_of
 from lite_detector.ros.domain import enter_own_domain
-from node_probe import reader, spin, START_TIMEOUT_S, started
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts'))
+from node_probe import reader, spin, START_TIMEOUT_S, started  # noqa: E402, I100, I202
 
 WARM_UP_S = 3.0
 SIZE = ImageSize(480, 640)

@@ -13,7 +13,7 @@ from lite_detector.train.config import load_config
 from lite_detector.zoo import find_config, has_weights
 import pytest
 
-MODELS = Path(__file__).resolve().parents[1] / 'models'
+MODELS = Path(__file__).resolve().parents[2] / 'models'
 SHIPPED = sorted(card.parent for card in MODELS.glob('*/card.yaml') if has_weights(card.parent))
 MAX_RUNTIME_BYTES, MAX_BYTES = 6_000_000, 32_000_000
 """Of what a robot loads, ncnn or ONNX; of all files of all models."""

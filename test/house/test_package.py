@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from packaging.requirements import Requirement
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARED_SUFFIXES = {'.py', '.yaml', '.xml', '.rviz', '.md', '.param', '.bin', '.onnx'}
 
 

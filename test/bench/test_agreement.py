@@ -19,7 +19,7 @@ SQUARE, MOVED, AWAY = (0, 0, 40, 40), (10, 0, 50, 40), (100, 100, 140, 140)
 
 @pytest.fixture
 def agreement(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / 'scripts'))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / 'scripts'))
     import agreement
     return agreement
 
