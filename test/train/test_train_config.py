@@ -17,18 +17,17 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / 'config' / 'train').glob
 NANODET = next(path for path in CONFIGS if path.stem == 'nanodet_m_320')
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_shipped_config_loads_and_names_itself(path):
+def names_itself(path: Path) -> bool:
     config = load_config(path)
-    assert config.network.name == path.stem
-    assert str(config.network.input_size.height) in path.stem
-    assert config.card(('cat', 'dog')).class_names == ('cat', 'dog')
-    assert config.model_spec(2).num_classes == 2
-    assert config.loss.of(config.network.family) is not None
+    return (config.network.name == path.stem
+            and str(config.network.input_size.height) in path.stem
+            and config.card(('cat', 'dog')).class_names == ('cat', 'dog')
+            and config.model_spec(2).num_classes == 2
+            and config.loss.of(config.network.family) is not None)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_shipped_config_says_every_key(path):
+def missing_keys(path: Path) -> list[str]:
+    """Return the keys that a file leaves to their defaults, with their sections."""
     data, config = yaml.safe_load(path.read_text()), load_config(path)
     family = config.network.family
     assert set(data['loss']) == {family}
@@ -36,29 +35,46 @@ def test_every_shipped_config_says_every_key(path):
                 **{name: (data[name], getattr(config, name)) for name in
                    ('network', 'data', 'start', 'optimizer', 'schedule', 'ema', 'augment',
                     'validation')}}
-    for name, (keys, struct) in sections.items():
-        missing = set(struct.__struct_fields__) - set(keys) - {'recipe'}  # filled in
-        # only YOLOv5 seeks anchors; some have no choice of backbones
-        optional = ({'auto_anchor'} if family != 'yolov5_lite' else set()) | (
-            {'backbone'} if family not in ANY_BACKBONE else set())
-        assert missing <= optional, name
+    # only YOLOv5 seeks anchors; some have no choice of backbones; the recipe is filled in
+    optional = {'recipe'} | ({'auto_anchor'} if family != 'yolov5_lite' else set()) | (
+        {'backbone'} if family not in ANY_BACKBONE else set())
+    return [f'{name}.{key}' for name, (keys, struct) in sections.items()
+            for key in set(struct.__struct_fields__) - set(keys) - optional]
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_commented_example_of_distillation_is_the_default(path, tmp_path):
+def with_distillation(path: Path, folder: Path) -> Path:
+    """Write a file whose commented example of distillation is switched on."""
     off, comment, rest = path.read_text().partition('distill: null  #')
-    example = tmp_path / path.name
     lines = [line.removeprefix('#') for line in rest.split('\n\n', 1)[0].splitlines()[1:]]
+    example = folder / path.name
     example.write_text('\n'.join((off + 'distill:', *lines, rest.split('\n\n', 1)[1])))
-    assert load_config(example).distill == DistillSpec(teacher='large.pt')
-    assert load_config(path).distill is None
+    return example
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_survives_being_written(path, tmp_path):
+def survives_being_written(path: Path, folder: Path) -> bool:
     config = load_config(path, ['phases.0.epochs=3', 'start.freeze=[backbone]'])
-    (tmp_path / 'x.yaml').write_text(dump_config(config))
-    assert load_config(tmp_path / 'x.yaml') == config
+    (folder / path.name).write_text(dump_config(config))
+    return load_config(folder / path.name) == config
+
+
+def test_every_shipped_config_loads_and_names_itself():
+    assert not [path.stem for path in CONFIGS if not names_itself(path)]
+
+
+def test_every_shipped_config_says_every_key():
+    missing = {path.stem: missing_keys(path) for path in CONFIGS}
+    assert not {stem: keys for stem, keys in missing.items() if keys}
+
+
+def test_commented_example_of_distillation_is_the_default(tmp_path):
+    assert not [path.stem for path in CONFIGS if load_config(path).distill is not None]
+    examples = [with_distillation(path, tmp_path) for path in CONFIGS]
+    assert not [path.stem for path in examples
+                if load_config(path).distill != DistillSpec(teacher='large.pt')]
+
+
+def test_every_shipped_config_survives_being_written(tmp_path):
+    assert not [path.stem for path in CONFIGS if not survives_being_written(path, tmp_path)]
 
 
 def test_a_config_for_each_family_and_variant_that_is_published():
