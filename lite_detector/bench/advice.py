@@ -19,7 +19,8 @@ Parameters = dict[str, str | int]
 NODE_SHARE = 0.25
 """
 Part of the budget that is left to the node, which reads messages and writes others beside a camera
-and threads of its own: its p95 was 1.3 times the one measured here, see docs/adviser.md.
+and threads of its own: its p95 was 1.3 times the one measured here
+(docs/guides/model_for_a_board.md).
 """
 
 

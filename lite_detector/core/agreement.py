@@ -12,7 +12,7 @@ from lite_detector.core.types import FloatArray
 import numpy as np
 
 MAX_ERROR = 15.0
-"""Percent that outputs may be off; networks off by 2 to 8 lost 0.2 to 1.4 AP (docs/int8.md)."""
+"""Percent that outputs may be off; off by 2 to 8 lost 0.2 to 1.4 AP (docs/guides/int8.md)."""
 SAME_TIME = 1.05
 """Whoever takes so many times the shortest time is as fast, and the more exact one wins."""
 

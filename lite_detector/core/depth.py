@@ -8,7 +8,7 @@ A box holds the object, the background beside it, and holes. What belongs to the
 box and not around it: the best window of depths is the one that holds most of the box, less what
 it holds of the bands on both sides of the box, or above and below it. The window is as long as
 the object is wide. Its median is the distance; the mean and the median of the box are pulled by
-the background (docs/space.md compares them).
+the background (docs/reference/locate_node.md compares them).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def open_dataset(annotations: Path, images: Path, class_names: Sequence[str] | N
     """
     Open labelled images of any format; all of them are there and look whole.
 
-    What is broken is skipped and counted (docs/data.md).
+    What is broken is skipped and counted (docs/reference/data_formats.md).
 
     :param annotations: see :func:`read_annotations`.
     :param images: folder of the images.

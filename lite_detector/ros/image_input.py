@@ -271,7 +271,7 @@ class ImageInput:
             memory = 'no shared memory ' if shares_memory else 'no network '
             flags = '--ipc=host --net=host and as the same user' if shares_memory else '--net=host'
             reasons.append(f'{memory}between containers, or a container and its host: start them '
-                           f'with {flags} (docs/node.md, section Docker)')
+                           f'with {flags} (docs/guides/docker.md)')
         return reasons
 
     def _other_type(self, topic: str, type_name: str) -> str:

@@ -68,8 +68,9 @@ RESTART_S = 2.0
 
 class LocateNode(LifecycleNode):
     """
-    Lifecycle node ``locate``; topics, parameters and services are in docs/space.md.
+    Lifecycle node ``locate``.
 
+    Topics, parameters and services: docs/reference/locate_node.md.
     All work is done in the executor's thread, as soon as the depth of some detections is there.
     """
 
@@ -92,7 +93,8 @@ class LocateNode(LifecycleNode):
         guard_transitions(self, lambda: self._state)
         self._diagnostics = LocateDiagnostics(self, self._status)
         for name in unknown_parameters(self):
-            self.get_logger().warning(f'there is no parameter {name!r}; see docs/space.md')
+            self.get_logger().warning(
+                f'there is no parameter {name!r}; see docs/reference/locate_node.md')
 
     # lifecycle
 

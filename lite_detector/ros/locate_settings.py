@@ -16,7 +16,7 @@ from msgspec import Meta
 
 
 class LocateSettings(Spec):
-    """Every parameter of the node; docs/space.md and config/locate.yaml are checked by tests."""
+    """Every parameter of the node, as in docs/reference/locate_node.md and config/locate.yaml."""
 
     range_from: Annotated[Literal['depth', 'points', 'size'], Meta(
         description='Where distances come from: a depth image, a point cloud, or the known sizes '

@@ -70,7 +70,7 @@ class Serving(NamedTuple):
 
 class DetectorNode(LifecycleNode):
     """
-    Lifecycle node ``detector``; topics, parameters and services are in docs/node.md.
+    Lifecycle node ``detector``; topics, parameters and services are in docs/reference/node.md.
 
     The executor's thread only stores the newest message of each camera, as it came; one worker
     thread unpacks, detects and publishes.
@@ -98,7 +98,8 @@ class DetectorNode(LifecycleNode):
         guard_transitions(self, lambda: self._state)
         self._diagnostics = Diagnostics(self, self._status)
         for name in unknown_parameters(self):
-            self.get_logger().warning(f'there is no parameter {name!r}; see docs/node.md')
+            self.get_logger().warning(
+                f'there is no parameter {name!r}; see docs/reference/node.md')
 
     # lifecycle
 

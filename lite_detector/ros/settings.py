@@ -23,7 +23,7 @@ NAMESPACE = r'^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$'
 
 
 class Settings(Spec):
-    """Every parameter of the node; docs/node.md and config/detect.yaml are held to it by tests."""
+    """Every parameter of the node, as in docs/reference/node.md and config/detect.yaml."""
 
     model: Annotated[str, live_parameter(
         'Model folder, or name of a model in LITE_DETECTOR_MODELS, models/ or the user cache. '
@@ -81,7 +81,7 @@ class Settings(Spec):
         'At most this many images per second and camera, each as soon as it comes; 0: no limit.',
         ge=0, le=1000)] = 0.0
     capture_folder: Annotated[str, Meta(
-        description='Folder that frames worth a label go to, see docs/bags.md.',
+        description='Folder that frames worth a label go to, see docs/guides/recordings.md.',
         extra={'wanted': 'folder; empty: none are kept'})] = ''
     capture_max_files: Annotated[int, Meta(
         description='At most this many frames stay there, the most interesting.',

@@ -43,8 +43,9 @@ class NetworkSpec(Spec, kw_only=True):
     variant: str
     """One of ``lite_detector.train.models.spec.VARIANTS[family]``."""
     backbone: str | StructureSpec | None = None
-    """Another one than the family's own: a name such as mobilenet_v2_1.0x (docs/models.md), or
-    its stages written out, as ``search`` does (docs/search.md)."""
+    """Another one than the family's own: a name such as mobilenet_v2_1.0x
+    (docs/reference/networks.md), or its stages written out, as ``search``
+    does (docs/guides/search.md)."""
     description: str = ''
     license: str = 'not stated'  # noqa: A003
     source: str = ''
@@ -156,14 +157,15 @@ class ScheduleSpec(Spec):
 
 class QuantizeSpec(Spec):
     """
-    Fine-tune a trained network in int8: it computes as ``quantize`` will have it (docs/int8.md).
+    Fine-tune a trained network in int8, with the arithmetic of ``quantize``.
 
-    Batch norm is put into the convolutions and keeps its statistics.
+    docs/guides/int8.md explains it. Batch norm is put into the convolutions and
+    keeps its statistics.
     """
 
     threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 0.0
     """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated,
-    which did no worse (docs/int8.md)."""
+    which did no worse (docs/guides/int8.md)."""
 
 
 class EmaSpec(Spec):

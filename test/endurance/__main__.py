@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Endurance and fault tests of the node, each with figures; docs/endurance.md explains them.
+Endurance and fault tests of the node, each with figures.
 
+docs/experiments/endurance.md explains them.
 Exit status 1 where a condition is broken.
 """
 

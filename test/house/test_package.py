@@ -76,11 +76,11 @@ def test_package_xml_depends_on_no_training_library(manifest):
     assert not [name for name in dependencies if 'torch' in name]
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/node.md', 'config/detect.yaml'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/reference/node.md', 'config/detect.yaml'])
 def test_documents_name_the_default_model(page):
     from lite_detector.zoo import DEFAULT_MODEL
     marks = {'README.md': f'| `{DEFAULT_MODEL}` (default) |',
-             'docs/node.md': f'| `model` | string | {DEFAULT_MODEL} |',
+             'docs/reference/node.md': f'| `model` | string | {DEFAULT_MODEL} |',
              'config/detect.yaml': f'    model: {DEFAULT_MODEL} '}
     assert marks[page] in (ROOT / page).read_text(encoding='utf-8')
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""docs/node.md and config/detect.yaml say what the code does."""
+"""docs/reference/node.md and config/detect.yaml say what the code does."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TYPES = {str: 'string', int: 'int', float: 'double', bool: 'bool', tuple: 'string[]'}
 
 
-def table_after(heading: str, page: str = 'node.md') -> list[list[str]]:
+def table_after(heading: str, page: str = 'reference/node.md') -> list[list[str]]:
     """Return the cells of the first table below a heading of a page of docs/."""
     section = (ROOT / 'docs' / page).read_text().split(f'\n## {heading}\n')[1]
     lines = section.split('\n## ')[0].splitlines()
@@ -94,7 +94,7 @@ def test_node_md_topics_and_services_equal_the_graph(tmp_path):
 
 
 def test_readme_and_docs_name_only_files_that_exist():
-    for page in (ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')):
+    for page in (ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')):
         text = page.read_text()
         for link in (part.split(')')[0] for part in text.split('](')[1:]):
             if not link.startswith(('http', '#')):

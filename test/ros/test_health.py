@@ -90,8 +90,8 @@ def test_diagnostics_name_a_silent_publisher_and_recover(model, impatient):
         graph.publisher('image')
         said = warning_of(graph, 'publisher client of /image sends nothing').message
         assert all(words in said for words in (
-            'no shared memory between containers', '--ipc=host --net=host', 'docs/node.md',
-            'too large for DDS', 'export FASTRTPS_DEFAULT_PROFILES_FILE=')), said
+            'no shared memory between containers', '--ipc=host --net=host',
+            'docs/guides/docker.md', 'too large for DDS', 'export FASTRTPS_DEFAULT_PROFILES_FILE=')), said
         graph.ask(SCENE)
         warning_of(graph, 'publisher client of /image went silent')
         assert len(graph.ask(SCENE).detections) == 1
@@ -153,7 +153,7 @@ def test_parameter_that_is_not_there_is_a_warning(model, monkeypatch):
     monkeypatch.setattr(RcutilsLogger, 'warning', lambda logger, text, **_: said.append(text))
     with running_graph(model=model, score_treshold=0.9):
         assert [text for text in said if 'parameter' in text] == [
-            "there is no parameter 'score_treshold'; see docs/node.md"]
+            "there is no parameter 'score_treshold'; see docs/reference/node.md"]
 
 
 def test_diagnostics_of_two_namespaces_have_different_names(model, monkeypatch):
