@@ -91,7 +91,8 @@ def test_diagnostics_name_a_silent_publisher_and_recover(model, impatient):
         said = warning_of(graph, 'publisher client of /image sends nothing').message
         assert all(words in said for words in (
             'no shared memory between containers', '--ipc=host --net=host',
-            'docs/guides/docker.md', 'too large for DDS', 'export FASTRTPS_DEFAULT_PROFILES_FILE=')), said
+            'docs/guides/docker.md', 'too large for DDS',
+            'export FASTRTPS_DEFAULT_PROFILES_FILE=')), said
         graph.ask(SCENE)
         warning_of(graph, 'publisher client of /image went silent')
         assert len(graph.ask(SCENE).detections) == 1

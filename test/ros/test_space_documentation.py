@@ -12,9 +12,11 @@ from space_graph import info_of, running_space, TIMEOUT_S
 from test_documentation import parameter_rows, ROOT, table_after
 import yaml
 
+PAGE = 'reference/locate_node.md'
+
 
 def test_space_md_parameter_table_equals_the_code():
-    assert table_after('Parameters', 'reference/locate_node.md') == parameter_rows(LOCATE_PARAMETERS)
+    assert table_after('Parameters', PAGE) == parameter_rows(LOCATE_PARAMETERS)
 
 
 def test_locate_yaml_holds_every_parameter_at_its_default():
@@ -30,7 +32,7 @@ def test_locate_yaml_holds_every_parameter_at_its_default():
 @pytest.mark.parametrize('range_from', ['depth', 'points', 'size'])
 def test_space_md_topics_equal_the_graph(range_from):
     documented = {(row[0].strip('`'), row[1].strip('`'), row[2])
-                  for row in table_after('Topics', 'reference/locate_node.md')}
+                  for row in table_after('Topics', PAGE)}
     other = {'depth', 'points'} - {range_from}
     wanted = {entry for entry in documented if entry[0] not in other}
     of_every_node = ('/rosout', '/parameter_events', '/locate/transition_event')
