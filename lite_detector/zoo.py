@@ -10,8 +10,8 @@ import hashlib
 import os
 from pathlib import Path
 import shutil
-import tempfile
 
+from lite_detector.core.atomic_files import atomic_folder
 from lite_detector.core.cache_folder import cache_folder
 from lite_detector.core.errors import ConfigError, DownloadError, ModelError
 from lite_detector.core.model_card import (
@@ -141,10 +141,7 @@ def fetch_model(name: str, source: Path | None = None,
     for ready in (folder, target):
         if _has_card(ready, folder) and _is_intact(ready, card):
             return ready
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{name}-') as scratch:
-        staged = Path(scratch) / name
-        staged.mkdir()
+    with atomic_folder(target, replace=True) as staged:
         shutil.copy(folder / CARD_FILE, staged)
         for files in _public_files(card, with_url=source is None):
             for role, file_name in files.files().items():
@@ -155,8 +152,6 @@ def fetch_model(name: str, source: Path | None = None,
                     shutil.copyfile(cached, path)
                     continue
                 _obtain(files, role, path, source, progress)
-        shutil.rmtree(target, ignore_errors=True)
-        staged.rename(target)
     return target
 
 

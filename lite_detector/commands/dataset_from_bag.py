@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 import math
 from pathlib import Path
 import sys
-import tempfile
 from typing import NamedTuple
 
 from lite_detector.commands.label import label_info, SCORE_THRESHOLD
@@ -22,6 +20,7 @@ from lite_detector.commands.options import (
     detector_from,
     selection_from,
 )
+from lite_detector.core.atomic_files import atomic_folder
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.data.bag_dataset import (
@@ -106,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
             raise DataError(f'{args.bag}: no image of {topic} is left{_reasons(left_out)}'
                             f'{_in_brackets(found.problem)}{_in_brackets(bag.damage)}')
         splits = {found.numbers[index]: split for index, split in chosen.items()}
-        with _appearing(args.output) as folder:
+        with atomic_folder(args.output) as folder:
             written = write_images(_frames(bag, topic, args), splits, folder / IMAGES, recorded)
             done = [_label(args, folder, topic, split, written.get(split, []), recorded, labeller)
                     for split in (TRAIN, VAL)]
@@ -136,18 +135,6 @@ def _choice(args: argparse.Namespace) -> Choice:
 def _check_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f'--output {folder}: exists; wanted a new folder')
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes ``target`` if the block ends well."""
-    target = target.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}-') as scratch:
-        folder = Path(scratch) / target.name
-        folder.mkdir()
-        yield folder
-        folder.rename(target)
 
 
 def _frames(bag: Bag, topic: str, args: argparse.Namespace) -> Iterator[BagFrame]:

@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from lite_detector.backends.base import BACKENDS, PRECISIONS
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import parse_class_thresholds
@@ -248,13 +249,11 @@ def write_json(path: Path, figures: Any) -> None:
     :raises ConfigError: if the file cannot be written.
     """
     text = json.dumps(figures, indent=1) + '\n'
-    scratch = path.with_name(f'.{path.name}.tmp')
     try:
         if path.is_symlink() or path.exists() and not path.is_file():  # /dev/stdout
             path.write_text(text, encoding='utf-8')
             return
-        scratch.write_text(text, encoding='utf-8')
-        scratch.replace(path)
+        with atomic_file(path) as scratch:
+            scratch.write_text(text, encoding='utf-8')
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise ConfigError(f'{path}: cannot write: {error.strerror}') from None

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import hashlib
 import os
 from pathlib import Path
-import tempfile
 
+from lite_detector.core.atomic_files import atomic_folder
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import CARD_FILE, HashedFiles
@@ -28,22 +28,14 @@ def staged_folder(target: Path) -> Iterator[Path]:
     """
     Give an empty folder that takes the place of ``target`` if the block ends well.
 
-    It lies beside the target, so that moving it there is one step. Where a model folder is
-    replaced, it is moved aside first and back again if the second step fails.
-
     :param target: must be absent, or a model folder made here.
     :raises ConfigError: if it is something else or cannot be written.
     """
     target = target.resolve()
     check_target(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}-') as name:
-            scratch = Path(name)
-            staged = scratch / 'new'
-            staged.mkdir()
+        with atomic_folder(target, replace=True) as staged:
             yield staged
-            _put_in_place(staged, target, scratch / 'old')
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f'{target}: cannot write the model folder: {reason}') from None
@@ -82,15 +74,3 @@ def with_sha256(folder: Path, files: HashedFiles) -> HashedFiles:
     return msgspec.structs.replace(files, sha256={
         role: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for role, name in files.files().items()})
-
-
-def _put_in_place(staged: Path, target: Path, old: Path) -> None:
-    if not target.exists():
-        staged.rename(target)
-        return
-    target.rename(old)
-    try:
-        staged.rename(target)
-    except OSError:
-        old.rename(target)
-        raise

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.coco import load_coco
@@ -137,10 +138,9 @@ def write_labels(path: Path, info: LabelInfo | RecordingInfo,
         annotation['id'] = index
     content = {'info': info, 'images': records, 'annotations': annotations, 'categories': [
         {'id': category_id, 'name': name} for name, category_id in category_ids.items()]}
-    scratch = path.with_name(f'.{path.name}.tmp')
     try:
-        scratch.write_bytes(msgspec.json.encode(content) + b'\n')
-        scratch.replace(path)
+        with atomic_file(path) as scratch:
+            scratch.write_bytes(msgspec.json.encode(content) + b'\n')
     except OSError as error:
         raise DataError(f'{path}: cannot write: {error.strerror}') from None
 

@@ -19,6 +19,7 @@ import time
 from typing import NamedTuple
 
 import cv2
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.selection import margins
 from lite_detector.core.types import Detections, FloatArray, ImageArray, ImageSize
 from lite_detector.ros.threads import start_thread
@@ -234,16 +235,11 @@ class Capture:
             goes = self._in_the_way(job, len(data))
         if goes is None:
             return
-        scratch = self._folder / f'.{job.name}.tmp'
-        try:
+        with atomic_file(self._folder / job.name) as scratch:
             scratch.write_bytes(data)
             for name in goes:
                 (self._folder / name).unlink(missing_ok=True)
                 del self._kept[name]
-            scratch.replace(self._folder / job.name)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
         self._kept[job.name] = _Kept(job.percent, job.stamp_ns, len(data))
 
     def _in_the_way(self, job: _Job, size: int) -> list[str] | None:

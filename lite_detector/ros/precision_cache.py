@@ -18,9 +18,9 @@ from importlib.util import find_spec
 import os
 from pathlib import Path
 import platform
-import tempfile
 from typing import Annotated, Any
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import CARD_FILE, checked_files, load_card
@@ -78,14 +78,8 @@ def remember(path: Path | None, choice: Choice) -> None:
         return
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix='.', suffix='.tmp')
-        try:
-            with open(handle, 'wb') as file:
-                file.write(msgspec.json.encode(choice))
-            os.replace(scratch, path)
-        except OSError:
-            os.unlink(scratch)
-            raise
+        with atomic_file(path) as scratch:
+            scratch.write_bytes(msgspec.json.encode(choice))
 
 
 def _model(folder: Path) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
 from lite_detector.search.operators import Operator
@@ -200,10 +201,9 @@ def save_table(path: Path, table: LatencyTable) -> None:
 
     :raises OSError: if it cannot be written.
     """
-    scratch = path.with_name(f'.{path.name}.tmp')
     text = msgspec.json.encode(table).decode()
-    scratch.write_text(text.replace('],[[', '],\n[[') + '\n', encoding='utf-8')
-    scratch.replace(path)
+    with atomic_file(path) as scratch:
+        scratch.write_text(text.replace('],[[', '],\n[[') + '\n', encoding='utf-8')
 
 
 def _bracket(axis: Sequence[float], value: float) -> list[tuple[float, float]]:
