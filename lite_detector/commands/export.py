@@ -20,7 +20,6 @@ from lite_detector.core.media import find_media, is_video, read_image
 from lite_detector.core.model_card import (
     ModelCard,
     Name,
-    NcnnFiles,
     NetworkCard,
     OnnxFiles,
     Runtimes,
@@ -33,8 +32,6 @@ from lite_detector.data.formats import open_as_coco
 from lite_detector.data.pictures import spread_indices
 from lite_detector.detector import Detector, with_resize
 from lite_detector.evaluation.coco_metrics import AP_SELECTION, evaluate, measure
-from lite_detector.export.import_ncnn import read_network
-from lite_detector.export.int8_network import calibration_table, TABLE_FILE
 from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
 from lite_detector.export.parity import card_section, check, compare, Measure, Parity
 from lite_detector.export.sample_images import sample_images
@@ -90,7 +87,6 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     """
     Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
 
-    After fine-tuning in int8, the thresholds are beside them, as ``quantize --table`` reads them.
     The folder appears whole, after the exported files have found what torch finds, or not at all.
 
     :param checkpoint_path: as training wrote it.
@@ -136,21 +132,11 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
         check(parity)
         if fixed:
             _write_fixed(model, staged, outputs, reference, chosen)
-        if checkpoint.thresholds:
-            _write_thresholds(checkpoint, model, staged, runtimes['ncnn'])
         save_card(staged, msgspec.structs.replace(
             card, parity=card_section(parity, chosen.source),
             metrics=(_reported(checkpoint.training) if annotations is None else {})
             or _metrics(Detector(card, backends['ncnn'], AP_SELECTION), chosen, progress)))
     return parity
-
-
-def _write_thresholds(checkpoint: Any, model: Any, folder: Path, files: NcnnFiles) -> None:
-    from lite_detector.export.to_ncnn import ncnn_thresholds
-
-    layers = read_network(folder / files.param, folder / files.bin)
-    (folder / TABLE_FILE).write_text(calibration_table(
-        layers, ncnn_thresholds(model, checkpoint.thresholds, layers)), encoding='ascii')
 
 
 def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: Detector,

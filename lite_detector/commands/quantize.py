@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--val-images', type=Path, metavar='DIR', help='folder of their images')
     parser.add_argument('--table', type=Path, metavar='FILE',
                         help='take the layers and thresholds of this calibration table, as '
-                             '`train` with quantize learns them, and choose nothing')
+                             '`quantize` and `ncnn2table` write it, and choose nothing')
     parser.add_argument('--no-onnx', action='store_true',
                         help='write the int8 form for ncnn only, not those for ONNX Runtime')
     parser.add_argument('--name', help='name of the model (that of the folder)')

@@ -14,7 +14,6 @@ from typing import Any, TYPE_CHECKING
 from lite_detector.commands.export import check_libraries, export_checkpoint, parity_table
 from lite_detector.commands.options import check_writable, make_folder, write_json
 from lite_detector.core.errors import ConfigError
-from lite_detector.export.int8_network import TABLE_FILE
 from lite_detector.export.model_folder import check_target
 from lite_detector.zoo import find_config
 import msgspec
@@ -84,8 +83,6 @@ def run(args: argparse.Namespace) -> None:
     if not args.no_export:
         parity = export_checkpoint(best, folder, progress=_show_steps)
         print(f'{parity_table(parity)}\nmodel in {folder}')
-        if config.quantize is not None:
-            print(f'thresholds for int8 in {folder / TABLE_FILE}, for quantize --table')
 
 
 def _table(figures: Throughput) -> str:

@@ -5,26 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import io
 from pathlib import Path
 import warnings
 
-from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import NcnnFiles
-from lite_detector.core.types import FloatArray, ImageSize
-from lite_detector.export.import_ncnn import StoredLayer
+from lite_detector.core.types import ImageSize
 from lite_detector.export.pnnx_tool import convert
-from lite_detector.train.models.batch_norm import absorbed
-from lite_detector.train.models.conv_weights import ConvWeights
-from lite_detector.train.models.fused import convolutions
 from lite_detector.train.models.rep_conv import fold
-import numpy as np
 import torch
 from torch import nn
-
-HALF = 1e-3
-"""Of the largest weight, which half precision may change."""
 
 
 def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
@@ -52,38 +43,3 @@ def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
         torch.jit.save(traced, data)
     convert(data.getvalue(), folder, input_size, files)
     return files
-
-
-def ncnn_thresholds(model: nn.Module, thresholds: Mapping[str, float],
-                    network: Sequence[StoredLayer]) -> dict[str, float]:
-    """
-    Return thresholds of convolutions by the names that their layers have in the ncnn files.
-
-    :param model: what was written.
-    :param thresholds: name of a convolution in torch -> threshold.
-    :param network: what :func:`write_ncnn` made of it.
-    :raises ModelError: if the convolutions of both are not the same ones in the same order.
-    """
-    folded = fold(model)
-    names = {layer: name for name, layer in folded.named_modules()}
-    convs = convolutions(folded)
-    written = [stored.convolution for stored in network if stored.convolution is not None]
-    if len(convs) != len(written):
-        raise ModelError(f'{len(written)} convolutions in the ncnn files, but {len(convs)} in '
-                         'torch: cannot tell whose the thresholds are')
-    found = {}
-    for (conv, norm), stored in zip(convs, written, strict=True):
-        if names[conv] in thresholds:
-            weight = conv.weight if norm is None else absorbed(conv, norm)[0]
-            _check_same(names[conv], weight.detach().numpy(), stored)
-            found[stored.name] = thresholds[names[conv]]
-    return found
-
-
-def _check_same(name: str, weight: FloatArray, stored: ConvWeights) -> None:
-    """Raise ModelError if a weight is not, but for its precision, what a file has."""
-    if weight.shape == stored.weight.shape and np.allclose(
-            weight, stored.weight, rtol=0, atol=HALF * np.abs(weight).max()):
-        return
-    raise ModelError(f'layer {stored.name} of the ncnn files, a {stored.shape}, has other weights '
-                     f'than {name} in torch: cannot tell whose the thresholds are')

@@ -20,7 +20,6 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.int8_conv import thresholds_of, without_thresholds
 from lite_detector.train.models.spec import ModelSpec
 import msgspec
 import torch
@@ -36,7 +35,7 @@ class Checkpoint:
 
     :param spec: shape of the network.
     :param card: preprocessing, decoding, class names, licence and origin.
-    :param state_dict: the weights, on the CPU; after fine-tuning in int8, thresholds too.
+    :param state_dict: the weights, on the CPU.
     :param training: how they came about, for the card of the exported model.
     """
 
@@ -47,27 +46,18 @@ class Checkpoint:
 
     def model(self) -> nn.Module:
         """
-        Return the network in float with these weights, in training mode.
+        Return the network with these weights, in training mode.
 
         :raises ModelError: if the weights are another network's.
         """
         model = build_model(self.spec)
         try:
-            model.load_state_dict(without_thresholds(self.state_dict))
+            model.load_state_dict(self.state_dict)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise ModelError(f'{self.card.name}: the weights are not those of '
                              f'{self.spec.label}: {reason}') from None
         return model
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """
-        Return name of a convolution -> the largest input that it was taught to tell from others.
-
-        Empty if it was not fine-tuned in int8.
-        """
-        return thresholds_of(self.state_dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -98,6 +88,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if (spec.family, spec.num_classes) != (card.family, len(card.class_names)):
         raise ModelError(f'{path}: network of {spec.family} with {spec.num_classes} classes, but '
                          f'card of {card.family} with {len(card.class_names)}')
+    if any(name.endswith('.log2_threshold') for name in content['state_dict']):
+        raise ModelError(f'{path}: weights of int8 fine-tuning, which was removed; expected a '
+                         'checkpoint of float training')
     return Checkpoint(spec, card, content['state_dict'], content.get('training', {}))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from lite_detector.core.config import from_mapping, load_changed, Spec
+from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import (
     checked_size,
     DecodeSpec,
@@ -155,19 +156,6 @@ class ScheduleSpec(Spec):
     """step: to this part of what it was."""
 
 
-class QuantizeSpec(Spec):
-    """
-    Fine-tune a trained network in int8, with the arithmetic of ``quantize``.
-
-    docs/guides/int8.md explains it. Batch norm is put into the convolutions and
-    keeps its statistics.
-    """
-
-    threshold_factor: Annotated[float, Meta(ge=0, le=1000)] = 0.0
-    """Learning rate of the thresholds, in octaves, as a multiple; 0: they stay as calibrated,
-    which did no worse (docs/guides/int8.md)."""
-
-
 class EmaSpec(Spec):
     """Exponential moving average of the weights: what is measured, kept and exported."""
 
@@ -212,8 +200,6 @@ class TrainConfig(Spec, kw_only=True):
     loss: LossSpec = LossSpec()
     distill: DistillSpec | None = None
     """Learn from a larger network too."""
-    quantize: QuantizeSpec | None = None
-    """Learn to compute in int8."""
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     ema: EmaSpec | None = EmaSpec()
@@ -234,21 +220,12 @@ class TrainConfig(Spec, kw_only=True):
                              'is trained here gives logits')
         if self.start.checkpoint is not None and self.start.backbone is not None:
             raise ValueError('start: got a checkpoint and a backbone, wanted one of them')
-        if self.quantize is not None:
-            self._check_int8()
         # all raise what is wrong with the network before any data are there
         card = self.card(('class',))
         self.model_spec(1)
         for phase in self.phases:
             if phase.input_size is not None:
                 checked_size(ImageSize(phase.input_size.height, phase.input_size.width), card)
-
-    def _check_int8(self) -> None:
-        if self.start.checkpoint is None:
-            raise ValueError('quantize fine-tunes a trained network; wanted start.checkpoint')
-        if self.network.family == 'nanodet_plus' and self.loss.of('nanodet_plus').guidance:
-            raise ValueError('quantize: a trained network assigns for itself; wanted '
-                             'loss.nanodet_plus.guidance=false')
 
     def card(self, class_names: Sequence[str]) -> NetworkCard:
         """Return the card of the network for these classes."""
@@ -289,7 +266,21 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     :raises ConfigError: with the path of the key that is wrong.
     """
     data = {'recipe': path.stem, **load_changed(path, changes)}
-    return from_mapping(data, TrainConfig, str(path))
+    return config_from(data, str(path))
+
+
+def config_from(data: dict[str, Any], where: str) -> TrainConfig:
+    """
+    Return the configuration that plain data hold.
+
+    :param where: file name for the message.
+    :raises ConfigError: with the path of the key that is wrong.
+    """
+    data = dict(data)
+    if data.pop('quantize', None) is not None:  # earlier versions wrote `quantize: null`
+        raise ConfigError(f'{where}: $.quantize: int8 fine-tuning was removed; delete this key '
+                          'and run `quantize` on the trained model')
+    return from_mapping(data, TrainConfig, where)
 
 
 def dump_config(config: TrainConfig) -> str:

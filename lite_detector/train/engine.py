@@ -108,8 +108,7 @@ class Engine:
             console.say(objective.distillation.describe())
         if accelerator.num_processes > 1 and accelerator.device.type == 'cuda':
             objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
-        optimizer = build_optimizer(objective, config.optimizer,
-                                    config.quantize.threshold_factor if config.quantize else 1.0)
+        optimizer = build_optimizer(objective, config.optimizer)
         self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._ema = Ema(self.objective.model, config.ema)
         self._state = RunState()

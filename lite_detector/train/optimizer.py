@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config import OptimizerSpec
-from lite_detector.train.models.int8_conv import THRESHOLD
 import torch
 from torch import nn
 
@@ -17,8 +16,7 @@ BACKBONE = 'backbone'
 BatchNorms = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
-def build_optimizer(objective: nn.Module, spec: OptimizerSpec,
-                    threshold_factor: float = 1.0) -> torch.optim.Optimizer:
+def build_optimizer(objective: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimizer:
     """
     Return an optimiser of all parameters that want a gradient.
 
@@ -26,8 +24,6 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec,
 
     :param objective: has the network as its ``model``; other parameters only help to train.
     :param spec: AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) or SGD.
-    :param threshold_factor: learning rate of what an ``Int8Conv`` has beside its weights, as a
-        multiple.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in objective.named_parameters():
@@ -36,8 +32,6 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec,
         rate = spec.learning_rate
         if name.startswith(f'model.{BACKBONE}.'):
             rate *= spec.backbone_factor
-        if name.endswith(f'.{THRESHOLD}'):
-            rate *= threshold_factor
         # one axis: a bias, or a gain or shift of a norm; decaying these only costs accuracy
         decay = spec.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)

@@ -98,9 +98,8 @@ def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: 
         return 'the start, since no epoch and no mixture has a higher AP on the selection set'
     every = settings.get('validation', {}).get('every_epochs', '?')
     mixed = '; then mixed with the start by wise_factor' if 'wise_factor' in training else ''
-    in_int8 = ' in int8' if settings.get('quantize') is not None else ''
     images = 'the selection set' if data.select is not None else 'data.val, the selection set here'
-    return f'highest AP on {images}{in_int8}, measured every {every} epochs{mixed}'
+    return f'highest AP on {images}, measured every {every} epochs{mixed}'
 
 
 def _describe_data(data: DataSpec) -> dict[str, Any]:

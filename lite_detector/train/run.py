@@ -11,21 +11,15 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.geometry import Letterbox
-from lite_detector.core.model_card import NetworkCard
-from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
-from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Sample
 from lite_detector.data.image_check import unusable_paths
-from lite_detector.data.pictures import spread_indices
 from lite_detector.data.repeat import RepeatedDataset
 from lite_detector.train.config import TrainConfig
 from lite_detector.train.console import Console, SILENT
 from lite_detector.train.datasets import cached, check_datasets, describe_datasets
 from lite_detector.train.distill.teacher import load_teacher
 from lite_detector.train.engine import Engine
-from lite_detector.train.int8_start import IMAGES, resume_in_int8, start_in_int8
 from lite_detector.train.loader import EpochLoader
 from lite_detector.train.machine import explained, gpu_problem, gpu_warning
 from lite_detector.train.models.layers import count_macs, count_parameters
@@ -116,11 +110,6 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
         network = _started_before(config, folder)
     else:
         network = prepare(config, samples, lambda: _some_batches(config, drawn), console.say)
-        if config.quantize is not None:
-            if not network.is_fine_tuned:
-                raise ConfigError('quantize: a network with a part of the channels of another '
-                                  'knows too little; train it in float first')
-            start_in_int8(network.model, _served_images(network.card, samples), console.say)
     size = network.card.size
     console.say(f'{network.card.name}: {network.spec.label}, '
                 f'{count_parameters(network.model) / 1e6:.2f} M parameters, '
@@ -163,19 +152,8 @@ def _started_before(config: TrainConfig, folder: RunFolder) -> Network:
     model = start.model()
     freeze(model, config.start.freeze)
     model = model.to(memory_format=torch.channels_last)
-    if config.quantize is not None:
-        resume_in_int8(model, start.thresholds)
     return Network(start.spec, start.card, model,
                    bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
-
-
-def _served_images(card: NetworkCard, samples: CachedDataset) -> Iterator[Tensor]:
-    """Give images from all over the training set as the network of the robot gets them."""
-    for index in spread_indices(len(samples), IMAGES):
-        image_bgr = samples[index].image_bgr
-        letterbox = Letterbox.fit(ImageSize(*image_bgr.shape[:2]), card.size, card.preprocess,
-                                  card.padded_to)
-        yield torch.from_numpy(make_blob(image_bgr, letterbox, card.preprocess))[None]
 
 
 def _cache_side(config: TrainConfig) -> int:

@@ -18,7 +18,13 @@ from lite_detector.train.checkpoint import (
     save_checkpoint,
     save_file,
 )
-from lite_detector.train.config import dump_config, first_difference, load_config, TrainConfig
+from lite_detector.train.config import (
+    config_from,
+    dump_config,
+    first_difference,
+    load_config,
+    TrainConfig,
+)
 from lite_detector.train.figures import AP
 from lite_detector.train.origin import code_version, package_version
 from lite_detector.train.prepare import Network
@@ -173,7 +179,7 @@ class RunFolder:
         if not content.keys() >= {'state', 'config', 'tensors'}:
             raise ConfigError(f'{path}: not the state of a run')
         # read first, which adds the keys that an older version did not know
-        started = from_mapping(content['config'], TrainConfig, f'{path}: config')
+        started = config_from(content['config'], f'{path}: config')
         difference = first_difference(_essential(msgspec.to_builtins(started)),
                                       _essential(msgspec.to_builtins(self._config)))
         if difference:

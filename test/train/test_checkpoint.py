@@ -76,6 +76,8 @@ def test_checkpoint_into_an_absent_folder_is_one_line(checkpoint, tmp_path):
     (lambda content: content['card'].update(family='ssd'), 'card: $.family'),
     (lambda content: content['model'].update(variant='1.0x'), 'not those of nanodet 1.0x'),
     (lambda content: content['state_dict'].popitem(), 'not those of nanodet 0.5x'),
+    (lambda content: content['state_dict'].update({'x.log2_threshold': torch.zeros(())}),
+     'weights of int8 fine-tuning, which was removed'),
 ])
 def test_checkpoint_with_a_mistake_is_refused_in_one_line(path, change, words):
     content = torch.load(path, weights_only=True)

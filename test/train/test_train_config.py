@@ -138,12 +138,10 @@ def test_mistake_is_answered_with_its_key(change, words):
         load_config(NANODET, [change])
 
 
-def test_int8_beside_a_guide_is_refused():
-    changes = ['start.checkpoint=a.pt', 'quantize={}']
-    guided = next(path for path in CONFIGS if path.stem == 'nanodet_plus_m_320')
-    with pytest.raises(ConfigError, match='wanted loss.nanodet_plus.guidance=false'):
-        load_config(guided, changes)
-    load_config(guided, [*changes, 'loss.nanodet_plus.guidance=false'])
+def test_int8_fine_tuning_is_refused_and_its_null_ignored():
+    with pytest.raises(ConfigError, match=r'\$\.quantize: int8 fine-tuning was removed'):
+        load_config(NANODET, ['quantize={}'])
+    assert load_config(NANODET, ['quantize=null']) == load_config(NANODET)
 
 
 def test_changes_may_stand_before_and_after_the_options(capsys, tmp_path):

@@ -54,17 +54,11 @@ class ZeroHead(nn.Module):
     def folded(self) -> ZeroHead:
         """Return a head with the factors in its convolutions."""
         head = copy.deepcopy(self)
-        head.settle()
+        for conv, scale in zip(head.outputs, head.scales, strict=True):
+            conv.weight[head._classes:] *= scale
+            conv.bias[head._classes:] *= scale
         head.scales = None
         return head
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Put the factors into the convolutions, and let them be 1 for good."""
-        for conv, scale in zip(self.outputs, self.scales, strict=True):
-            conv.weight[self._classes:] *= scale
-            conv.bias[self._classes:] *= scale
-        self.scales.fill_(1.0).requires_grad_(False)
 
 
 class DamoYolo(PyramidNetwork):

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import copy
 from typing import Protocol, runtime_checkable
 
-from lite_detector.train.models.batch_norm import absorbed, only_add
+from lite_detector.train.models.batch_norm import absorbed
 from lite_detector.train.models.blocks import Activation, conv_bn
 import torch
 from torch import nn, Tensor
@@ -26,9 +26,6 @@ class Foldable(Protocol):
 
         Its convolutions have the names that they have here.
         """
-
-    def settle(self) -> None:
-        """Give the same in evaluation mode with the weights of the cheaper form alone."""
 
 
 def fold(model: nn.Module) -> nn.Module:
@@ -81,16 +78,6 @@ class RepConv(nn.Module):
         conv.bias.copy_(bias)
         folded = nn.Sequential(OrderedDict(dense=nn.Sequential(conv), activation=self.activation))
         return folded.train(self.training)
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Let the 3x3 convolution do the work of both, and the other one give 0 for good."""
-        weight, bias = self._as_one()
-        for branch, branch_bias in ((self.dense, bias), (self.point, torch.zeros_like(bias))):
-            only_add(branch[1], branch_bias)
-        self.dense[0].weight.copy_(weight)
-        self.point[0].weight.zero_()
-        self.point.requires_grad_(False)
 
     def _as_one(self) -> tuple[Tensor, Tensor]:
         """Return weight and bias of a 3x3 convolution that does what both do."""
