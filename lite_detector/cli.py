@@ -48,7 +48,7 @@ SERVING_LIBRARIES = {'cv2': 'opencv-python-headless', 'msgspec': 'msgspec', 'ncn
                      'numpy': 'numpy', 'tqdm': 'tqdm', 'yaml': 'PyYAML'}
 """Module -> what pip calls it."""
 
-MODEL_OPTIONS = ('model', 'models', 'reference')
+MODEL_OPTIONS = ('model', 'reference')
 """Options that are a path or a name."""
 
 NODES = {

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 
-from lite_detector.bench.sweep import PASSIVE, Row, Sweep
+from lite_detector.bench.setting import PASSIVE
+from lite_detector.bench.sweep import Row, Sweep
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.model_card import ModelCard, NetworkCard
-from lite_detector.core.parameter_file import write_parameter_file
 from lite_detector.core.types import ImageSize
 
 Parameters = dict[str, str | int]
@@ -88,16 +88,6 @@ def node_parameters(model: str, card: NetworkCard, input_size: ImageSize, num_th
             # 0 is the card's own size, the only one that need not be square
             'input_size': 0 if input_size == card.size else input_size.width,
             'runtime': runtime, 'precision': precision, 'device': device}
-
-
-def write_parameters(path: Path, parameters: Parameters, remark: str) -> None:
-    """
-    Write a ROS parameter file for the node, under whatever namespace it is started.
-
-    :param remark: one line that says where it comes from.
-    :raises ConfigError: if the file cannot be written.
-    """
-    write_parameter_file(path, parameters, f'Measured by `lite_detector benchmark`: {remark}')
 
 
 def _ap(card: ModelCard) -> float:

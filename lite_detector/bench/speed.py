@@ -17,7 +17,7 @@ from pathlib import Path
 import time
 
 import cv2
-from lite_detector.core.types import ImageArray, ImageSize, size_of
+from lite_detector.core.types import ImageArray, size_of
 from lite_detector.detector import Detector
 import msgspec
 import numpy as np
@@ -29,8 +29,6 @@ Progress = Callable[[float], object]
 
 WARM_UP_ROUNDS = 3
 MIN_ROUNDS = 5
-MIN_SIDE = 160
-"""Smaller inputs are not tried."""
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -137,16 +135,6 @@ def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, s
         end_to_end_cpu_ms=round(float(np.median(end_to_end.cpu_ms)), 3),
         peak_rss_mb=None if peak_rss_mb is None else round(peak_rss_mb, 1),
         fps=round(1000 / end_to_end_ms, 2))
-
-
-def sizes_down_from(largest: ImageSize, grid: int) -> list[ImageSize]:
-    """
-    Return a network input and the squares inside it, the largest first.
-
-    :param grid: pixels that all sides are multiples of.
-    """
-    squares = (ImageSize(side, side) for side in range(min(largest), MIN_SIDE - 1, -grid))
-    return [largest, *(size for size in squares if size != largest)]
 
 
 def clock_for(num_threads: int) -> Clock:

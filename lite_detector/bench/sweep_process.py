@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 import os
-from pathlib import Path
 import subprocess
 import sys
 
+from lite_detector.bench.setting import open_detectors, Setting
 from lite_detector.bench.speed import clock_for, interleave, Progress, single_threaded_opencv
 from lite_detector.core.errors import LiteDetectorError
-from lite_detector.core.types import ImageSize
-from lite_detector.detector import Detector, with_resize
 import msgspec
 import numpy as np
 
@@ -39,33 +37,18 @@ main()
 WARM_UP_ROUNDS, MIN_ROUNDS = 1, 2
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One way to run one model."""
-
-    model: str
-    input_size: ImageSize
-    resize: str
-    precision: str
-    threads: int
-    wait_policy: str
-    """How threads wait for the others of an inference: passive sleeps, active spins."""
-
-    def __str__(self) -> str:
-        """Print as people say it."""
-        waiting = f' ({self.wait_policy})' if self.threads > 1 else ''
-        return (f'{self.model} at {self.input_size}, {self.resize}, {self.precision}, '
-                f'threads {self.threads}{waiting}')
-
-
 class Job(msgspec.Struct, frozen=True):
     """What to measure; all settings share threads and wait policy."""
 
     runtime: str
+    device: str
     folders: dict[str, str]
-    image: str
-    """A ``.npy`` file, uint8, shape (height, width, 3)."""
+    """Name of the model -> its folder."""
     settings: list[Setting]
     seconds: float
+    """Wall time, of all settings together."""
+    image: str = ''
+    """A ``.npy`` file, uint8, shape (height, width, 3)."""
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -125,28 +108,14 @@ def main() -> None:
 
 def _measure(job: Job, progress: Progress) -> Times:
     image_bgr = np.load(job.image)
+    detectors = open_detectors(job.folders, job.settings, job.runtime, job.device)
     with single_threaded_opencv():
         steps = {number: lambda detector=detector: detector.detect(image_bgr)
-                 for number, detector in enumerate(_open(job))}
+                 for number, detector in enumerate(detectors.values())}
         timings = interleave(steps, job.seconds, clock_for(job.settings[0].threads), progress,
                              WARM_UP_ROUNDS, MIN_ROUNDS)
     return Times([_rounded(each.wall_ms) for each in timings.values()],
                  [_rounded(each.cpu_ms) for each in timings.values()])
-
-
-def _open(job: Job) -> Iterable[Detector]:
-    loaded: dict[tuple[str, str], Detector] = {}
-    for setting in job.settings:
-        key = setting.model, setting.precision
-        if key not in loaded:
-            loaded[key] = Detector.from_folder(
-                Path(job.folders[setting.model]), runtime=job.runtime,
-                num_threads=setting.threads, precision=setting.precision)
-        first = loaded[key]
-        detector = Detector(with_resize(first.card, setting.resize), first.backend,
-                            input_size=setting.input_size)
-        detector.warm_up()
-        yield detector
 
 
 def _rounded(times_ms: Iterable[float]) -> list[float]:

@@ -1,41 +1,70 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A sweep for people: a table for the terminal and for Markdown, and a figure."""
+"""A sweep as text: for the terminal and for Markdown, and as figures for JSON."""
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from lite_detector.bench.heat import summary
-from lite_detector.bench.sweep import Measured, Row, Sweep
-from lite_detector.core.draw import plain_text
+from lite_detector.bench.sweep import pareto_front, Row, Sweep
 import msgspec
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-ROW_HEIGHT, HEAD_HEIGHT, HEAT_HEIGHT, WIDTH = 0.24, 1.2, 2.2, 11.0
-"""Inches of the figure."""
-IDLE_COLOR, LOADED_COLOR = 'C0', 'C1'
+def report(sweep: Sweep, chosen: Row | None) -> list[str]:
+    """
+    Return tables: the front of each set of labelled images, then all that was measured.
+
+    :param chosen: the row to mark.
+    """
+    lines = []
+    for title, models in sweep.left_out.items():
+        lines += [f'## {title}', '', 'No other setting is as fast and as good:', '',
+                  *table(sweep, chosen, title), '']
+        if models:
+            lines += ['Not compared here, as they know fewer of these classes: '
+                      + ', '.join(models) + '.', '']
+    if sweep.left_out:
+        lines += ['## All that was measured', '',
+                  'AP in percent (of small / medium / large objects), **bold** on the front, and '
+                  'its difference with a 95 % interval (paired bootstrap over images: no gain is '
+                  f'shown where 0 lies in it) to {sweep.reference}; ratio of the CPU times to the '
+                  'same.', '']
+    return [*lines, *table(sweep, chosen), '', *heat_lines(sweep)]
 
 
-def table(sweep: Sweep, chosen: Row | None = None) -> list[str]:
+def table(sweep: Sweep, chosen: Row | None = None, front_of: str | None = None) -> list[str]:
     """
     Return a Markdown table that can be read as it is, the fastest of each model first.
 
     :param chosen: the row to mark.
+    :param front_of: title of labelled images: only the settings that no other one beats on them.
     """
-    head = ['model', 'input', 'resize', 'precision', 'threads', 'wait', 'AP',
-            'idle ms', 'p95', 'CPU ms']
+    rows, titles = ordered(sweep), list(sweep.left_out)
+    fronts = {title: pareto_front(rows, title) for title in titles}
+    if front_of is not None:
+        rows, titles, fronts = fronts[front_of], [front_of], {front_of: []}
+    columns = ['p95', 'CPU ms', *(['ratio'] if sweep.reference else [])]
+    cells = [['model', 'input', 'resize', 'precision', 'threads', 'wait',
+              *([f'AP {title.partition(",")[0]}' for title in titles] or ['AP']),
+              'idle ms', *columns]]
     if sweep.busy_processes:
-        head += [f'beside {sweep.busy_processes} ms', 'p95', 'CPU ms']
-    rows = [_cells(row, row is chosen) for row in ordered(sweep)]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        cells[0] += [f'beside {sweep.busy_processes} ms', *columns]
+    for row in rows:
+        setting = row.setting
+        cells.append([f'**{setting.model}**' if row is chosen else setting.model,
+                      str(setting.input_size), setting.resize, setting.precision,
+                      str(setting.threads), setting.wait_policy if setting.threads > 1 else '-',
+                      *([_ap_cell(row, title, row in fronts[title]) for title in titles]
+                        or [_number(row.ap, 1)])])
+        for each in filter(None, (row.idle, row.loaded)):
+            cells[-1] += [_number(each.wall_ms, 1), _number(each.p95_ms, 1),
+                          _number(each.cpu_ms, 1)]
+            cells[-1] += [_number(each.ratio, 2)] if sweep.reference else []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width
-                               in zip(cells, widths, strict=True)) + ' |'
-             for cells in (head, *rows)]
+                               in zip(each, widths, strict=True)) + ' |' for each in cells]
     lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
     return lines
 
@@ -52,8 +81,14 @@ def heat_lines(sweep: Sweep) -> list[str]:
     return lines
 
 
-def as_json(row: Row) -> dict[str, Any]:
-    """Return a row with its size as people say it, for a file."""
+def as_json(sweep: Sweep, chosen: Row | None) -> dict[str, Any]:
+    """Return what was measured with input sizes as people say them, for a file."""
+    return {**msgspec.to_builtins(sweep), 'rows': [_row_as_json(row) for row in sweep.rows],
+            'reference': sweep.reference and str(sweep.reference),
+            'chosen': chosen and _row_as_json(chosen)}
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
     figures = msgspec.to_builtins(row)
     figures['setting']['input_size'] = str(row.setting.input_size)
     return figures
@@ -66,86 +101,17 @@ def ordered(sweep: Sweep) -> list[Row]:
                                                row.decisive.p95_ms))
 
 
-def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,
-               chosen: Row | None = None) -> None:
-    """
-    Draw times of every setting, and the state of the board where it is known.
-
-    :param figure: an empty one of matplotlib, which is made as large as it has to be.
-    :param budget_ms: where to draw a line.
-    :param chosen: the row to mark.
-    """
-    rows = ordered(sweep)[::-1]
-    known = any(sample.heat.temperature_c is not None or sample.heat.frequency_mhz is not None
-                for sample in sweep.samples)
-    height = HEAD_HEIGHT + ROW_HEIGHT * len(rows)
-    figure.set_size_inches(WIDTH, height + HEAT_HEIGHT * known)
-    figure.set_layout_engine('constrained')
-    axes = figure.subplots(1 + known, 1, squeeze=False,
-                           height_ratios=[height, HEAT_HEIGHT][:1 + known])[:, 0]
-    if budget_ms is not None:
-        axes[0].axvline(budget_ms, color='black', linestyle=':', label=f'{budget_ms:g} ms')
-    _draw_times(axes[0], rows, sweep.busy_processes, chosen)
-    figure.legend(loc='outside upper center', ncols=3, fontsize=9)
-    if known:
-        _draw_heat(axes[1], sweep)
+def _ap_cell(row: Row, title: str, on_front: bool) -> str:
+    found = row.ap_on.get(title)
+    if found is None:
+        return '-'
+    text = f'**{found.ap:.1f}**' if on_front else f'{found.ap:.1f}'
+    if found.by_size:
+        text += f' ({" / ".join(_number(ap, 1) for ap in found.by_size)})'
+    if found.difference:
+        text += ', {:+.1f} [{:+.1f}, {:+.1f}]'.format(*found.difference)
+    return text
 
 
-def _cells(row: Row, is_chosen: bool) -> list[str]:
-    setting = row.setting
-    cells = [f'**{setting.model}**' if is_chosen else setting.model, str(setting.input_size),
-             setting.resize, setting.precision, str(setting.threads),
-             setting.wait_policy if setting.threads > 1 else '-',
-             '-' if row.ap is None else f'{row.ap:.1f}']
-    for measured in filter(None, (row.idle, row.loaded)):
-        cells += [f'{measured.wall_ms:.1f}', f'{measured.p95_ms:.1f}', f'{measured.cpu_ms:.1f}']
-    return cells
-
-
-def _draw_times(axes: Axes, rows: list[Row], load: int, chosen: Row | None) -> None:
-    _draw_line(axes, [row.idle for row in rows], 0.15 if load else 0, IDLE_COLOR, 'idle')
-    if load:
-        _draw_line(axes, [row.loaded for row in rows], -0.15, LOADED_COLOR,
-                   f'beside {load} busy processes')
-    labels = [plain_text(str(row.setting)) for row in rows]
-    axes.set_yticks(range(len(rows)), labels, fontsize=7)
-    for row, label in zip(rows, axes.get_yticklabels(), strict=True):
-        label.set_fontweight('bold' if row is chosen else 'normal')
-    axes.set(xlabel='milliseconds, image to detections: median, and a line to the p95',
-             xscale='log', ylim=(-0.7, len(rows) - 0.3))
-    axes.xaxis.set_major_formatter('{x:g}')
-    axes.xaxis.set_minor_formatter('{x:g}')
-    axes.tick_params(axis='x', which='both', labelsize=7)
-    axes.grid(axis='x', which='both', alpha=0.3)
-
-
-def _draw_line(axes: Axes, measured: list[Measured], shift: float, color: str,
-               label: str) -> None:
-    places = [index + shift for index in range(len(measured))]
-    axes.hlines(places, [each.wall_ms for each in measured], [each.p95_ms for each in measured],
-                color=color, linewidth=1.2)
-    axes.plot([each.wall_ms for each in measured], places, 'o', markersize=4, color=color,
-              label=label)
-
-
-def _draw_heat(axes: Axes, sweep: Sweep) -> None:
-    """Draw temperature and frequency over time; grey where the board was loaded."""
-    seconds = [sample.seconds for sample in sweep.samples]
-    busy = [sample.seconds for sample in sweep.samples if sample.busy_processes]
-    if busy:
-        axes.axvspan(busy[0], busy[-1], color='0.92')
-    axes.set(xlabel='seconds; grey: beside busy processes')
-    celsius = [sample.heat.temperature_c for sample in sweep.samples]
-    if any(value is not None for value in celsius):
-        axes.plot(seconds, _gaps(celsius), color='C3')
-        axes.set_ylabel('°C', color='C3')
-    frequency = [sample.heat.frequency_mhz for sample in sweep.samples]
-    if any(value is not None for value in frequency):
-        other = axes.twinx()
-        other.plot(seconds, _gaps(frequency), color='C2')
-        other.set_ylabel('MHz', color='C2')
-        other.set_ylim(bottom=0)
-
-
-def _gaps(values: list[float | None]) -> list[float]:
-    return [float('nan') if value is None else value for value in values]
+def _number(value: float | None, digits: int) -> str:
+    return '-' if value is None else f'{value:.{digits}f}'

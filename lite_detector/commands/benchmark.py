@@ -6,104 +6,72 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import cv2
-from lite_detector.backends.base import PRECISIONS
-from lite_detector.bench.advice import node_parameters, write_parameters
+from lite_detector.bench.advice import node_parameters
+from lite_detector.bench.known_ap import ap_of_card, ComparedAps
 from lite_detector.bench.load import busy_processes
-from lite_detector.bench.speed import measure_speed, Speed
-from lite_detector.bench.sweep import WAIT_POLICIES
-from lite_detector.commands.options import (
-    add_runtime_options,
-    check_writable,
-    detector_from,
-    image_size,
-    is_checkpoint,
-    picture_file,
-    RESIZES,
-    write_json,
+from lite_detector.bench.setting import (
+    default_threads,
+    fitting_sizes,
+    PASSIVE,
+    Setting,
+    settings_of,
+    sizes_down_from,
 )
+from lite_detector.bench.speed import measure_speed, Speed
+from lite_detector.commands.measuring import (
+    add_measuring_options,
+    check_measuring_options,
+    conclude,
+    measure_settings,
+    models_from,
+)
+from lite_detector.commands.options import detector_from, is_checkpoint, write_json
 from lite_detector.core.draw import generated_image
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.media import read_image
-from lite_detector.core.types import ImageArray, ImageSize
+from lite_detector.core.model_card import ModelCard
+from lite_detector.core.parameter_file import write_parameter_file
+from lite_detector.core.types import ImageArray, ImageSize, size_of
 from lite_detector.detector import Detector
 from lite_detector.zoo import DEFAULT_MODEL
 import msgspec
 from tqdm import tqdm
 
 DEFAULT_SIZE = ImageSize(480, 640)
-MAX_LOAD = 64
-DEFAULTS = {'model': None, 'size': None, 'resize': None, 'threads': 1, 'precision': 'auto'}
+DEFAULTS = {'model': DEFAULT_MODEL, 'size': None, 'resize': None, 'threads': 1,
+            'precision': 'auto'}
 """Options with several values, and what holds where one setting is measured."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    _add_setting_options(parser)
-    parser.add_argument('--image', type=Path, metavar='FILE',
-                        help='measure on this image: what the camera will see, since boxes cost '
-                             'time too (a generated picture)')
-    parser.add_argument('--image-size', type=image_size, metavar='WxH',
-                        help=f'scale the source to this ({DEFAULT_SIZE}, or as --image is)')
-    parser.add_argument('--seconds', type=float, default=5.0, metavar='S',
-                        help='time for each setting measured (5); in minutes a board gets hot')
-    parser.add_argument('--load', type=int, default=0, metavar='N',
-                        help='meanwhile keep N other processes busy; several settings are '
-                             'measured idle too (0)')
-    parser.add_argument('--budget-ms', type=float, metavar='X',
-                        help='choose the best setting that takes at most X ms for 19 of 20 '
-                             'images, with a quarter of it left to the rest of the node')
-    parser.add_argument('--compared', type=Path, metavar='FILE',
-                        help='take AP from what `compare --json` wrote, at every size and '
-                             'precision (from the cards: of their own size)')
-    parser.add_argument('--output', type=Path, metavar='FILE',
-                        help='write the settings measured as ROS parameters, for '
-                             '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
-    parser.add_argument('--markdown', type=Path, metavar='FILE',
-                        help='write a table of several settings')
-    parser.add_argument('--plot', type=picture_file, metavar='FILE',
-                        help='draw several settings')
-
-
-def _add_setting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sweep', action='store_true',
                         help='of what is not given, measure all that is worth a try; every '
                              'combination is measured in turn')
-    parser.add_argument('--model', nargs='+', metavar='M', default=[DEFAULT_MODEL],
-                        help='names or folders of models, or a checkpoint (.pt) '
-                             f'({DEFAULT_MODEL})')
-    parser.add_argument('--size', type=int, nargs='+', metavar='N',
-                        help="square network inputs, multiples of 32 (the card's; --sweep and "
-                             '--budget-ms: also smaller ones)')
-    parser.add_argument('--resize', choices=RESIZES, nargs='+', metavar='R',
-                        help=f"how images are fitted: {', '.join(RESIZES)} (the card's)")
-    parser.add_argument('--threads', type=int, nargs='+', metavar='N',
-                        help='threads per inference (1; --sweep: 1, 2 and 4)')
-    parser.add_argument('--precision', choices=PRECISIONS, nargs='+', metavar='P',
-                        help=f"{', '.join(PRECISIONS)} (auto; --sweep: auto, bf16, and int8 "
-                             'if the folder has it)')
-    parser.add_argument('--wait-policy', choices=WAIT_POLICIES, nargs='+', metavar='P',
-                        help='how threads wait for each other, if several settings are '
-                             f"measured: {', '.join(WAIT_POLICIES)} (passive)")
-    add_runtime_options(parser)
+    add_measuring_options(parser, {
+        'model': f'{DEFAULT_MODEL}; one setting: also a checkpoint (.pt)',
+        'size': "the card's; --sweep and --budget-ms: also smaller ones",
+        'resize': "the card's", 'threads': '1; --sweep: 1, 2 and 4',
+        'precision': 'auto; --sweep: auto, bf16, and int8 if the folder has it',
+        'image': 'a generated picture', 'image-size': f'{DEFAULT_SIZE}, or as --image is'}, 5.0)
+    parser.add_argument('--compared', type=Path, metavar='FILE',
+                        help='take AP from what `compare --json` wrote, at every size and '
+                             'precision (from the cards: of their own size)')
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print a table, write figures and parameters."""
-    check_writable(args.json, args.output, args.markdown, args.plot)
-    _check(args)
+    check_measuring_options(args)
+    several = _are_several(args)
+    if args.output and args.budget_ms is None and several:
+        raise ConfigError('--output: of several settings, the one is written that fits a budget; '
+                          'wanted --budget-ms too')
     image_bgr = _image(args)
-    if _are_several(args):
-        # here, because it brings what only several settings need
-        from lite_detector.commands import benchmark_sweep
-        if args.device != 'cpu':
-            raise ConfigError(f'--device: {args.device}; several settings are measured on the cpu '
-                              'only; name one setting')
-        benchmark_sweep.run(args, image_bgr)
+    if several:
+        _measure_several(args, image_bgr)
         return
     for option in ('markdown', 'plot', 'wait_policy', 'compared'):
         if getattr(args, option):
@@ -127,23 +95,54 @@ def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
     if args.json:
         write_json(args.json, msgspec.to_builtins(speed))
     if args.output:
-        write_parameters(
+        write_parameter_file(
             args.output, node_parameters(args.model, detector.card, detector.input_size,
                                          args.threads, args.runtime, args.precision, args.device),
-            f'{speed.end_to_end_ms:.1f} ms per image of {speed.image_size}, '
-            f'{speed.end_to_end_p95_ms:.1f} ms for 19 of 20, beside {args.load} busy processes.')
+            f'Measured by `{args.prog}`: {speed.end_to_end_ms:.1f} ms per image of '
+            f'{speed.image_size}, {speed.end_to_end_p95_ms:.1f} ms for 19 of 20, beside '
+            f'{args.load} busy processes.')
         print(f'parameters in {args.output}')
 
 
-def _check(args: argparse.Namespace) -> None:
-    for option, value in (('--seconds', args.seconds), ('--budget-ms', args.budget_ms)):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f'{option}: got {value:g}, wanted more than 0')
-    if not 0 <= args.load <= MAX_LOAD:
-        raise ConfigError(f'--load: got {args.load}, wanted 0 to {MAX_LOAD}')
-    if args.output and args.budget_ms is None and _are_several(args):
-        raise ConfigError('--output: of several settings, the one is written that fits a budget; '
-                          'wanted --budget-ms too')
+def _measure_several(args: argparse.Namespace, image_bgr: ImageArray) -> None:
+    models = models_from(args.model or [DEFAULT_MODEL])
+    settings = [setting for model in models.values()
+                for setting in settings_to_try(model.card, args)]
+    compared = _compared(args.compared, settings) if args.compared else None
+    sweep = measure_settings(args, models, settings, image_bgr)
+    rows = [msgspec.structs.replace(row, ap=(
+        compared.ap_of(row.setting) if compared
+        else ap_of_card(models[row.setting.model].card, row.setting))) for row in sweep.rows]
+    conclude(args, models, msgspec.structs.replace(sweep, rows=rows), str(size_of(image_bgr)),
+             compared is not None)
+
+
+def settings_to_try(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
+    """Return what the options, or where they are silent the defaults, ask of a model."""
+    sizes = [card.size]
+    if args.size:
+        sizes = fitting_sizes(card, args.size)
+    elif args.sweep or args.budget_ms is not None:
+        sizes = sizes_down_from(card.size, card.grid)
+    precisions = ['auto']
+    if args.sweep and args.runtime == 'ncnn':
+        ncnn = card.runtimes.ncnn
+        precisions += ['bf16', 'int8'] if ncnn and ncnn.int8 else ['bf16']
+    return settings_of(
+        card, sizes, args.resize or [card.preprocess.resize], args.precision or precisions,
+        args.threads or (default_threads() if args.sweep else [1]),
+        args.wait_policy or [PASSIVE])
+
+
+def _compared(path: Path, settings: list[Setting]) -> ComparedAps:
+    compared = ComparedAps(path)
+    unknown = sum(compared.ap_of(setting) is None for setting in settings)
+    if unknown == len(settings):
+        raise ConfigError(f'{path}: tells AP of {compared}, and of none of the settings to '
+                          f'measure, such as {settings[0]}')
+    print(f'AP on {compared.title}, from {path}'
+          + (f'; nothing of {unknown} of {len(settings)} settings' if unknown else ''))
+    return compared
 
 
 def _are_several(args: argparse.Namespace) -> bool:

@@ -6,171 +6,130 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
-from lite_detector.backends.base import PRECISIONS
-from lite_detector.bench.machine import describe_machine
-from lite_detector.bench.speed import clock_for, interleave, single_threaded_opencv
-from lite_detector.commands.options import (
-    add_reading_options,
-    check_writable,
-    findings_from,
-    image_size,
-    picture_file,
-    print_findings,
-    RESIZES,
-    write_json,
-)
-from lite_detector.core.errors import ConfigError
-from lite_detector.core.media import read_image
-from lite_detector.core.model_card import GRID, load_card, ModelCard
-from lite_detector.core.types import ImageArray, ImageSize
-from lite_detector.data.coco import CocoDataset, find_images
-from lite_detector.data.formats import open_as_coco
-from lite_detector.data.pictures import require_matplotlib, save_figure
-from lite_detector.detector import Detector
-from lite_detector.evaluation.bootstrap import DRAWS
-from lite_detector.evaluation.coco_metrics import AP_SELECTION, require_faster_coco_eval
-from lite_detector.evaluation.comparison import (
-    ApOfDraws,
-    FULL_PRECISION,
-    labelled_images,
-    LabelledImages,
-    measure_ap,
-    Measured,
-    note_differences,
+from lite_detector.bench.setting import (
+    fitting_sizes,
     open_detectors,
-    pareto_front,
-    Results,
+    PASSIVE,
     Setting,
     settings_of,
 )
-from lite_detector.evaluation.comparison_report import draw_comparison, markdown
-from lite_detector.zoo import find_model, has_weights, list_models
-import numpy as np
+from lite_detector.bench.sweep import ApOnImages, Row
+from lite_detector.commands.measuring import (
+    add_measuring_options,
+    check_measuring_options,
+    conclude,
+    measure_settings,
+    Models,
+    models_from,
+    write_report,
+)
+from lite_detector.commands.options import (
+    add_reading_options,
+    findings_from,
+    print_findings,
+    RenamedOption,
+)
+from lite_detector.core.errors import ConfigError
+from lite_detector.core.media import read_image
+from lite_detector.core.model_card import load_card, ModelCard
+from lite_detector.core.types import ImageArray, ImageSize
+from lite_detector.data.coco import CocoDataset, find_images
+from lite_detector.data.formats import open_as_coco
+from lite_detector.evaluation.bootstrap import DRAWS
+from lite_detector.evaluation.coco_metrics import AP_SELECTION, require_faster_coco_eval
+from lite_detector.evaluation.comparison import (
+    ap_difference,
+    labelled_images,
+    LabelledImages,
+    measure_ap,
+)
+from lite_detector.zoo import has_weights, list_models
+from msgspec.structs import replace
 from tqdm import tqdm
 
 SIDES = (256, 320, 352, 416)
 CAMERA = ImageSize(480, 640)
-
-Detectors = dict[Setting, Detector]
+FULL_PRECISION = 'fp32'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('--models', nargs='+', metavar='M',
-                        help='names or folders (all in reach that have weights)')
     parser.add_argument('--annotations', action='append', required=True, type=Path, metavar='F',
                         help='labels in any format of check_data; may be given several times')
     parser.add_argument('--images', action='append', required=True, type=Path, metavar='DIR',
                         help='folder of the images, once for each --annotations')
     add_reading_options(parser)
-    parser.add_argument('--sizes', nargs='+', type=int, default=SIDES, metavar='N',
-                        help=f'square network inputs ({" ".join(map(str, SIDES))})')
-    parser.add_argument('--resizes', nargs='+', choices=RESIZES, default=(), metavar='R',
-                        help="how images are fitted (both letterboxes, and the card's)")
-    parser.add_argument('--precisions', nargs='+', choices=PRECISIONS, metavar='P',
-                        default=('fp32', 'bf16'), help='(fp32 bf16)')
-    parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
+    add_measuring_options(parser, {
+        'model': 'all in reach that have weights', 'size': ' '.join(map(str, SIDES)),
+        'resize': "both letterboxes, and the card's", 'threads': '1', 'precision': 'fp32 bf16',
+        'image': 'the first one that is labelled', 'image-size': f'{CAMERA}'}, 0.5)
+    parser.set_defaults(image_size=CAMERA)
+    for old in ('model', 'size', 'resize', 'precision'):
+        parser.add_argument(f'--{old}s', nargs='+', dest=old, action=RenamedOption,
+                            type=int if old == 'size' else str)
     parser.add_argument('--reference', metavar='M', help='model that others are compared with, '
                         'as its card has it (the first)')
-    parser.add_argument('--image', type=Path, metavar='FILE',
-                        help='measure times on this image (the first one that is labelled)')
-    parser.add_argument('--image-size', type=image_size, default=CAMERA, metavar='WxH',
-                        help=f'scale it to this first, as large as your camera ({CAMERA})')
-    parser.add_argument('--seconds', type=float, default=0.5, metavar='S',
-                        help='time for each setting (0.5)')
     parser.add_argument('--draws', type=int, default=DRAWS, metavar='N',
                         help='bootstrap draws of images for the 95 %% interval of the AP '
                              f'difference to the reference; 0: none ({DRAWS})')
-    parser.add_argument('--plot', type=picture_file, metavar='FILE',
-                        help='draw AP against milliseconds')
-    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write tables')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure times in turn, then AP model by model; what is done is kept if it is cut short."""
     _check(args)
-    folders = _folders(args.models)
-    cards = {name: load_card(folder) for name, folder in folders.items()}
-    labelled = _labelled(args, cards)
-    detectors: Detectors = {}
-    for name, folder in folders.items():
-        sizes = fitting_sizes(cards[name], args.sizes)
-        settings = settings_of(cards[name], sizes, args.resizes, args.precisions)
-        detectors |= open_detectors(folder, settings, args.threads)
-    reference = _reference(args.reference, cards, list(detectors))
-    results = {setting: Measured() for setting in detectors}
+    models = models_from(args.model or _all_models(args.runtime))
+    labelled = _labelled(args, {name: model.card for name, model in models.items()})
+    settings = [setting for model in models.values()
+                for setting in _settings_of(model.card, args)]
+    reference = _reference(args.reference, models, settings)
+    sweep = measure_settings(args, models, settings, _image(args, labelled[0]), reference)
+    sweep = replace(sweep, left_out={each.title: each.left_out for each in labelled})
+    image = str(args.image_size)
     try:
-        with single_threaded_opencv():
-            _measure_times(results, detectors, reference, _image(args, labelled[0]), args)
-            _measure_aps(results, detectors, labelled, reference, args)
-    finally:
-        _write(args, results, labelled, reference, cards)
-    for each in labelled:
-        print(f'{each.title}: no other setting is as fast and as good')
-        for setting in pareto_front(results, each.title):
-            found = results[setting]
-            print(f'  {found.ms:7.1f} ms  AP {found.ap[each.title]:5.1f}  {setting}')
-        _print_differences(results, each, reference)
+        for network, title, ap in _measure_aps(args, models, settings, labelled, reference):
+            sweep = replace(sweep, rows=[
+                _with_ap(row, title, ap, title == labelled[0].title)
+                if row.setting.with_one_thread == network else row for row in sweep.rows])
+    except BaseException:
+        write_report(args, sweep, image)
+        raise
+    conclude(args, models, sweep, image, same_images=True)
 
 
-def _print_differences(results: Results, images: LabelledImages, reference: Setting) -> None:
-    different = {setting: found.difference[images.title] for setting, found in results.items()
-                 if images.title in found.difference}
-    if not different:
-        return
-    print(f'  AP minus that of {reference}, 95 % interval over images:')
-    for setting, difference in different.items():
-        print(f'  {difference!s:>24}  {setting}')
+def _with_ap(row: Row, title: str, ap: ApOnImages, decides: bool) -> Row:
+    return replace(row, ap=ap.ap if decides else row.ap, ap_on={**row.ap_on, title: ap})
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_writable(args.plot, args.markdown, args.json)
+    check_measuring_options(args)
     require_faster_coco_eval()
-    if args.plot:
-        require_matplotlib()
-    if not 0 < args.seconds < math.inf:
-        raise ConfigError(f'--seconds: got {args.seconds:g}, wanted more than 0')
     if args.draws < 0:
         raise ConfigError(f'--draws: {args.draws}; expected 0 or more')
+    if args.output and args.budget_ms is None:
+        raise ConfigError('--output: the setting is written that fits a budget; expected '
+                          '--budget-ms too')
     if len(args.annotations) != len(args.images):
         raise ConfigError(f'--images: got {len(args.images)} folders for {len(args.annotations)} '
                           'annotations; wanted one for each')
 
 
-def _folders(models: Sequence[str] | None) -> dict[str, Path]:
-    if models is None:
-        found = {folder for folder in list_models().values()
-                 if has_weights(folder) and load_card(folder).runtimes.ncnn}
-    else:
-        found = {find_model(model) for model in models}
-    folders: dict[str, Path] = {}
-    for folder in sorted(found, key=lambda each: each.name):
-        name = load_card(folder).name
-        if name in folders:
-            raise ConfigError(f'--models: {folders[name]} and {folder} are both named {name!r}; '
-                              'change the name in one card')
-        folders[name] = folder
-    if not folders:
-        raise ConfigError('--models: no model in reach has weights; get some with fetch_model')
-    return folders
+def _all_models(runtime: str) -> list[str]:
+    found = {folder for folder in list_models().values()
+             if has_weights(folder) and getattr(load_card(folder).runtimes, runtime)}
+    if not found:
+        raise ConfigError('--model: no model in reach has weights; get some with fetch_model')
+    return [str(folder) for folder in sorted(found, key=lambda each: each.name)]
 
 
-def fitting_sizes(card: ModelCard, sizes: Sequence[int]) -> Sequence[int]:
-    """Leave out what only a network in coarser steps cannot take; what none can is an error."""
-    left_out = [side for side in sizes if side % card.grid and side % GRID == 0]
-    if len(left_out) == len(sizes):
-        return sizes
-    if left_out:
-        print(f'{card.name}: not at {", ".join(map(str, left_out))}, which are no multiples of '
-              f'{card.grid}')
-    return [side for side in sizes if side not in left_out]
+def _settings_of(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
+    resizes = dict.fromkeys(('letterbox_rect', 'letterbox_square', card.preprocess.resize))
+    return settings_of(card, fitting_sizes(card, args.size or SIDES), args.resize or list(resizes),
+                       args.precision or (FULL_PRECISION, 'bf16'), args.threads or (1,),
+                       args.wait_policy or (PASSIVE,))
 
 
 def _labelled(args: argparse.Namespace, cards: Mapping[str, ModelCard]) -> list[LabelledImages]:
@@ -190,14 +149,15 @@ def _open(args: argparse.Namespace, annotations: Path, images: Path) -> CocoData
     return dataset
 
 
-def _reference(model: str | None, cards: Mapping[str, ModelCard],
-               settings: Sequence[Setting]) -> Setting:
-    name = model or next(iter(cards))
-    if name not in cards:
-        raise ConfigError(f'--reference: got {name!r}, wanted one of {", ".join(cards)}')
-    card = cards[name]
-    own = Setting(name, card.size.width, card.preprocess.resize, FULL_PRECISION)
-    return own if own in settings else next(each for each in settings if each.model == name)
+def _reference(model: str | None, models: Models, settings: Sequence[Setting]) -> Setting:
+    name = model or next(iter(models))
+    if name not in models:
+        raise ConfigError(f'--reference: got {name!r}, wanted one of {", ".join(models)}')
+    card = models[name].card
+    square = ImageSize(card.size.width, card.size.width)
+    own = Setting(name, square, card.preprocess.resize, FULL_PRECISION)
+    return next((each for each in settings if each.with_one_thread == own),
+                next(each for each in settings if each.model == name))
 
 
 def _image(args: argparse.Namespace, labelled: LabelledImages) -> ImageArray:
@@ -207,58 +167,29 @@ def _image(args: argparse.Namespace, labelled: LabelledImages) -> ImageArray:
                       interpolation=cv2.INTER_AREA)
 
 
-def _measure_times(results: Results, detectors: Detectors, reference: Setting,
-                   image_bgr: ImageArray, args: argparse.Namespace) -> None:
-    seconds = args.seconds * len(detectors)
-    with tqdm(total=seconds, desc='time', disable=None,
-              bar_format='{desc} {bar} {n:.0f}/{total:.0f} s') as bar:
-        timings = interleave({setting: lambda detector=detector: detector.detect(image_bgr)
-                              for setting, detector in detectors.items()},
-                             seconds, clock_for(args.threads), bar.update)
-    for setting, found in results.items():
-        timing = timings[setting]
-        found.ms = round(float(np.median(timing.wall_ms)), 3)
-        found.cpu_ms = round(float(np.median(timing.cpu_ms)), 3)
-        found.ratio = round(timing.cpu_ratio(timings[reference]), 4)
-
-
-def _measure_aps(results: Results, detectors: Detectors, labelled: Sequence[LabelledImages],
-                 reference: Setting, args: argparse.Namespace) -> None:
-    tasks = [(images, {setting: detector for setting, detector in detectors.items()
-                       if setting.model == model})
-             for images in labelled for model in images.models]
-    measured: dict[str, dict[Setting, ApOfDraws]] = {images.title: {} for images in labelled}
-    total = sum(len(images.dataset.images) * len(group) for images, group in tasks)
+def _measure_aps(args: argparse.Namespace, models: Models, settings: Sequence[Setting],
+                 labelled: Sequence[LabelledImages], reference: Setting
+                 ) -> Iterator[tuple[Setting, str, ApOnImages]]:
+    """Measure each setting once, whatever its threads, model by model; the reference first."""
+    networks = list(dict.fromkeys(each.with_one_thread for each in settings))
+    folders = {name: model.folder for name, model in models.items()}
+    total = sum(len(images.dataset.images) * sum(each.model in images.models for each in networks)
+                for images in labelled)
     with tqdm(total=total, desc='AP', unit='image', disable=None) as bar:
-        for images, group in tasks:
-            for detector in group.values():
-                detector.selection = AP_SELECTION
-            found = measure_ap(group, images, bar.update, args.draws)
-            measured[images.title] |= found
-            for setting, each in found.items():
-                results[setting].add(images.title, each.metrics)
-            note_differences(results, images.title, measured[images.title], reference)
-            _write_json(args.json, results)
-
-
-def _write(args: argparse.Namespace, results: Results, labelled: Sequence[LabelledImages],
-           reference: Setting, cards: Mapping[str, ModelCard]) -> None:
-    _write_json(args.json, results)
-    if args.plot:
-        save_figure(args.plot, draw_comparison(results, labelled, {
-            name: card.preprocess.resize for name, card in cards.items()}))
-    if args.markdown:
-        text = [f'# Which model, at which size\n\n{describe_machine()} '
-                f'Made by `lite_detector compare`: {args.threads} '
-                f'thread{"s" if args.threads > 1 else ""}, images of {args.image_size}, all times '
-                'measured in turn, medians; AP as `evaluate`.']
-        if args.plot:
-            text.append(f'\n![AP against milliseconds]({args.plot.name})')
-        args.markdown.write_text('\n'.join(text + markdown(results, labelled, reference)) + '\n',
-                                 encoding='utf-8')
-
-
-def _write_json(path: Path | None, results: Results) -> None:
-    if path:
-        write_json(path, [{**setting._asdict(), **asdict(found)}
-                          for setting, found in results.items()])
+        for images in labelled:
+            base = None
+            for model in sorted(images.models, key=lambda name: name != reference.model):
+                detectors = open_detectors(
+                    folders, [each for each in networks if each.model == model], args.runtime,
+                    args.device)
+                for detector in detectors.values():
+                    detector.selection = AP_SELECTION
+                measured = measure_ap(detectors, images, bar.update, args.draws)
+                base = measured.get(reference.with_one_thread, base)
+                for network, found in measured.items():
+                    metrics = found.metrics
+                    if metrics.ap is not None:
+                        yield network, images.title, ApOnImages(
+                            metrics.ap,
+                            (metrics.ap_small, metrics.ap_medium, metrics.ap_large),
+                            ap_difference(found, base) if base and base is not found else None)

@@ -29,6 +29,19 @@ PICTURE_SUFFIXES = ('.png', '.svg', '.pdf', '.jpg')
 RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
+class RenamedOption(argparse.Action):
+    """An old name of an option, hidden from the help: the plural of what it is called now."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Any, option_string: str | None = None) -> None:
+        """Take the values under the new name."""
+        print(f'warning: {option_string}: deprecated; use --{self.dest}', file=sys.stderr)
+        setattr(namespace, self.dest, values)
+
+
 def add_model_options(parser: argparse.ArgumentParser, required: bool = True,
                       default: str | None = None) -> None:
     """

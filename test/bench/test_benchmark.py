@@ -80,7 +80,7 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
     (['--load', '-1'], '--load: got -1, wanted 0 to 64'),
     (['--threads', '0'], 'num_threads: got 0, wanted 1 to 64'),
     (['--device', 'tpu'], "device: got 'tpu', expected one of cpu, gpu"),
-    (['--device', 'gpu', '--budget-ms', '50'], '--device: gpu; several settings are measured on'),
+    (['--device', 'tpu', '--budget-ms', '50'], "device: got 'tpu', expected one of cpu, gpu"),
     (['--image', 'absent.png'], 'absent.png: No such file or directory'),
     (['--output', 'absent/params.yaml'], 'absent/params.yaml: cannot write'),
     (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),

@@ -13,12 +13,21 @@ import cv2
 from lite_detector.bench import sweep
 from lite_detector.bench.advice import aps_are_comparable, choose
 from lite_detector.bench.heat import Heat
-from lite_detector.bench.speed import sizes_down_from
-from lite_detector.bench.sweep import ap_of, Measured, Row, Sample, settings_of, Sweep
-from lite_detector.bench.sweep_process import Job, measure_apart, Setting, Times
-from lite_detector.bench.sweep_report import draw_sweep, heat_lines, table
+from lite_detector.bench.known_ap import ap_of_card
+from lite_detector.bench.setting import fitting_sizes, Setting, settings_of, sizes_down_from
+from lite_detector.bench.sweep import (
+    ApOnImages,
+    HeatSample,
+    Latency,
+    pareto_front,
+    Row,
+    Sweep,
+)
+from lite_detector.bench.sweep_plot import draw_sweep
+from lite_detector.bench.sweep_process import Job, measure_apart, Times
+from lite_detector.bench.sweep_report import heat_lines, report, table
 from lite_detector.cli import main
-from lite_detector.commands.benchmark_sweep import settings_to_try
+from lite_detector.commands.benchmark import settings_to_try
 from lite_detector.core.errors import LiteDetectorError
 from lite_detector.core.model_card import Int8Files, load_card, Runtimes
 from lite_detector.core.types import ImageSize
@@ -64,10 +73,10 @@ def setting(model: str = 'a', size: ImageSize = SQUARE, **changes: object) -> Se
 
 def row(of: Setting, ms: float, ap: float | None = None, cpu_ms: float = 1.0,
         idle_ms: float = 1.0) -> Row:
-    return Row(of, ap, Measured(idle_ms, idle_ms, cpu_ms), Measured(ms / 2, ms, cpu_ms))
+    return Row(of, ap, Latency(idle_ms, idle_ms, cpu_ms), Latency(ms / 2, ms, cpu_ms))
 
 
-def sweep_of(*rows: Row, samples: tuple[Sample, ...] = ()) -> Sweep:
+def sweep_of(*rows: Row, samples: tuple[HeatSample, ...] = ()) -> Sweep:
     return Sweep(2, list(rows), {'idle': 1.0, 'loaded': 1.25}, list(samples))
 
 
@@ -85,14 +94,29 @@ def test_settings_have_each_combination_once(cards):
         setting(size=OWN, resize='stretch')]
 
 
+def test_sizes_between_the_steps_of_a_coarse_network_are_left_out(tiny_nanodet, capsys):
+    change_card(tiny_nanodet, 'input_size.width', 128)
+    change_card(tiny_nanodet, 'decode.strides', [16, 32, 64])
+    card = load_card(tiny_nanodet)
+
+    def fitting(*sides: int) -> list[int]:
+        return [size.width for size in fitting_sizes(card, sides)]
+    assert fitting(256, 320, 352, 416) == [256, 320]
+    assert capsys.readouterr().out == (
+        'tiny_nanodet: not at 352, 416, which are no multiples of 64\n')
+    # refused when the network is opened: none fits, or one that fits no network at all
+    assert fitting(352, 416) == [352, 416]
+    assert fitting(256, 300) == [256, 300]
+
+
 def test_card_tells_ap_of_its_own_size_and_resize_only(tiny_nanodet):
     card = with_ap(tiny_nanodet, 'a', 31)
-    assert ap_of(card, setting(size=OWN)) == 31
-    assert ap_of(card, setting(size=OWN, precision='bf16', threads=2)) == 31
-    assert ap_of(card, setting(size=SQUARE)) is None
-    assert ap_of(card, setting(size=OWN, resize='stretch')) is None
+    assert ap_of_card(card, setting(size=OWN)) == 31
+    assert ap_of_card(card, setting(size=OWN, precision='bf16', threads=2)) == 31
+    assert ap_of_card(card, setting(size=SQUARE)) is None
+    assert ap_of_card(card, setting(size=OWN, resize='stretch')) is None
     for nothing in (None, 'high', [1]):
-        assert ap_of(with_ap(tiny_nanodet, 'a', nothing), setting(size=OWN)) is None
+        assert ap_of_card(with_ap(tiny_nanodet, 'a', nothing), setting(size=OWN)) is None
 
 
 @pytest.mark.parametrize(('int8', 'tried'), [
@@ -108,11 +132,11 @@ def test_sweep_tries_int8_where_the_folder_has_it(tiny_nanodet, int8, tried):
 
 def test_int8_has_an_ap_of_its_own_if_it_was_measured_on_the_same_images(tiny_nanodet):
     in_int8 = setting(size=OWN, precision='int8')
-    assert ap_of(with_ap(tiny_nanodet, 'a', 31), in_int8) is None
+    assert ap_of_card(with_ap(tiny_nanodet, 'a', 31), in_int8) is None
     change_card(tiny_nanodet, 'quantization', {'metrics': {
         'annotations': 'val.json', 'images': 88, 'ap_int8': 30.2}})
-    assert ap_of(load_card(tiny_nanodet), in_int8) == 30.2
-    assert ap_of(with_ap(tiny_nanodet, 'a', 31, images=300), in_int8) is None
+    assert ap_of_card(load_card(tiny_nanodet), in_int8) == 30.2
+    assert ap_of_card(with_ap(tiny_nanodet, 'a', 31, images=300), in_int8) is None
 
 
 def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monkeypatch):
@@ -120,9 +144,10 @@ def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monk
     seen, start = [], subprocess.Popen
     monkeypatch.setattr(subprocess, 'Popen', lambda *args, **options: (
         seen.append(options['env']['OMP_WAIT_POLICY']), start(*args, **options))[1])
-    job = Job('ncnn', {'tiny': str(tiny_nanodet)}, str(tmp_path / 'image.npy'),
+    job = Job('ncnn', 'cpu', {'tiny': str(tiny_nanodet)},
               [setting('tiny', threads=2, wait_policy='active'),
-               setting('tiny', OWN, threads=2, wait_policy='active')], 0.01)
+               setting('tiny', OWN, threads=2, wait_policy='active')], 0.01,
+              str(tmp_path / 'image.npy'))
     told = []
     times = measure_apart(job, told.append)
     assert seen == ['ACTIVE']
@@ -137,8 +162,8 @@ def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monk
 def test_a_setting_that_does_not_work_is_named(tiny_nanodet, tmp_path, settings, message):
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(LiteDetectorError, match=message):
-        measure_apart(Job('ncnn', {'tiny': str(tiny_nanodet)}, str(tmp_path / 'image.npy'),
-                          settings, 0.01), lambda seconds: None)
+        measure_apart(Job('ncnn', 'cpu', {'tiny': str(tiny_nanodet)}, settings, 0.01,
+                          str(tmp_path / 'image.npy')), lambda seconds: None)
 
 
 def test_figures_are_of_the_later_turns_and_late_images_of_the_worst_one(monkeypatch):
@@ -150,17 +175,27 @@ def test_figures_are_of_the_later_turns_and_late_images_of_the_worst_one(monkeyp
         return Times([times_ms], [times_ms])
 
     monkeypatch.setattr(sweep, 'measure_apart', measure)
-    run = sweep.run_sweep(lambda setting: None, {}, 'ncnn', [setting()], np.zeros((2, 2, 3)), 0,
-                          0.4, lambda seconds: None)
-    assert run.rows[0].idle == Measured(wall_ms=2.0, p95_ms=3.0, cpu_ms=2.0)
+    run = sweep.run_sweep(Job('ncnn', 'cpu', {}, [setting()], 0.4), np.zeros((2, 2, 3)), 0,
+                          lambda seconds: None)
+    assert run.rows[0].idle == Latency(wall_ms=2.0, p95_ms=3.0, cpu_ms=2.0)
     assert run.slowdown == {'idle': 0.222}
     assert next(turns, None) is None
+
+
+def test_ratio_is_the_median_of_the_rounds_to_a_reference_of_the_same_threads(monkeypatch):
+    settings = [setting(), setting('b'), setting(threads=2)]
+    cpu_ms = {1: [[1.0, 2.0, 2.0], [3.0, 4.0, 10.0]], 2: [[9.0, 9.0, 9.0]]}
+    monkeypatch.setattr(sweep, 'measure_apart', lambda job, progress: Times(
+        [[1.0]] * len(job.settings), cpu_ms[job.settings[0].threads]))
+    found = sweep.run_sweep(Job('ncnn', 'cpu', {}, settings, 0.1), np.zeros((2, 2, 3)), 0,
+                            lambda seconds: None, settings[0])
+    assert [row.idle.ratio for row in found.rows] == [1, 3, None]
 
 
 def test_a_process_that_dies_is_an_error_and_no_success(tmp_path, monkeypatch):
     monkeypatch.setattr('sys.executable', '/bin/false')
     with pytest.raises(LiteDetectorError, match='ended with status 1; is there memory'):
-        measure_apart(Job('ncnn', {}, '', [setting()], 0.01), lambda seconds: None)
+        measure_apart(Job('ncnn', 'cpu', {}, [setting()], 0.01), lambda seconds: None)
 
 
 def test_a_process_that_measures_ends_with_a_parent_that_was_killed(tiny_nanodet, tmp_path,
@@ -168,13 +203,15 @@ def test_a_process_that_measures_ends_with_a_parent_that_was_killed(tiny_nanodet
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
     done = run_python('-c', f"""
 import os, signal
-from lite_detector.bench.sweep_process import Job, measure_apart, Setting, Times
+from lite_detector.bench.setting import Setting
+from lite_detector.bench.sweep_process import Job, measure_apart
 from lite_detector.core.types import ImageSize
 def kill(seconds):
     print(open(f'/proc/self/task/{{os.getpid()}}/children').read(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
-measure_apart(Job('ncnn', {{'a': {str(tiny_nanodet)!r}}}, {str(tmp_path / 'image.npy')!r},
-                  [Setting('a', ImageSize(96, 96), 'stretch', 'fp32', 1, 'passive')], 600), kill)
+measure_apart(Job('ncnn', 'cpu', {{'a': {str(tiny_nanodet)!r}}},
+                  [Setting('a', ImageSize(96, 96), 'stretch', 'fp32')], 600,
+                  {str(tmp_path / 'image.npy')!r}), kill)
 """)
     child = Path('/proc') / done.stdout.split()[0]
     deadline = time.monotonic() + 20
@@ -243,7 +280,43 @@ def test_what_a_parameter_file_cannot_say_is_not_chosen(cards):
         choose(sweep_of(*rows), cards, 8)
 
 
+def made(**points: float | None) -> list[Row]:
+    """Return rows a_10=30: model a takes 10 ms and has 30 AP on x."""
+    return [Row(setting(name), ap, Latency(ms, ms, ms / 10, 0.5), None,
+                {} if ap is None else {'x': ApOnImages(ap)})
+            for point, ap in points.items() for name, ms in [(point[0], int(point[2:]))]]
+
+
+@pytest.mark.parametrize(('points', 'front'), [
+    ({}, ''),
+    ({'b_3': None}, ''),
+    ({'a_10': 20}, 'a'),
+    # b is slower and worse than a, d as fast as c and worse, e as good as c and slower
+    ({'e_21': 30, 'd_20': 29, 'c_20': 30, 'b_11': 19, 'a_10': 20}, 'ac'),
+    ({'a_10': 20, 'b_10': 20}, 'a'),
+], ids=lambda value: value if isinstance(value, str) else '')
+def test_pareto_front_holds_what_no_other_beats(points, front):
+    assert ''.join(row.setting.model for row in pareto_front(made(**points), 'x')) == front
+
+
 # what is told
+
+def test_report_has_a_front_for_each_set_of_images():
+    rows = made(a_10=20, b_11=30, c_12=None)
+    lines = report(Sweep(0, rows, {}, [], setting('a'), {'x': ('d',), 'nobody': ()}), rows[1])
+    tables = '\n'.join(lines).split('## ')[1:]
+    assert [text.splitlines()[0] for text in tables] == ['x', 'nobody', 'All that was measured']
+    cells = [[[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()
+              if line.startswith('|')] for text in tables]
+    assert [each[0][6:] for each in cells] == [
+        ['AP x', 'idle ms', 'p95', 'CPU ms', 'ratio'],
+        ['AP nobody', 'idle ms', 'p95', 'CPU ms', 'ratio'],
+        ['AP x', 'AP nobody', 'idle ms', 'p95', 'CPU ms', 'ratio']]
+    assert [each[0] for each in cells[0][2:]] == ['a', '**b**'] and not cells[1][2:]
+    assert [each[6:9] for each in cells[2][2:]] == [
+        ['**20.0**', '-', '10.0'], ['**30.0**', '-', '11.0'], ['-', '-', '12.0']]
+    assert 'Not compared here, as they know fewer of these classes: d.' in tables[0]
+
 
 def test_table_marks_the_chosen_row_and_puts_the_fastest_first():
     rows = [row(setting('b'), 5, 31.25), row(setting('a'), 9), row(setting('a', threads=2), 7)]
@@ -257,7 +330,7 @@ def test_table_marks_the_chosen_row_and_puts_the_fastest_first():
 
 
 def test_heat_lines_tell_idle_and_loaded_apart():
-    samples = tuple(Sample(second, busy, Heat(degrees, None, None))
+    samples = tuple(HeatSample(second, busy, Heat(degrees, None, None))
                     for second, busy, degrees in ((0, 0, 40), (1, 0, 50), (2, 2, 60), (3, 2, 80)))
     assert heat_lines(sweep_of(samples=samples)) == [
         'idle: 40 to 50 °C (40 .. 50); the second half of the time, which the figures are of, '
@@ -271,7 +344,8 @@ def test_heat_lines_tell_idle_and_loaded_apart():
 def test_figure_has_a_panel_for_what_is_known(heat):
     figure = pytest.importorskip('matplotlib.figure').Figure()
     rows = [row(setting('a$b'), 5), row(setting('c'), 9)]
-    samples = (Sample(0, 0, heat), Sample(1, 2, Heat(None, None, None)), Sample(2, 2, heat))
+    samples = (HeatSample(0, 0, heat), HeatSample(1, 2, Heat(None, None, None)),
+               HeatSample(2, 2, heat))
     draw_sweep(figure, sweep_of(*rows, samples=samples), 8.0, rows[1])
     figure.canvas.draw()
     labels = figure.axes[0].get_yticklabels()
@@ -280,7 +354,19 @@ def test_figure_has_a_panel_for_what_is_known(heat):
     assert panels - {''} == ({'°C'} if heat.temperature_c else set()) | (
         {'MHz'} if heat.frequency_mhz else set())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        '8 ms', 'idle', 'beside 2 busy processes']
+        'idle', 'beside 2 busy processes', '8 ms']
+
+
+def test_figure_has_a_panel_of_ap_for_each_set_of_images():
+    figure = pytest.importorskip('matplotlib.figure').Figure()
+    rows = made(a_10=20, b_11=30)
+    draw_sweep(figure, Sweep(0, rows, {}, [], None, {'x': (), 'nobody': ()}), 25.0)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ['x', 'nobody']
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [
+        ['96', '96'], []]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        'a, letterbox_rect, fp32', 'b, letterbox_rect, fp32', 'Pareto front', '25 ms']
 
 
 # the command

@@ -3,19 +3,18 @@
 
 """``benchmark --compared``: advice by what ``compare`` measured at each size."""
 
-from dataclasses import asdict
 import json
 from pathlib import Path
 
 from lite_detector.bench.advice import choose
-from lite_detector.bench.compared import ComparedAps
-from lite_detector.bench.sweep import Measured, Row, Sweep
-from lite_detector.bench.sweep_process import Setting
+from lite_detector.bench.known_ap import ComparedAps
+from lite_detector.bench.setting import Setting
+from lite_detector.bench.sweep import ApOnImages, Latency, Row, Sweep
+from lite_detector.bench.sweep_report import as_json
 from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import ImageSize
-from lite_detector.evaluation import comparison
 import pytest
 from tiny_models import change_card, write_tiny_nanodet
 import yaml
@@ -26,12 +25,13 @@ TITLE = 'coco/val.json'
 def compared_row(model: str, side: int, ap: dict[str, float], precision: str = 'fp32',
                  resize: str = 'letterbox_rect') -> dict:
     """Return a row as the command ``compare`` writes it."""
-    of = comparison.Setting(model, side, resize, precision)
-    return {**of._asdict(), **asdict(comparison.Measured(ms=9.5, ap=ap))}
+    row = Row(Setting(model, ImageSize(side, side), resize, precision), None, Latency(9, 9, 9),
+              None, {title: ApOnImages(value) for title, value in ap.items()})
+    return as_json(Sweep(0, [row], {}, []), None)['rows'][0]
 
 
 def write(path: Path, *rows: dict) -> Path:
-    path.write_text(json.dumps(rows))
+    path.write_text(json.dumps({'rows': rows}))
     return path
 
 
@@ -42,11 +42,14 @@ def setting(model: str, side: int, precision: str = 'fp32', resize: str = 'lette
 
 @pytest.mark.parametrize(('content', 'words'), [
     (b'', 'wanted what compare --json writes'),
-    (b'{}', 'Expected `array`, got `object`; wanted what compare --json writes'),
+    (b'{}', "'rows'; wanted what compare --json writes"),
+    (b'[{"model": "a", "side": 96, "resize": "x", "precision": "y", "ap": {"z": "high"}}]',
+     'Expected `float`, got `str`'),
     (b'[{"model": "a"}]', 'wanted what compare --json writes'),
     (b'[]', 'tells AP of no images; wanted that of one set'),
-    (json.dumps([compared_row('a', 96, {})]).encode(), 'tells AP of no images; wanted that of'),
-    (json.dumps([compared_row('a', 96, {'x': 1.0}), compared_row('b', 96, {'y': 2.0})]).encode(),
+    (json.dumps({'rows': [compared_row('a', 96, {})]}).encode(), 'tells AP of no images; wanted'),
+    (json.dumps({'rows': [compared_row('a', 96, {'x': 1.0}),
+                          compared_row('b', 96, {'y': 2.0})]}).encode(),
      'tells AP of x, y; wanted that of one set of images: run compare with one --annotations'),
     (b'\xff\xfe[{', 'wanted what compare --json writes'),
     (None, 'No such file'),
@@ -76,6 +79,15 @@ def test_ap_is_that_of_the_very_setting_and_fp32_stands_for_what_is_as_good(tmp_
         assert aps.ap_of(unknown) is None
 
 
+def test_a_list_of_flat_rows_is_read_as_well(tmp_path):
+    path = tmp_path / 'compared.json'
+    path.write_text(json.dumps([
+        {'model': 'a', 'side': 256, 'resize': 'letterbox_rect', 'precision': 'fp32', 'ms': 9.5,
+         'cpu_ms': 9.4, 'ratio': 1.0, 'ap': {TITLE: 20.5}, 'ap_by_size': {}, 'difference': {}}]))
+    assert ComparedAps(path).ap_of(setting('a', 256)) == 20.5
+    assert str(ComparedAps(path)) == 'a at 256x256'
+
+
 def test_advice_at_a_smaller_size_uses_the_ap_at_that_size(tmp_path):
     # at its own size a is better, at 64 pixels b is: its card cannot tell that
     folder, cards = write_tiny_nanodet(tmp_path / 'some'), {}
@@ -86,7 +98,7 @@ def test_advice_at_a_smaller_size_uses_the_ap_at_that_size(tmp_path):
     aps = ComparedAps(write(
         tmp_path / 'compared.json', compared_row('a', 64, {TITLE: 15.0}),
         compared_row('b', 64, {TITLE: 19.0}), compared_row('a', 96, {TITLE: 18.0})))
-    rows = [Row(each, aps.ap_of(each), Measured(5, 5, 5), None) for each in
+    rows = [Row(each, aps.ap_of(each), Latency(5, 5, 5), None) for each in
             (setting('a', 64), setting('b', 64), setting('a', 96), setting('b', 128))]
     assert choose(Sweep(0, rows, {}, []), cards, 10, same_images=True) is rows[1]
     # without the file nothing is comparable, and the largest input is taken
@@ -117,8 +129,8 @@ def test_benchmark_says_what_the_file_does_not_tell(sweep, tmp_path, capsys, one
     assert '; nothing of 1 of 2 settings' in capsys.readouterr().out
     write(path, compared_row('other', 320, {TITLE: 1.0}), compared_row('other', 96, {TITLE: 1.0}))
     assert one_line_error(sweep) == (
-        f'error: {path}: tells AP of other at 96 320, and of none of the settings to measure, '
-        'such as tiny_nanodet at 64x64, letterbox_rect, auto, threads 1')
+        f'error: {path}: tells AP of other at 320x320 96x96, and of none of the settings to '
+        'measure, such as tiny_nanodet at 64x64, letterbox_rect, auto, threads 1')
 
 
 def test_benchmark_of_one_setting_has_no_use_for_the_file(tiny_nanodet, one_line_error):

@@ -1,0 +1,112 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The ways to run a model: input size, resize, precision, threads and wait policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+import os
+from pathlib import Path
+
+from lite_detector.core.model_card import GRID, ModelCard
+from lite_detector.core.types import ImageSize
+from lite_detector.detector import Detector, with_resize
+import msgspec
+
+PASSIVE, ACTIVE = 'passive', 'active'
+WAIT_POLICIES = (PASSIVE, ACTIVE)
+"""Values of OMP_WAIT_POLICY; the package runs with the first one."""
+MIN_SIDE = 160
+"""Smaller inputs are not tried."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One way to run one model."""
+
+    model: str
+    input_size: ImageSize
+    resize: str
+    precision: str
+    threads: int = 1
+    wait_policy: str = PASSIVE
+    """How threads wait for the others of an inference: passive sleeps, active spins."""
+
+    @property
+    def with_one_thread(self) -> Setting:
+        """Return the same for one thread: detections do not depend on threads."""
+        return Setting(self.model, self.input_size, self.resize, self.precision)
+
+    def __str__(self) -> str:
+        """Print as people say it."""
+        waiting = f' ({self.wait_policy})' if self.threads > 1 else ''
+        return (f'{self.model} at {self.input_size}, {self.resize}, {self.precision}, '
+                f'threads {self.threads}{waiting}')
+
+
+def settings_of(card: ModelCard, sizes: Sequence[ImageSize], resizes: Sequence[str],
+                precisions: Sequence[str], threads: Sequence[int],
+                wait_policies: Sequence[str]) -> list[Setting]:
+    """
+    Return the ways to run a model, each once; one thread waits for no other.
+
+    :param wait_policies: of several threads.
+    """
+    return list(dict.fromkeys(
+        Setting(card.name, size, resize, precision, count, policy if count > 1 else PASSIVE)
+        for precision, resize, size, count, policy
+        in product(precisions, resizes, sizes, threads, wait_policies)))
+
+
+def fitting_sizes(card: ModelCard, sides: Sequence[int]) -> list[ImageSize]:
+    """Leave out what only a network in coarser steps cannot take; what none can is an error."""
+    left_out = [side for side in sides if side % card.grid and side % GRID == 0]
+    if len(left_out) == len(sides):
+        left_out = []
+    if left_out:
+        print(f'{card.name}: not at {", ".join(map(str, left_out))}, which are no multiples of '
+              f'{card.grid}')
+    return [ImageSize(side, side) for side in sides if side not in left_out]
+
+
+def sizes_down_from(largest: ImageSize, grid: int) -> list[ImageSize]:
+    """
+    Return a network input and the squares inside it, the largest first.
+
+    :param grid: pixels that all sides are multiples of.
+    """
+    squares = (ImageSize(side, side) for side in range(min(largest), MIN_SIDE - 1, -grid))
+    return [largest, *(size for size in squares if size != largest)]
+
+
+def default_threads() -> list[int]:
+    """Return the numbers of threads worth a try on this board."""
+    cores = len(os.sched_getaffinity(0))
+    return [count for count in (1, 2, 4) if count <= cores]
+
+
+def open_detectors(folders: Mapping[str, str | Path], settings: Iterable[Setting], runtime: str,
+                   device: str) -> dict[Setting, Detector]:
+    """
+    Open a detector for each setting; those of one model and precision share a network on the CPU.
+
+    :param folders: name of the model -> its folder.
+    :param settings: with one number of threads.
+    :raises LiteDetectorError: if a setting does not work.
+    """
+    detectors: dict[Setting, Detector] = {}
+    loaded: dict[object, Detector] = {}
+    for setting in settings:
+        # a device prepares each input size on its own
+        key = (setting.model, setting.precision) if device == 'cpu' else setting
+        if key not in loaded:
+            loaded[key] = Detector.from_folder(
+                Path(folders[setting.model]), runtime=runtime, num_threads=setting.threads,
+                precision=setting.precision, input_size=setting.input_size,
+                resize=setting.resize, device=device)
+        first = loaded[key]
+        detectors[setting] = Detector(with_resize(first.card, setting.resize), first.backend,
+                                      input_size=setting.input_size, device=first.device)
+        detectors[setting].warm_up()
+    return detectors
