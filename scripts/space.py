@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 import sys
 import time
+from typing import NamedTuple
 
 from lite_detector.core.depth import DepthImage
 from lite_detector.core.locating import locate
@@ -92,11 +93,21 @@ def resized(depth: DepthImage, size: ImageSize) -> np.ndarray:
     return np.where(np.isfinite(pixels), pixels, 0)
 
 
-def cost(objects: int) -> None:
-    """Print the CPU time of one image: 640x480 depth with a tenth of holes."""
+class Image(NamedTuple):
+    """What the cost is measured on."""
+
+    calibration: Calibration
+    boxes_xyxy: np.ndarray
+    """float32, shape (n, 4)."""
+    depth_mm: np.ndarray
+    """uint16, shape (height, width), a tenth of it holes."""
+
+
+def image_of(objects: int) -> Image:
+    """Return an image of 640x480."""
     random = np.random.default_rng(0)
-    camera = CameraModel(Calibration(ImageSize(480, 640), (600.0, 0, 320, 0, 600, 240, 0, 0, 1),
-                                     (-0.35, 0.15, 0.001, -0.0005, -0.02), 'plumb_bob'))
+    calibration = Calibration(ImageSize(480, 640), (600.0, 0, 320, 0, 600, 240, 0, 0, 1),
+                              (-0.35, 0.15, 0.001, -0.0005, -0.02), 'plumb_bob')
     pixels = np.full((480, 640), 6000, np.uint16)
     centers = random.uniform((60, 60), (580, 420), (objects, 2))
     half = random.uniform(20, 55, (objects, 2))
@@ -104,14 +115,37 @@ def cost(objects: int) -> None:
     for index, (left, top, right, bottom) in enumerate(boxes.astype(int)):
         pixels[top:bottom, left:right] = 1500 + 150 * index
     pixels[random.random(pixels.shape) < 0.1] = 0
-    depth, sizes = DepthImage(pixels, 0.001), {'person': KnownSize(1, 1.7, 0.1)}
+    return Image(calibration, boxes, pixels)
+
+
+def cost(objects: int) -> None:
+    """Print the CPU time of one image."""
+    image = image_of(objects)
+    camera, depth = CameraModel(image.calibration), DepthImage(image.depth_mm, 0.001)
+    sizes = {'person': KnownSize(1, 1.7, 0.1)}
+    report_cpu(f'locate(): {objects} boxes on 640x480', lambda: locate(
+        image.boxes_xyxy, ['person'] * objects, camera, depth, sizes, LIMITS_M))
+    try:
+        import rclpy
+    except ImportError:
+        print('locate_node was not measured: there is no ROS')
+        return
+    from locate_probe import LocateProbe
+    rclpy.init()
+    with LocateProbe(image.calibration, image.boxes_xyxy, image.depth_mm) as probe:
+        report_cpu('locate_node: from the serialized messages to the published Detection3DArray',
+                   probe.step)
+    rclpy.shutdown()
+
+
+def report_cpu(what: str, step: Callable[[], object]) -> None:
+    """Print the CPU time of this thread that a step takes."""
     cpu_ms = []
     for _ in range(REPEATS):
         start = time.thread_time()
-        locate(boxes, ['person'] * objects, camera, depth, sizes, LIMITS_M)
+        step()
         cpu_ms.append((time.thread_time() - start) * 1e3)
-    print(f'locate(): {objects} boxes on 640x480: {np.median(cpu_ms):.2f} ms of CPU time (median),'
-          f' {min(cpu_ms):.2f} at least')
+    print(f'{what}: {np.median(cpu_ms):.2f} ms of CPU time (median), {min(cpu_ms):.2f} at least')
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from lite_detector.ros.conversions import (
     KNOWN_ENCODINGS,
 )
 from lite_detector.ros.image_input import ImageInput, Received, TYPE_NAMES
-from lite_detector.ros.messages import DetectionsWriter, nanoseconds_of
+from lite_detector.ros.messages import detection_array, nanoseconds_of
 from lite_detector.ros.overlay import Overlay
 from lite_detector.ros.serialized import read_in_place, SerializedImage
 from lite_detector.ros.settings import Settings
@@ -63,7 +63,6 @@ class Camera:
         self._tracker: Tracker | None = None
         self._turns = count()
         self._tells_lost_colour = True
-        self._writer = DetectionsWriter()
         prefix = f'{name}/' if name else ''
         self._input = ImageInput(node, prefix, settings.transport, settings.reliability,
                                  self.stats, lambda received: on_frame(self, received))
@@ -166,8 +165,8 @@ class Camera:
         :param tracked: detections, and ids where there are any.
         :param class_ids: what class_id says, by class index.
         """
-        self._detections.publish(self._writer.write(msg.header, tracked.detections, class_ids,
-                                                    tracked.track_ids))
+        self._detections.publish(detection_array(msg.header, tracked.detections, class_ids,
+                                                 tracked.track_ids))
         now_ns = self._node.get_clock().now().nanoseconds
         self.stats.on_published((now_ns - nanoseconds_of(msg.header.stamp)) / 1e9)
         self.overlay.update(msg.header, tracked, detector.card.class_names)

@@ -14,6 +14,7 @@ from lite_detector.core.encodings import check_sides, image_view, LONGEST_NAME
 from lite_detector.core.errors import LocateError
 from lite_detector.core.point_cloud import project_points
 from lite_detector.core.projection import CameraModel
+from lite_detector.ros.serialized import read_in_place
 import numpy as np
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, PointCloud2, PointField
@@ -36,7 +37,7 @@ def read_depth(data: bytes, frame_id: str, camera: CameraModel) -> DepthImage:
     :raises LocateError: if it is of another frame, shape, encoding or unit.
     :raises ImageError: if sizes, step and data do not fit each other.
     """
-    msg = _unpacked(data, Image)
+    msg = _unpacked(data, Image, read_in_place)
     if msg.header.frame_id != frame_id:
         raise LocateError(
             f'depth is in the frame {msg.header.frame_id!r}, the detections in {frame_id!r}; '
@@ -60,7 +61,7 @@ def read_points(data: bytes, frame_id: str, camera: CameraModel, max_distance_m:
     :param lookup: returns the transform from another frame to that of the camera, at a time.
     :raises LocateError: if there are no points, their unit makes no sense, or TF has no transform.
     """
-    msg = _unpacked(data, PointCloud2)
+    msg = _unpacked(data, PointCloud2, deserialize_message)
     cloud = points_of(msg)
     if msg.height > 1 and msg.header.frame_id == frame_id:
         depth = DepthImage(cloud['z'])
@@ -74,9 +75,9 @@ def read_points(data: bytes, frame_id: str, camera: CameraModel, max_distance_m:
     return depth
 
 
-def _unpacked(data: bytes, kind: type) -> Image | PointCloud2:
+def _unpacked(data: bytes, kind: type, read: Callable) -> Image | PointCloud2:
     try:
-        return deserialize_message(data, kind)
+        return read(data, kind)
     except Exception:  # RMWError has no public name
         raise LocateError(f'damaged message: it holds no {kind.__name__}') from None
 

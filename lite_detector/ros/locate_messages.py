@@ -11,10 +11,11 @@ import math
 
 from geometry_msgs.msg import Point, PointStamped, Pose, Quaternion, Vector3, Vector3Stamped
 from lite_detector.core.draw import class_color
+from lite_detector.ros.serialized_detections import empty_rows, RESULT, write_detections
 import numpy as np
 import numpy.typing as npt
 from std_msgs.msg import ColorRGBA, Header
-from vision_msgs.msg import Detection2D, Detection3D, Detection3DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
 UNKNOWN_ANGLE = math.pi ** 2 / 3
@@ -33,7 +34,9 @@ class Objects:
     """
     Located objects of one image, in the frame that they are published in.
 
-    :param detections: the 2D detections that they are, n of them.
+    :param class_names: by object, n of them.
+    :param scores: of the detections that they are.
+    :param ids: track ids; empty where nobody tracks.
     :param positions: metres, shape (n, 3).
     :param sizes: along the axes of the camera, metres, shape (n, 3).
     :param covariances: of the positions, shape (n, 3, 3).
@@ -41,7 +44,9 @@ class Objects:
     :param distances: from the camera, metres, shape (n,).
     """
 
-    detections: Sequence[Detection2D]
+    class_names: Sequence[str]
+    scores: Sequence[float]
+    ids: Sequence[str]
     positions: Array
     sizes: Array
     covariances: Array
@@ -49,44 +54,22 @@ class Objects:
     distances: Array
 
 
-class Detections3DWriter:
+def detection_3d_array(header: Header, objects: Objects) -> bytes:
     """
-    Turns objects into messages; owned by one thread.
+    Return a serialized Detection3DArray.
 
-    The messages are used again: one is valid until the next call of ``write``.
+    :param header: stamp of the image, and frame of the positions.
     """
-
-    def __init__(self) -> None:
-        self._pool: list[Detection3D] = []
-
-    def write(self, header: Header, objects: Objects) -> Detection3DArray:
-        """
-        Fill a message.
-
-        :param header: stamp of the image, and frame of the positions.
-        """
-        while len(self._pool) < len(objects.detections):
-            result = ObjectHypothesisWithPose()
-            self._pool.append(Detection3D(results=[result]))
-            self._pool[-1].bbox.center = result.pose.pose  # one pose for both
-        items = self._pool[:len(objects.detections)]
-        covariances = np.zeros((len(items), 6, 6))
-        covariances[:, :3, :3] = objects.covariances
-        covariances[:, (3, 4, 5), (3, 4, 5)] = UNKNOWN_ANGLE
-        covariances = covariances.reshape(-1, 36)
-        x, y, z, w = objects.orientation
-        orientation = Quaternion(x=x, y=y, z=z, w=w)
-        for item, found, position, size, covariance in zip(
-                items, objects.detections, objects.positions.tolist(), objects.sizes.tolist(),
-                covariances, strict=True):
-            item.header, item.id = header, found.id
-            result, box = item.results[0], item.bbox
-            result.hypothesis = found.results[0].hypothesis
-            result.pose.covariance = covariance
-            box.center.orientation = orientation
-            box.center.position.x, box.center.position.y, box.center.position.z = position
-            box.size.x, box.size.y, box.size.z = size
-        return Detection3DArray(header=header, detections=items)
+    rows = empty_rows(Detection3DArray, len(objects.ids))
+    rows[:, 0] = objects.scores
+    pose, box = rows[:, 1:8], rows[:, RESULT:]
+    pose[:, :3], pose[:, 3:] = objects.positions, objects.orientation
+    covariances = rows[:, 8:RESULT].reshape(-1, 6, 6)  # a copy
+    covariances[:, :3, :3] = objects.covariances
+    covariances[:, (3, 4, 5), (3, 4, 5)] = UNKNOWN_ANGLE
+    rows[:, 8:RESULT] = covariances.reshape(-1, 36)
+    box[:, :7], box[:, 7:] = pose, objects.sizes
+    return write_detections(Detection3DArray, header, objects.class_names, rows, objects.ids)
 
 
 def markers_of(header: Header, objects: Objects, velocities: Array,
@@ -101,9 +84,8 @@ def markers_of(header: Header, objects: Objects, velocities: Array,
     x, y, z, w = objects.orientation
     orientation = Quaternion(x=x, y=y, z=z, w=w)
     found = [Marker(header=header, action=Marker.DELETEALL)]
-    for index, detection in enumerate(objects.detections):
-        hypothesis = detection.results[0].hypothesis
-        blue, green, red = class_color(sum(hypothesis.class_id.encode()))
+    for index, class_name in enumerate(objects.class_names):
+        blue, green, red = class_color(sum(class_name.encode()))
         color = ColorRGBA(r=red / 255, g=green / 255, b=blue / 255, a=0.5)
         size = np.maximum(objects.sizes[index], LEAST_SIDE_M).tolist()
         pose = Pose(position=_point(objects.positions[index].tolist()), orientation=orientation)
@@ -114,14 +96,14 @@ def markers_of(header: Header, objects: Objects, velocities: Array,
             header=header, ns='texts', id=index, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD,
             pose=pose, scale=Vector3(z=max(TEXT_M, objects.distances[index] * 0.03)),
             color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
-            text=_text(detection, objects.distances[index], velocities[index],
-                       deviations[index])))
+            text=_text(class_name, objects.ids[index], objects.distances[index],
+                       velocities[index], deviations[index])))
     return MarkerArray(markers=found)
 
 
-def _text(detection: Detection2D, distance: float, velocity: Array, deviation: float) -> str:
-    name = detection.results[0].hypothesis.class_id
-    lines = [f'{name} #{detection.id}' if detection.id else name, f'{distance:.1f} m']
+def _text(class_name: str, track_id: str, distance: float, velocity: Array,
+          deviation: float) -> str:
+    lines = [f'{class_name} #{track_id}' if track_id else class_name, f'{distance:.1f} m']
     if deviation <= CERTAIN_M_S:
         lines.append(f'{np.linalg.norm(velocity):.1f} m/s')
     return '\n'.join(lines)

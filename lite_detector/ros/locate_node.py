@@ -26,7 +26,7 @@ from lite_detector.ros.inputs import Input
 from lite_detector.ros.lifecycle import guard_transitions, reason_of
 from lite_detector.ros.locate_diagnostics import LocateDiagnostics, LocateStatus
 from lite_detector.ros.locate_messages import (
-    Detections3DWriter,
+    detection_3d_array,
     markers_of,
     Objects,
     target_of,
@@ -41,13 +41,13 @@ from lite_detector.ros.parameters import (
     unknown_parameters,
 )
 from lite_detector.ros.runner import run_node
+from lite_detector.ros.serialized_detections import FoundObjects, read_detections
 from lite_detector.ros.space_conversions import seen_of, stamp_ns_of
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Bool, Header
@@ -81,10 +81,10 @@ class LocateNode(LifecycleNode):
         self._state, self._problem = 'unconfigured', ''
         self._stats = CameraStats()
         self._follower, self._lost = Follower(), None
-        self._motion, self._writer = PositionFilter(), Detections3DWriter()
+        self._motion = PositionFilter()
         self._camera: CameraInfoInput | None = None
         self._transforms: Transforms | None = None
-        self._pairing: Pairing[Detection2DArray] | None = None
+        self._pairing: Pairing[FoundObjects] | None = None
         self._inputs: list[Input] = []
         self._outputs: dict = {}
         self._last_ns = 0
@@ -232,7 +232,7 @@ class LocateNode(LifecycleNode):
         self._stats.on_received()
         try:
             stamp_ns = stamp_ns_of(data)
-            msg = deserialize_message(data, Detection2DArray)
+            found = read_detections(data)
             if stamp_ns <= 0:
                 raise LocateError('detections have a stamp of zero; expected that of their image')
         except Exception as error:
@@ -242,9 +242,9 @@ class LocateNode(LifecycleNode):
             self._transforms.restart()
         self._last_ns = stamp_ns
         if self._pairing is None:
-            self._process(Pair(msg, None))
+            self._process(Pair(found, None))
             return
-        self._pairing.add_detections(stamp_ns, msg, time.monotonic())
+        self._pairing.add_detections(stamp_ns, found, time.monotonic())
         self._serve_pairs()
 
     def _on_depth(self, data: bytes) -> None:
@@ -258,7 +258,7 @@ class LocateNode(LifecycleNode):
         for pair in self._pairing.decided(time.monotonic()):
             self._process(pair)
 
-    def _process(self, pair: Pair[Detection2DArray]) -> None:
+    def _process(self, pair: Pair[FoundObjects]) -> None:
         begin_s = time.monotonic()
         try:
             self.process(pair)
@@ -272,16 +272,16 @@ class LocateNode(LifecycleNode):
             self._stats.on_bad(reason)
             self._diagnostics.warn(reason)
 
-    def process(self, pair: Pair[Detection2DArray]) -> None:
+    def process(self, pair: Pair[FoundObjects]) -> None:
         """
         Locate and publish the objects of one image.
 
         :raises LocateError: if they have no position; the target's bearing is published then too.
         """
-        header = pair.detections.header
+        found = pair.detections
+        header = found.header
         camera = self._camera.model(header.frame_id)
-        found = [each for each in pair.detections.detections if each.results]
-        seen = seen_of(header, found)
+        seen = seen_of(found)
         check_boxes(seen.boxes_xyxy, camera)
         target = self._follower.update(seen, (camera.size.width / 2, camera.size.height / 2))
         self._report_lost()
@@ -293,14 +293,14 @@ class LocateNode(LifecycleNode):
             located = locate(seen.boxes_xyxy, seen.class_names, camera, depth,
                              parse_object_sizes(self.settings.object_sizes),
                              self.settings.limits_m)
-            out, objects = self._objects(header, found, located)
+            out, objects = self._objects(found, located)
         except Exception as error:  # after the target, which needs no depth
             problem = error
         if target:
             self._publish_target(header, target, camera, located)
         if problem:
             raise problem
-        self._outputs['detections_3d'].publish(self._writer.write(out, objects))
+        self._outputs['detections_3d'].publish(detection_3d_array(out, objects))
         age = self.get_clock().now() - Time.from_msg(header.stamp)
         self._stats.on_published(age.nanoseconds / 1e9)
         self._publish_markers(out, objects, seen.stamp_s)
@@ -319,9 +319,9 @@ class LocateNode(LifecycleNode):
                                            settings.sync_tolerance_s)
         return read_points(data, header.frame_id, camera, settings.max_distance_m, lookup)
 
-    def _objects(self, header: Header, found: list, located: Located) -> tuple[Header, Objects]:
+    def _objects(self, found: FoundObjects, located: Located) -> tuple[Header, Objects]:
         """Return the objects that have a position, in the frame they are published in."""
-        known = located.known
+        header, known = found.header, located.known
         positions, covariances = located.positions[known], located.covariances[known]
         distances = np.linalg.norm(positions, axis=1)
         orientation, frame_id = (0.0, 0.0, 0.0, 1.0), header.frame_id
@@ -334,17 +334,18 @@ class LocateNode(LifecycleNode):
             positions = positions @ rotation.T + transform.translation
             covariances = rotation @ covariances @ rotation.T
         return Header(stamp=header.stamp, frame_id=frame_id), Objects(
-            [found[index] for index in known], positions, located.sizes[known], covariances,
-            orientation, distances)
+            *([each[index] for index in known]
+              for each in (found.class_names, found.scores, found.ids)),
+            positions, located.sizes[known], covariances, orientation, distances)
 
     def _publish_markers(self, header: Header, objects: Objects, stamp_s: float) -> None:
         if not self._outputs['markers'].get_subscription_count():
             return
-        number = len(objects.detections)
+        number = len(objects.ids)
         velocities, deviations = np.zeros((number, 3)), np.full(number, np.inf)
-        tracked = [index for index, each in enumerate(objects.detections) if each.id]
+        tracked = [index for index, each in enumerate(objects.ids) if each]
         velocities[tracked], deviations[tracked] = self._motion.update(
-            [objects.detections[index].id for index in tracked], objects.positions[tracked],
+            [objects.ids[index] for index in tracked], objects.positions[tracked],
             objects.covariances[tracked], stamp_s)
         self._outputs['markers'].publish(markers_of(header, objects, velocities, deviations))
 

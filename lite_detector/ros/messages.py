@@ -11,8 +11,9 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from lite_detector.core.model_card import ModelCard
 from lite_detector.core.types import Detections
+from lite_detector.ros.serialized_detections import empty_rows, RESULT, write_detections
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
+from vision_msgs.msg import Detection2DArray, VisionInfo
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
@@ -22,44 +23,25 @@ except ImportError:  # the vision_msgs of early Humble has none
 _VERSION = 1
 
 
-class DetectionsWriter:
+def detection_array(header: Header, detections: Detections, class_ids: Sequence[str],
+                    track_ids: Sequence[int] | None = None) -> bytes:
     """
-    Turns detections into messages; owned by one thread.
+    Return a serialized Detection2DArray.
 
-    A Detection2D costs more to construct than to fill (it carries a covariance), so the objects
-    are used again for the next image: a message is valid until the next call of ``write``.
+    :param header: of the image; it is set on the array and on every detection.
+    :param detections: boxes in camera pixels.
+    :param class_ids: what class_id says, by class index.
+    :param track_ids: numbers of the objects; None: id stays empty.
     """
-
-    def __init__(self) -> None:
-        self._pool: list[Detection2D] = []
-
-    def write(self, header: Header, detections: Detections, class_ids: Sequence[str],
-              track_ids: Sequence[int] | None = None) -> Detection2DArray:
-        """
-        Fill a message.
-
-        :param header: of the image; it is set on the array and on every detection.
-        :param detections: boxes in camera pixels.
-        :param class_ids: what class_id says, by class index.
-        :param track_ids: numbers of the objects; None: id stays empty.
-        """
-        ids = [''] * len(detections) if track_ids is None else map(str, track_ids)
-        while len(self._pool) < len(detections):
-            self._pool.append(Detection2D(results=[ObjectHypothesisWithPose()]))
-        items = self._pool[:len(detections)]
-        columns = zip(items, detections.boxes_xyxy.tolist(), detections.scores.tolist(),
-                      detections.class_ids.tolist(), ids, strict=True)
-        for item, (left, top, right, bottom), score, class_id, track_id in columns:
-            item.header, item.id = header, track_id
-            hypothesis = item.results[0].hypothesis
-            hypothesis.class_id = class_ids[class_id]
-            hypothesis.score = score
-            box = item.bbox
-            box.center.position.x = (left + right) / 2
-            box.center.position.y = (top + bottom) / 2
-            box.size_x = right - left
-            box.size_y = bottom - top
-        return Detection2DArray(header=header, detections=items)
+    rows = empty_rows(Detection2DArray, len(detections))
+    rows[:, 0] = detections.scores
+    x, y, _, width, height = rows[:, RESULT:].T
+    left, top, right, bottom = detections.boxes_xyxy.T.astype(float)
+    x[:], y[:] = (left + right) / 2, (top + bottom) / 2
+    width[:], height[:] = right - left, bottom - top
+    names = [class_ids[index] for index in detections.class_ids.tolist()]
+    ids = [''] * len(detections) if track_ids is None else [str(each) for each in track_ids]
+    return write_detections(Detection2DArray, header, names, rows, ids)
 
 
 def nanoseconds_of(stamp: Time) -> int:

@@ -45,7 +45,7 @@ class SerializedCompressedImage(NamedTuple):
     data: memoryview
 
 
-class _Reader:
+class CdrReader:
     """
     Reads fields one after the other.
 
@@ -71,6 +71,13 @@ class _Reader:
         self._place += size
         return value
 
+    def numbers(self, count: int) -> tuple[float, ...]:
+        """Read float64 numbers; raise struct.error if the message ends before."""
+        self._place = -(-self._place // 8) * 8
+        values = struct.unpack_from(f'{self._order}{count}d', self._view, self._place)
+        self._place += 8 * count
+        return values
+
     def part(self) -> memoryview:
         """Read a sequence of bytes; raise struct.error if the message ends before."""
         count = self.number()
@@ -88,17 +95,23 @@ class _Reader:
         stamp = Time(sec=self.number('i'), nanosec=self.number())
         return Header(stamp=stamp, frame_id=self.text())
 
+    def skip_header(self) -> None:
+        """Go on behind a header."""
+        self.number()
+        self.number()
+        self.part()
 
-def _image(reader: _Reader) -> SerializedImage:
+
+def _image(reader: CdrReader) -> SerializedImage:
     return SerializedImage(reader.header(), reader.number(), reader.number(), reader.text(),
                            reader.number('B'), reader.number(), reader.part())
 
 
-def _compressed(reader: _Reader) -> SerializedCompressedImage:
+def _compressed(reader: CdrReader) -> SerializedCompressedImage:
     return SerializedCompressedImage(reader.header(), reader.text(), reader.part())
 
 
-READERS: dict[type, Callable[[_Reader], Any]] = {Image: _image, CompressedImage: _compressed}
+READERS: dict[type, Callable[[CdrReader], Any]] = {Image: _image, CompressedImage: _compressed}
 
 
 def read_in_place(data: bytes, kind: type) -> SerializedImage | SerializedCompressedImage | Any:
@@ -114,4 +127,4 @@ def read_in_place(data: bytes, kind: type) -> SerializedImage | SerializedCompre
     order = PLAIN_CDR.get(data[:2])
     if order is None:
         return deserialize_message(data, kind)
-    return READERS[kind](_Reader(data, order))
+    return READERS[kind](CdrReader(data, order))

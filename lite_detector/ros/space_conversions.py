@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from struct import unpack_from
 
 from lite_detector.core.errors import LocateError
 from lite_detector.core.following import Seen
 from lite_detector.core.projection import Calibration
 from lite_detector.core.types import ImageSize
+from lite_detector.ros.serialized_detections import FoundObjects
 import numpy as np
 from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D
 
 
 def calibration_of(msg: CameraInfo) -> Calibration:
@@ -26,17 +24,15 @@ def calibration_of(msg: CameraInfo) -> Calibration:
         (msg.binning_x, msg.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height))
 
 
-def seen_of(header: Header, found: Sequence[Detection2D]) -> Seen:
-    """Return the boxes, names and ids of 2D detections."""
-    boxes = np.array([(box.center.position.x, box.center.position.y, box.size_x, box.size_y)
-                      for box in (each.bbox for each in found)], float).reshape(-1, 4)
-    half = boxes[:, 2:] / 2
-    corners = np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
+def seen_of(found: FoundObjects) -> Seen:
+    """Return 2D detections as the follower and the locator take them."""
+    half = found.boxes[:, 2:] / 2
+    corners = np.concatenate((found.boxes[:, :2] - half, found.boxes[:, :2] + half), axis=1)
     if not np.isfinite(corners).all():
         raise LocateError('detections have boxes that are no numbers')
-    return Seen(header.stamp.sec + header.stamp.nanosec / 1e9, corners.astype(np.float32),
-                [each.results[0].hypothesis.class_id for each in found],
-                [each.id for each in found])
+    stamp = found.header.stamp
+    return Seen(stamp.sec + stamp.nanosec / 1e9, corners.astype(np.float32), found.class_names,
+                found.ids)
 
 
 def stamp_ns_of(data: bytes) -> int:

@@ -19,15 +19,16 @@ from lite_detector.core.types import Detections, ImageArray, ImageSize
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.image_input import Received
-from lite_detector.ros.messages import DetectionsWriter
+from lite_detector.ros.messages import detection_array
 from lite_detector.ros.node import DetectorNode
 from messages import random_compressed, random_image, random_transport
 import numpy as np
 import rclpy
 from rclpy.parameter import Parameter
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
 
 INPUT_SIZE = 64
 """Of the network: a hundred thousand passes have to fit into minutes."""
@@ -63,7 +64,6 @@ class WatchedNode(DetectorNode):
         self.last: Detections | None = None
         self._size = ImageSize(0, 0)  # of the frame in work
         self._stirred = threading.Event()
-        self._texts = DetectionsWriter()
 
     def is_active(self) -> bool:
         """Return whether it detects."""
@@ -119,7 +119,8 @@ class WatchedNode(DetectorNode):
         def check(msg: Message, image_bgr: ImageArray | None, tracked: object,
                   class_ids: list[str], detector: object) -> None:
             publish(msg, image_bgr, tracked, class_ids, detector)
-            array = self._texts.write(msg.header, tracked.detections, class_ids)
+            array = deserialize_message(
+                detection_array(msg.header, tracked.detections, class_ids), Detection2DArray)
             self.wrong += wrong_boxes(array, self._size.width, self._size.height)
             self.boxes += len(array.detections)
             self.last = tracked.detections
