@@ -73,10 +73,10 @@ def cost_tables(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[s
             yield from _step_row(model, case, _enlarged(image_bgr, case.size), seconds)
     yield '\n## The node by thread\n'
     yield (f'{model}, the node as a process beside cameras of {CAMERA_RATE_HZ:.0f} Hz: CPU ms per '
-           'detection. `executor` is the thread that takes messages, `detect` the worker, `DDS` '
-           'all threads of the middleware.\n')
-    yield ('| camera | Hz | detect | executor | DDS | others | all | memory MB (anonymous) |\n'
-           '|---|---|---|---|---|---|---|---|')
+           'detection. `detect` is the worker, `messages` takes the images, `executor` is the main '
+           'thread with the rest, `DDS` all threads of the middleware.\n')
+    yield ('| camera | Hz | detect | messages | executor | DDS | others | all | '
+           'memory MB (anonymous) |\n|---|---|---|---|---|---|---|---|---|')
     for case in CASES:
         yield _thread_row(model, case, _enlarged(image_bgr, case.size), seconds)
 
@@ -158,7 +158,7 @@ def _thread_row(model: str, case: Case, image_bgr: ImageArray, seconds: float) -
     rss, anonymous = (int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) / 1024
                       for key in ('VmRSS', 'RssAnon'))
     dds = sum(value for name, value in spent.items() if name.startswith('dds'))
-    known = [spent.get('detect', 0.0), spent.get('executor', 0.0), dds]
+    known = [*(spent.get(name, 0.0) for name in ('detect', 'messages', 'executor')), dds]
     columns = [*known, sum(spent.values()) - sum(known), sum(spent.values())]
     return (f'| {case} | {count / seconds:.1f} | {" | ".join(f"{ms:.2f}" for ms in columns)} | '
             f'{rss:.0f} ({anonymous:.0f}) |')

@@ -24,6 +24,7 @@ from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.image_input import Received
+from lite_detector.ros.message_thread import MessageThread
 from lite_detector.ros.node import DetectorNode
 import numpy as np
 import rclpy
@@ -57,7 +58,8 @@ class NodeProbe:
             Parameter('model', value=model), Parameter('precision', value=precision),
             Parameter('transport', value=transport)])
         self._node.trigger_configure()
-        self._camera = Camera(self._node, 'probe', self._node.settings, lambda camera, msg: None)
+        self._camera = Camera(self._node, MessageThread(self._node), 'probe', self._node.settings,
+                              lambda camera, msg: None)
         stamp = self._node.get_clock().now().to_msg()
         to_message = bgr_to_compressed_msg if transport == 'compressed' else bgr_to_image_msg
         msg = to_message(image_bgr, Header(stamp=stamp, frame_id='camera'))

@@ -21,6 +21,7 @@ from lite_detector.ros.conversions import (
     KNOWN_ENCODINGS,
 )
 from lite_detector.ros.image_input import ImageInput, Received, TYPE_NAMES
+from lite_detector.ros.message_thread import MessageThread
 from lite_detector.ros.messages import detection_array, nanoseconds_of
 from lite_detector.ros.overlay import Overlay
 from lite_detector.ros.serialized import read_in_place, SerializedImage
@@ -46,14 +47,15 @@ class Camera:
     """
     One camera: its subscription and what is published about it.
 
-    :param node: owner of the subscription and the publishers.
+    :param node: owner of the publishers.
+    :param messages: takes the images.
     :param name: namespace of the camera; empty: the node's own.
     :param settings: transport and reliability.
     :param on_frame: called with the camera and each message as it came, serialized.
     :param track_ids: where the numbers of its objects come from.
     """
 
-    def __init__(self, node: Node, name: str, settings: Settings,
+    def __init__(self, node: Node, messages: MessageThread, name: str, settings: Settings,
                  on_frame: Callable[[Camera, Received], None],
                  track_ids: Iterator[int] | None = None) -> None:
         self.name = name
@@ -64,8 +66,9 @@ class Camera:
         self._turns = count()
         self._tells_lost_colour = True
         prefix = f'{name}/' if name else ''
-        self._input = ImageInput(node, prefix, settings.transport, settings.reliability,
-                                 self.stats, lambda received: on_frame(self, received))
+        self._input = ImageInput(node, messages, prefix, settings.transport,
+                                 settings.reliability, self.stats,
+                                 lambda received: on_frame(self, received))
         self.label = name or self.topic
         """How messages name it, also when its topic changes."""
         self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',

@@ -85,13 +85,14 @@ class Diagnostics:
         self._updater, self.clock = steady_updater(node)
         self._updater.add('detector', self._diagnose_detector)
         node.create_timer(HEALTH_PERIOD_S, self._watch_health, clock=self.clock)
-        node.create_timer(SEARCH_PERIOD_S, self._search, clock=self.clock)
+        self._search_timer = node.create_timer(SEARCH_PERIOD_S, self._search, clock=self.clock)
 
     def watch(self, cameras: Sequence[Camera]) -> None:
         """Report on these cameras from now on, and on no others."""
         for camera in self._cameras:
             self._updater.removeByName(f'camera {camera.label}')
         self._cameras = cameras
+        self._search_timer.reset()
         self._seen.clear()
         self._reported.clear()
         for camera in cameras:
@@ -108,16 +109,20 @@ class Diagnostics:
             self._node.get_logger().warning(f'camera {camera.label}: {what}')
 
     def _search(self) -> None:
-        for camera in self._cameras:
-            stats = camera.stats
-            if not stats.ever_received() or stats.silent_s() > HEALTH_PERIOD_S:
-                camera.follow_publishers()
+        silent = [camera for camera in self._cameras if not camera.stats.ever_received()
+                  or camera.stats.silent_s() > HEALTH_PERIOD_S]
+        for camera in silent:
+            camera.follow_publishers()
+        if not silent:  # each call of a timer costs as much as two images
+            self._search_timer.cancel()
 
     def _watch_health(self) -> None:
         if self._status().state != 'active':
             return
         for camera in self._cameras:
             camera.follow_publishers()
+            if camera.stats.silent_s() > HEALTH_PERIOD_S and self._search_timer.is_canceled():
+                self._search_timer.reset()
             reason = camera.silence() or self._overrun(camera)
             if reason:
                 self.warn(camera, reason)

@@ -11,19 +11,14 @@ import time
 from typing import Any, NamedTuple
 
 from lite_detector.ros.camera_stats import CameraStats
+from lite_detector.ros.message_thread import MessageThread
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
-
 NO_COLOUR = re.compile('depth|infra|disparity|mask')
 """Image topics that are hardly meant."""
-NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 TYPE_NAMES = {Image: 'sensor_msgs/msg/Image', CompressedImage: 'sensor_msgs/msg/CompressedImage'}
 TRANSPORTS = {Image: 'raw', CompressedImage: 'compressed'}
 SUFFIX = '/compressed'
@@ -100,9 +95,10 @@ class ImageInput:
     """
     Subscribes to the topic of a camera, in the type and with the reliability that it offers.
 
-    All methods belong to the thread of the executor.
+    All methods belong to the thread of the executor; messages come in a thread of their own.
 
-    :param node: owner of the subscription.
+    :param node: asked for topics and publishers.
+    :param messages: takes the messages.
     :param prefix: namespace of the camera with its slash; empty: the node's own.
     :param transport: auto, raw or compressed.
     :param reliability: auto, best_effort or reliable.
@@ -110,9 +106,11 @@ class ImageInput:
     :param on_message: called with each message.
     """
 
-    def __init__(self, node: Node, prefix: str, transport: str, reliability: str,
-                 stats: CameraStats, on_message: Callable[[Received], None]) -> None:
+    def __init__(self, node: Node, messages: MessageThread, prefix: str, transport: str,
+                 reliability: str, stats: CameraStats,
+                 on_message: Callable[[Received], None]) -> None:
         self._node = node
+        self._messages = messages
         self._prefix = prefix
         self._stats = stats
         self._transport = transport
@@ -146,7 +144,7 @@ class ImageInput:
         self.is_listening = False
         self._destroy_former()
         if self._current:
-            self._node.destroy_subscription(self._current.entity)
+            self._messages.unsubscribe(self._current.entity)
             self._current = None
 
     def follow(self) -> None:
@@ -179,7 +177,8 @@ class ImageInput:
         if source != self.source:
             self._node.get_logger().info(
                 f'subscribed to {source.topic} ({TYPE_NAMES[source.message_type]})')
-        self._former, self._current = self._current, None
+        with self._messages.lock:
+            self._former, self._current = self._current, None
         if source.topic == self.source.topic and source != self.source:
             self._destroy_former()  # a process has one type for a topic in Fast DDS
         self.source, self._reliability = source, reliability
@@ -193,18 +192,20 @@ class ImageInput:
             # Raw, for the worker to unpack: a message that is replaced costs nothing, and one
             # that is damaged is a dropped frame, where Fast DDS 2.14 tries to unpack it without
             # an end.
-            new.entity = self._node.create_subscription(
-                new.source.message_type, new.source.topic, lambda data: self._on_data(new, data),
-                qos, event_callbacks=NO_EVENTS, raw=True)
+            with self._messages.lock:  # no message before it is the current one
+                new.entity = self._messages.subscribe(
+                    new.source.message_type, new.source.topic,
+                    lambda data: self._on_data(new, data), qos)
+                self._current = new
         except Exception as error:  # its type has no public name; `follow` tries again
             self._problem = ' '.join(str(error).split())
             return
-        self._current, self._problem = new, ''
+        self._problem = ''
         self._stats.restart()
 
     def _destroy_former(self) -> None:
         if self._former:
-            self._node.destroy_subscription(self._former.entity)
+            self._messages.unsubscribe(self._former.entity)
             self._former = None
 
     def _on_data(self, subscription: _Subscription, data: bytes) -> None:

@@ -21,7 +21,7 @@ class LiveView:
     Draws frames as they come, with the boxes that are known then.
 
     The thread starts with the first frame that somebody looks at. ``offer`` belongs to the thread
-    of the executor.
+    that takes messages.
 
     :param cameras: whose frames are drawn.
     :param warn: called with a camera and one line if a frame cannot be drawn.

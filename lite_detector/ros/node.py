@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import count
 import os
 from pathlib import Path
-import sys
 import threading
 import time
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.image_input import Received
 from lite_detector.ros.lifecycle import guard_transitions, reason_of
 from lite_detector.ros.live_view import LiveView
+from lite_detector.ros.message_thread import MessageThread
 from lite_detector.ros.messages import (
     class_id_strings,
     label_info,
@@ -41,6 +41,7 @@ from lite_detector.ros.parameters import (
     unknown_parameters,
 )
 from lite_detector.ros.precision import load_detector
+from lite_detector.ros.rclpy_workarounds import end_process
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.ros.thread_choice import with_threads
@@ -72,8 +73,8 @@ class DetectorNode(LifecycleNode):
     """
     Lifecycle node ``detector``; topics, parameters and services are in docs/reference/node.md.
 
-    The executor's thread only stores the newest message of each camera, as it came; one worker
-    thread unpacks, detects and publishes.
+    One thread only stores the newest message of each camera, as it came; one worker thread
+    unpacks, detects and publishes. The executor has the rest.
     """
 
     def __init__(self, **node_options: object) -> None:
@@ -81,6 +82,7 @@ class DetectorNode(LifecycleNode):
         declare_parameters(self, PARAMETERS)
         self.settings: Settings | None = None
         self._serving: Serving | None = None
+        self._messages = MessageThread(self)
         self._cameras: list[Camera] = []
         self._slots: FrameSlots | None = None
         self._worker: threading.Thread | None = None
@@ -127,7 +129,8 @@ class DetectorNode(LifecycleNode):
         self._serving = self._load(settings)
         self.settings = settings
         for name in settings.cameras or ('',):
-            self._cameras.append(Camera(self, name, settings, self._on_image, self._track_ids))
+            self._cameras.append(Camera(self, self._messages, name, settings, self._on_image,
+                                        self._track_ids))
         self._diagnostics.watch(self._cameras)
         if settings.capture_folder:
             self._capture = Capture(
@@ -357,8 +360,5 @@ def main(args: Sequence[str] | None = None) -> int:
         node.autostart()
         return node
     run_node(make_node, args)
-    if threading.active_count() > 1:
-        # a slow network or disk; Python would abort the process for a thread inside C++
-        sys.stderr.flush()
-        os._exit(0)
+    end_process()  # a slow network or disk may still be at work
     return 0

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints, TypeVar
 
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
+from lite_detector.ros.rclpy_workarounds import given_parameters
 import msgspec
 from msgspec import Meta
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -133,7 +134,7 @@ def declare_parameters(node: Node, table: Mapping[str, Parameter]) -> None:
 
 def unknown_parameters(node: Node) -> list[str]:
     """Return the names from the command line or a file that the node, now whole, has not."""
-    return sorted(name for name in node._parameter_overrides  # ROS shows them nowhere else
+    return sorted(name for name in given_parameters(node)
                   if not node.has_parameter(name) and not name.startswith('qos_overrides.'))
 
 

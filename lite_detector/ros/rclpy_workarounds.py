@@ -1,0 +1,113 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What rclpy lacks or does wrong, each with the version from which its workaround can go.
+
+Only this module uses private names of rclpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+import os
+import sys
+import threading
+
+from lifecycle_msgs.srv import ChangeState
+from rclpy.callback_groups import CallbackGroup
+from rclpy.context import Context
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
+
+def guard_transitions(node: LifecycleNode, state: Callable[[], str]) -> None:
+    """
+    Refuse an impossible transition, where rclpy ends the process.
+
+    https://github.com/ros2/rclpy/issues/1209, fixed by its pull request 1319, which Jazzy (rclpy 7)
+    lacks: can go when Kilted is the oldest distribution.
+
+    :param state: returns the state of the node, for the warning.
+    """
+    service = node._service_change_state
+    change = service.callback
+
+    def guarded(request: ChangeState.Request,
+                response: ChangeState.Response) -> ChangeState.Response:
+        try:
+            return change(request, response)
+        except RuntimeError:  # RCLError, before anything has changed
+            node.get_logger().warning(f'transition {request.transition.id} is refused: the '
+                                      f'node is {state()}')
+            response.success = False
+            return response
+    service.callback = guarded
+
+
+def given_parameters(node: Node) -> Iterable[str]:
+    """
+    Return the names of the parameters from the command line, a file or the constructor.
+
+    rclpy shows those that the node does not declare nowhere else; no version has another way.
+    """
+    return node._parameter_overrides
+
+
+def end_process() -> None:
+    """
+    End with status 0 where a thread is still inside of C++.
+
+    The interpreter would abort the process for it: https://github.com/python/cpython/issues/87135,
+    fixed in Python 3.14, where the thread hangs instead.
+    """
+    if threading.active_count() > 1:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+class OwnThreadGroup(CallbackGroup):
+    """Callback group of entities that no executor waits for."""
+
+    def can_execute(self, entity: object) -> bool:
+        return False
+
+    def beginning_execution(self, entity: object) -> bool:
+        return False
+
+    def ending_execution(self, entity: object) -> None:
+        """Do nothing."""
+
+
+def wait_for_messages(context: Context, subscriptions: Sequence[Subscription],
+                      guard: GuardCondition, timeout_s: float) -> list[Subscription]:
+    """
+    Wait until messages arrive or the guard is triggered; return the subscriptions that have some.
+
+    As in ``rclpy.wait_for_message``: no version of rclpy has a public wait set. Its executors
+    collect all entities of a node anew for each message, which takes longer than to take an image.
+
+    :raises InvalidHandle: if an entity is destroyed before.
+    """
+    with ExitStack() as held:  # what is destroyed meanwhile is so afterwards
+        for entity in (context, guard, *subscriptions):
+            held.enter_context(entity.handle)
+        wait_set = rclpy_implementation.WaitSet(len(subscriptions), 1, 0, 0, 0, 0, context.handle)
+        wait_set.clear_entities()
+        wait_set.add_guard_condition(guard.handle)
+        for subscription in subscriptions:
+            wait_set.add_subscription(subscription.handle)
+        wait_set.wait(round(timeout_s * 1e9))
+        ready = wait_set.get_ready_entities('subscription')
+        return [each for each in subscriptions if each.handle.pointer in ready]
+
+
+def take_serialized(subscription: Subscription) -> bytes | None:
+    """Return the next message as it came, or None; rclpy has no public way, as above."""
+    with subscription.handle:
+        taken = subscription.handle.take_message(subscription.msg_type, True)
+    return taken and taken[0]
