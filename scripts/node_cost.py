@@ -73,8 +73,8 @@ def cost_tables(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[s
             yield from _step_row(model, case, _enlarged(image_bgr, case.size), seconds)
     yield '\n## The node by thread\n'
     yield (f'{model}, the node as a process beside cameras of {CAMERA_RATE_HZ:.0f} Hz: CPU ms per '
-           'detection. `detect` is the worker, `messages` takes the images, `executor` is the main '
-           'thread with the rest, `DDS` all threads of the middleware.\n')
+           'detection. `detect` is the worker, `messages` takes the images, `executor` is the '
+           'main thread with the rest, `DDS` all threads of the middleware.\n')
     yield ('| camera | Hz | detect | messages | executor | DDS | others | all | '
            'memory MB (anonymous) |\n|---|---|---|---|---|---|---|---|---|')
     for case in CASES:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
+import time
+from typing import NamedTuple
 
 from lite_detector.core.encodings import compressed_to_reduced, lost_colour
 from lite_detector.core.errors import ImageError
@@ -41,6 +44,27 @@ OUTPUT_DEPTH = 5
 # By default rclpy waits for two QoS events of each topic, and makes ready for it anew with every
 # image. `silence` says what is wrong with a camera; who listens with another QoS hears it there.
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+
+
+class Serving(NamedTuple):
+    """What the worker needs for one frame; replaced as a whole, between two frames."""
+
+    detector: Detector
+    class_ids: list[str]
+    folder: Path
+    track_thresholds: FloatArray | None
+    """Scores that make a new object, by class index; None: tracking is off."""
+
+
+class Served(NamedTuple):
+    """What became of one frame."""
+
+    stamp_ns: int
+    image: Reduced
+    found: Detections
+    """Boxes in pixels of the full image."""
+    tracked: Tracked
+    """The same, or what of it has an id."""
 
 
 class Camera:
@@ -84,6 +108,25 @@ class Camera:
     def transport(self) -> str:
         """Return how its images come now: raw or compressed."""
         return self._input.transport
+
+    def serve(self, received: Received, serving: Serving, full: bool, draw: bool) -> Served:
+        """
+        Detect in a frame and publish: its one way through the worker.
+
+        :param full: whether the full image is needed afterwards.
+        :param draw: whether to publish it annotated, if somebody listens.
+        :raises LiteDetectorError: if the frame cannot be used.
+        """
+        begin_s = time.monotonic()
+        msg = self.unpack(received)
+        draw = draw and self.overlay.has_viewers()
+        image = self.read_for(msg, serving.detector, draw or full)
+        # tiles that take turns do so for each camera
+        found = image.to_full(serving.detector.detect(image.image_bgr, next(self._turns)))
+        tracked = self.track(msg, found, serving)
+        self.publish(msg, image.image_bgr if draw else None, tracked, serving)
+        self.stats.on_worked(time.monotonic() - begin_s)
+        return Served(nanoseconds_of(msg.header.stamp), image, found, tracked)
 
     def unpack(self, received: Received) -> Image | CompressedImage:
         """
@@ -137,42 +180,36 @@ class Camera:
         self._tell_lost_colour(msg)
         return compressed_to_reduced(msg, detector.least_size)
 
-    def detect(self, image_bgr: ImageArray, detector: Detector) -> Detections:
-        """Find objects in its next image; tiles that take turns do so for each camera."""
-        return detector.detect(image_bgr, next(self._turns))
-
-    def track(self, msg: Image | CompressedImage, found: Detections, detector: Detector,
-              score_thresholds: FloatArray | None) -> Tracked:
+    def track(self, msg: Image | CompressedImage, found: Detections,
+              serving: Serving) -> Tracked:
         """
-        Give the objects their numbers.
+        Give the objects their numbers, where tracking is on.
 
         :param msg: the image they were found in.
-        :param score_thresholds: what makes a new object, by class index; None: tracking is off.
         """
-        if score_thresholds is None:
+        if serving.track_thresholds is None:
             self._tracker = None
             return Tracked(found, None)
         if self._tracker is None:
             self._tracker = Tracker(self._track_ids)
         stamp = msg.header.stamp
-        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9, score_thresholds,
-                                    detector.card.class_names)
+        return self._tracker.update(found, stamp.sec + stamp.nanosec / 1e9,
+                                    serving.track_thresholds, serving.detector.card.class_names)
 
     def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray | None,
-                tracked: Tracked, class_ids: list[str], detector: Detector) -> None:
+                tracked: Tracked, serving: Serving) -> None:
         """
         Publish detections, and what shows them where somebody listens.
 
         :param msg: the image they were found in.
         :param image_bgr: the full image, to be annotated; None: it is not.
         :param tracked: detections, and ids where there are any.
-        :param class_ids: what class_id says, by class index.
         """
-        self._detections.publish(detection_array(msg.header, tracked.detections, class_ids,
-                                                 tracked.track_ids))
+        self._detections.publish(detection_array(msg.header, tracked.detections,
+                                                 serving.class_ids, tracked.track_ids))
         now_ns = self._node.get_clock().now().nanoseconds
         self.stats.on_published((now_ns - nanoseconds_of(msg.header.stamp)) / 1e9)
-        self.overlay.update(msg.header, tracked, detector.card.class_names)
+        self.overlay.update(msg.header, tracked, serving.detector.card.class_names)
         if image_bgr is not None:
             self.overlay.draw(msg.header, image_bgr)
 

@@ -1,36 +1,158 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the lifecycle nodes share."""
+"""What the lifecycle nodes share: states, parameters, and starting by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
 
-from lifecycle_msgs.srv import ChangeState
-from lite_detector.core.errors import LiteDetectorError
-from rclpy.lifecycle import LifecycleNode
+from lite_detector.core.config import Spec
+from lite_detector.core.errors import ConfigError, LiteDetectorError
+from lite_detector.ros.parameters import (
+    checked_settings,
+    current_settings,
+    declare_parameters,
+    ParameterRow,
+    unknown_parameters,
+)
+from lite_detector.ros.rclpy_workarounds import guard_transitions
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+S = TypeVar('S', bound=Spec)
 
 
-def guard_transitions(node: LifecycleNode, state: Callable[[], str]) -> None:
+class ManagedNode(LifecycleNode, Generic[S]):
     """
-    Refuse an impossible transition, where rclpy ends the process (ros2/rclpy#1209).
+    A lifecycle node whose parameters are the fields of a struct.
 
-    :param state: returns the state of the node, for the warning.
+    A subclass has ``_configure``, ``_change``, ``stop`` and ``_release``.
+
+    :param name: of the node.
+    :param kind: the struct.
+    :param table: its parameters, with ``autostart`` among them.
     """
-    service = node._service_change_state
-    change = service.callback
 
-    def guarded(request: ChangeState.Request,
-                response: ChangeState.Response) -> ChangeState.Response:
+    def __init__(self, name: str, kind: type[S], table: Mapping[str, ParameterRow],
+                 **node_options: object) -> None:
+        super().__init__(name, **node_options)
+        self._kind, self._table = kind, table
+        declare_parameters(self, table)
+        self.settings: S | None = None
+        self._state, self._problem = 'unconfigured', ''
+        self._retry = None
+        self.add_on_set_parameters_callback(self._on_parameters)
+        guard_transitions(self, lambda: self._state)
+
+    def warn_of_unknown_parameters(self, page: str) -> None:
+        """
+        Log the parameters that were given and that the node, now whole, does not have.
+
+        :param page: documentation of the parameters.
+        """
+        for name in unknown_parameters(self):
+            self.get_logger().warning(f'there is no parameter {name!r}; see {page}')
+
+    # lifecycle
+
+    def autostart(self) -> None:
+        """Configure and activate, if parameter ``autostart`` says so."""
+        if self.get_parameter('autostart').value is False:  # what is neither is refused below
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and set up; what is wrong leaves the node unconfigured."""
         try:
-            return change(request, response)
-        except RuntimeError:  # RCLError, before anything has changed
-            node.get_logger().warning(f'transition {request.transition.id} is refused: the '
-                                      f'node is {state()}')
-            response.success = False
-            return response
-    service.callback = guarded
+            self.settings = current_settings(self, self._kind, self._table)
+            self._configure(self.settings)
+        except Exception as error:  # rclpy would be silent about it
+            self._problem = reason_of(error)
+            self.get_logger().error(f'not configured: {self._problem}')
+            self._release()
+            return TransitionCallbackReturn.FAILURE
+        self._state, self._problem = 'inactive', ''
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
+        self._state = 'active'
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; what was set up stays."""
+        self.stop()
+        self._state = 'inactive'
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back what was set up."""
+        self._release()
+        self._state = 'unconfigured'
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good."""
+        self._release()
+        self._state = 'finalized'
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> None:
+        """Stop working; safe to call at any time."""
+        raise NotImplementedError
+
+    def _configure(self, settings: S) -> None:
+        """Set up for these settings."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Stop, and give back what was set up."""
+        raise NotImplementedError
+
+    def _change(self, old: S, new: S) -> None:
+        """Work with other settings from now on; if this raises, the old ones stay."""
+        raise NotImplementedError
+
+    # parameters
+
+    def _on_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        changes = {parameter.name: parameter.value for parameter in parameters
+                   if parameter.name in self._table}
+        try:
+            for name, value in changes.items():
+                self._table[name].check(value)
+            if self._state in ('inactive', 'active'):
+                self._apply(changes)
+            elif changes and self._retry is None:
+                # the new values are in force only after this callback
+                self._retry = self.create_timer(0.0, self._retry_autostart,
+                                                clock=Clock(clock_type=ClockType.STEADY_TIME))
+        except Exception as error:  # a wrong value must not stop a node that works
+            return SetParametersResult(successful=False, reason=reason_of(error))
+        return SetParametersResult(successful=True)
+
+    def _retry_autostart(self) -> None:
+        self.destroy_timer(self._retry)
+        self._retry = None
+        if self._state == 'unconfigured' and self._problem:
+            self.autostart()
+
+    def _apply(self, changes: Mapping[str, object]) -> None:
+        old = self.settings
+        values = {name: getattr(old, name) for name in self._table}
+        new = checked_settings({**values, **changes}, self._kind, self._table)
+        for name in changes:
+            if not self._table[name].live and getattr(new, name) != getattr(old, name):
+                raise ConfigError(f'{name} cannot change while the node is {self._state}; set it '
+                                  'at start, or deactivate and clean up first')
+        if new != old:
+            self._change(old, new)
+            self.settings = new
 
 
 def reason_of(error: Exception) -> str:

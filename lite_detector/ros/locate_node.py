@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PointStamped, Vector3Stamped
 from lite_detector.core.depth import DepthImage
-from lite_detector.core.errors import ConfigError, LocateError
+from lite_detector.core.errors import LocateError
 from lite_detector.core.following import Follower, Target
 from lite_detector.core.locating import box_rays, check_boxes, locate, Located
 from lite_detector.core.motion import PositionFilter
@@ -23,7 +23,7 @@ from lite_detector.ros.camera_info import CameraInfoInput
 from lite_detector.ros.camera_stats import CameraStats
 from lite_detector.ros.depth_messages import read_depth, read_points
 from lite_detector.ros.inputs import Input
-from lite_detector.ros.lifecycle import guard_transitions, reason_of
+from lite_detector.ros.lifecycle import ManagedNode, reason_of
 from lite_detector.ros.locate_diagnostics import LocateDiagnostics, LocateStatus
 from lite_detector.ros.locate_messages import (
     detection_3d_array,
@@ -34,19 +34,11 @@ from lite_detector.ros.locate_messages import (
 )
 from lite_detector.ros.locate_settings import LOCATE_PARAMETERS, LocateSettings
 from lite_detector.ros.pairing import Pair, Pairing
-from lite_detector.ros.parameters import (
-    checked_settings,
-    current_settings,
-    declare_parameters,
-    unknown_parameters,
-)
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.serialized_detections import FoundObjects, read_detections
 from lite_detector.ros.space_conversions import seen_of, stamp_ns_of
 import numpy as np
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
@@ -66,7 +58,7 @@ RESTART_S = 2.0
 """A stamp that is so much older than the one before is of another recording."""
 
 
-class LocateNode(LifecycleNode):
+class LocateNode(ManagedNode[LocateSettings]):
     """
     Lifecycle node ``locate``.
 
@@ -75,10 +67,7 @@ class LocateNode(LifecycleNode):
     """
 
     def __init__(self, **node_options: object) -> None:
-        super().__init__('locate', **node_options)
-        declare_parameters(self, LOCATE_PARAMETERS)
-        self.settings = LocateSettings()
-        self._state, self._problem = 'unconfigured', ''
+        super().__init__('locate', LocateSettings, LOCATE_PARAMETERS, **node_options)
         self._stats = CameraStats()
         self._follower, self._lost = Follower(), None
         self._motion = PositionFilter()
@@ -88,41 +77,19 @@ class LocateNode(LifecycleNode):
         self._inputs: list[Input] = []
         self._outputs: dict = {}
         self._last_ns = 0
-        self._retry = None
-        self.add_on_set_parameters_callback(self._on_parameters)
-        guard_transitions(self, lambda: self._state)
         self._diagnostics = LocateDiagnostics(self, self._status)
-        for name in unknown_parameters(self):
-            self.get_logger().warning(
-                f'there is no parameter {name!r}; see docs/reference/locate_node.md')
+        self.warn_of_unknown_parameters('docs/reference/locate_node.md')
 
     # lifecycle
 
-    def autostart(self) -> None:
-        """Configure and activate, if parameter ``autostart`` says so."""
-        if self.get_parameter('autostart').value is False:
-            return
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and create the publishers."""
-        try:
-            self.settings = current_settings(self, LocateSettings, LOCATE_PARAMETERS)
-            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            self._outputs = {topic: self.create_publisher(kind, topic, OUTPUT_DEPTH,
-                                                          event_callbacks=NO_EVENTS)
-                             for topic, kind in OUTPUTS.items()}
-            self._outputs['target_lost'] = self.create_publisher(
-                Bool, 'target_lost', latched, event_callbacks=NO_EVENTS)
-            self._follow(self.settings)
-        except Exception as error:  # rclpy would be silent about it
-            self._problem = reason_of(error)
-            self.get_logger().error(f'not configured: {self._problem}')
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._state, self._problem = 'inactive', ''
-        return TransitionCallbackReturn.SUCCESS
+    def _configure(self, settings: LocateSettings) -> None:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._outputs = {topic: self.create_publisher(kind, topic, OUTPUT_DEPTH,
+                                                      event_callbacks=NO_EVENTS)
+                         for topic, kind in OUTPUTS.items()}
+        self._outputs['target_lost'] = self.create_publisher(
+            Bool, 'target_lost', latched, event_callbacks=NO_EVENTS)
+        self._follow(settings)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
@@ -137,27 +104,8 @@ class LocateNode(LifecycleNode):
             self._inputs.append(Input(self, what, RANGES[what], self._on_depth, DEPTH_QUEUE))
         if settings.target_frame:
             self._listen_to_tf()
-        self._state = 'active'
         self.get_logger().info(f'locating {detections.topic} by {settings.range_from}')
         return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe."""
-        self.stop()
-        self._state = 'inactive'
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the publishers back."""
-        self._release()
-        self._state = 'unconfigured'
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good."""
-        self._release()
-        self._state = 'finalized'
-        return TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> None:
         """Give the subscriptions back; safe to call at any time."""
@@ -184,43 +132,11 @@ class LocateNode(LifecycleNode):
         from lite_detector.ros.transforms import Transforms  # only who needs it loads tf2
         self._transforms = self._transforms or Transforms(self)
 
-    # parameters
-
-    def _on_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters
-                   if parameter.name in LOCATE_PARAMETERS}
-        try:
-            for name, value in changes.items():
-                LOCATE_PARAMETERS[name].check(value)
-            if self._state in ('inactive', 'active'):
-                self._apply(changes)
-            elif changes and self._retry is None:
-                # the new values are in force only after this callback
-                self._retry = self.create_timer(0.0, self._retry_autostart,
-                                                clock=self._diagnostics.clock)
-        except Exception as error:
-            return SetParametersResult(successful=False, reason=reason_of(error))
-        return SetParametersResult(successful=True)
-
-    def _retry_autostart(self) -> None:
-        self.destroy_timer(self._retry)
-        self._retry = None
-        if self._state == 'unconfigured' and self._problem:
-            self.autostart()
-
-    def _apply(self, changes: dict[str, object]) -> None:
-        old = self.settings
-        values = {name: getattr(old, name) for name in LOCATE_PARAMETERS}
-        new = checked_settings(values | changes, LocateSettings, LOCATE_PARAMETERS)
-        for name in changes:
-            if not LOCATE_PARAMETERS[name].live and getattr(new, name) != getattr(old, name):
-                raise ConfigError(f'{name} cannot change while the node is {self._state}; set it '
-                                  'at start, or deactivate and clean up first')
+    def _change(self, old: LocateSettings, new: LocateSettings) -> None:
         if (new.follow, new.follow_memory_s) != (old.follow, old.follow_memory_s):
             self._follow(new)
         if self._pairing:
             self._pairing.tolerance_s = new.sync_tolerance_s
-        self.settings = new
 
     def _follow(self, settings: LocateSettings) -> None:
         self._follower = Follower(settings.follow, settings.follow_memory_s)

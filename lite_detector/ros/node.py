@@ -10,35 +10,24 @@ from itertools import count
 import os
 from pathlib import Path
 import threading
-import time
-from typing import NamedTuple
 
 import cv2
-from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import margins
 from lite_detector.core.tracking import FOLLOW_SHARE
-from lite_detector.core.types import FloatArray
 from lite_detector.detector import Detector
-from lite_detector.ros.camera import Camera, NO_EVENTS
+from lite_detector.ros.camera import Camera, NO_EVENTS, Serving
 from lite_detector.ros.capture import Capture, Seen
 from lite_detector.ros.diagnostics import Diagnostics, NodeStatus
 from lite_detector.ros.frames import FrameSlots
 from lite_detector.ros.image_input import Received
-from lite_detector.ros.lifecycle import guard_transitions, reason_of
+from lite_detector.ros.lifecycle import ManagedNode, reason_of
 from lite_detector.ros.live_view import LiveView
 from lite_detector.ros.message_thread import MessageThread
 from lite_detector.ros.messages import (
     class_id_strings,
     label_info,
     LabelInfo,
-    nanoseconds_of,
     vision_info,
-)
-from lite_detector.ros.parameters import (
-    checked_settings,
-    current_settings,
-    declare_parameters,
-    unknown_parameters,
 )
 from lite_detector.ros.precision import load_detector
 from lite_detector.ros.rclpy_workarounds import end_process
@@ -47,9 +36,7 @@ from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.ros.thread_choice import with_threads
 from lite_detector.ros.threads import start_thread
 from lite_detector.zoo import find_model
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -59,17 +46,7 @@ EXIT_TIMEOUT_S = 0.7
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Serving(NamedTuple):
-    """What the worker needs for one frame; replaced as a whole, between two frames."""
-
-    detector: Detector
-    class_ids: list[str]
-    folder: Path
-    track_thresholds: FloatArray | None
-    """Scores that make a new object, by class index; None: tracking is off."""
-
-
-class DetectorNode(LifecycleNode):
+class DetectorNode(ManagedNode[Settings]):
     """
     Lifecycle node ``detector``; topics, parameters and services are in docs/reference/node.md.
 
@@ -78,9 +55,7 @@ class DetectorNode(LifecycleNode):
     """
 
     def __init__(self, **node_options: object) -> None:
-        super().__init__('detector', **node_options)
-        declare_parameters(self, PARAMETERS)
-        self.settings: Settings | None = None
+        super().__init__('detector', Settings, PARAMETERS, **node_options)
         self._serving: Serving | None = None
         self._messages = MessageThread(self)
         self._cameras: list[Camera] = []
@@ -89,45 +64,17 @@ class DetectorNode(LifecycleNode):
         self._live_view: LiveView | None = None
         self._working = threading.Lock()  # held for a frame, or to time a network in peace
         self._capture: Capture | None = None
-        self._state = 'unconfigured'
         self._enabled = True
-        self._problem = ''
         self._info_publishers: list = []
-        self._retry = None
         self._track_ids = count(1)  # of all cameras, so that no two objects share one
-        self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, 'enable', self._on_enable)
-        guard_transitions(self, lambda: self._state)
         self._diagnostics = Diagnostics(self, self._status)
-        for name in unknown_parameters(self):
-            self.get_logger().warning(
-                f'there is no parameter {name!r}; see docs/reference/node.md')
+        self.warn_of_unknown_parameters('docs/reference/node.md')
 
     # lifecycle
 
-    def autostart(self) -> None:
-        """Configure and activate, if parameter ``autostart`` says so."""
-        if self.get_parameter('autostart').value is False:  # what is neither is refused below
-            return
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the model; without one the node stays unconfigured and says why."""
-        try:
-            self._configure()
-        except Exception as error:  # rclpy would be silent about it
-            self._problem = reason_of(error)
-            self.get_logger().error(f'not configured: {self._problem}')
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._state, self._problem = 'inactive', ''
-        return TransitionCallbackReturn.SUCCESS
-
-    def _configure(self) -> None:
-        settings = current_settings(self, Settings, PARAMETERS)
+    def _configure(self, settings: Settings) -> None:
         self._serving = self._load(settings)
-        self.settings = settings
         for name in settings.cameras or ('',):
             self._cameras.append(Camera(self, self._messages, name, settings, self._on_image,
                                         self._track_ids))
@@ -142,7 +89,7 @@ class DetectorNode(LifecycleNode):
         self._info_publishers = [
             self.create_publisher(kind, topic, LATCHED, event_callbacks=NO_EVENTS)
             for kind, topic in infos]
-        self._publish_infos()
+        self._publish_infos(settings)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to detect."""
@@ -151,29 +98,10 @@ class DetectorNode(LifecycleNode):
         self._live_view = LiveView(self._cameras, self._warn)
         if self._enabled:
             self._subscribe()
-        self._state = 'active'
         card = self._serving.detector.card
         self.get_logger().info(f'detecting with {card.name} ({self.settings.runtime}) on '
                                + ', '.join(camera.topic for camera in self._cameras))
         return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop detecting; the model stays loaded."""
-        self.stop()
-        self._state = 'inactive'
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the model back."""
-        self._release()
-        self._state = 'unconfigured'
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good."""
-        self._release()
-        self._state = 'finalized'
-        return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
         """End the worker before what it publishes on, without waiting for a slow network."""
@@ -253,25 +181,20 @@ class DetectorNode(LifecycleNode):
                 self._drop(camera, reason_of(error))
 
     def process(self, camera: Camera, received: Received) -> None:
-        """Unpack, detect and publish one frame; the whole work of the worker thread."""
-        begin_s = time.monotonic()
-        detector, class_ids, _, track_thresholds = self._serving
-        msg = camera.unpack(received)
-        annotate = not self.settings.annotate_every_frame and camera.overlay.has_viewers()
-        image = camera.read_for(msg, detector, full=annotate or self._capture is not None)
-        found = image.to_full(camera.detect(image.image_bgr, detector))
-        tracked = camera.track(msg, found, detector, track_thresholds)
-        camera.publish(msg, image.image_bgr if annotate else None, tracked, class_ids, detector)
-        camera.stats.on_worked(time.monotonic() - begin_s)
+        """Detect in one frame and publish; the whole work of the worker thread."""
+        serving = self._serving
+        served = camera.serve(received, serving, full=self._capture is not None,
+                              draw=not self.settings.annotate_every_frame)
         if self._capture:
-            names = detector.card.class_names
-            thresholds = track_thresholds
+            card, detector = serving.detector.card, serving.detector
+            thresholds = serving.track_thresholds
             if thresholds is None:
                 thresholds = detector.score_thresholds
-            self._capture.look(camera.label, image.image_bgr, Seen(
-                nanoseconds_of(msg.header.stamp),
-                found.select(margins(found, thresholds, names) >= 0), image.full_size, names,
-                thresholds, tracked.lost, complete=detector.view.mode != 'in_turn'))
+            self._capture.look(camera.label, served.image.image_bgr, Seen(
+                served.stamp_ns,
+                served.found.select(margins(served.found, thresholds, card.class_names) >= 0),
+                served.image.full_size, card.class_names, thresholds, served.tracked.lost,
+                complete=detector.view.mode != 'in_turn'))
 
     def _drop(self, camera: Camera, reason: str) -> None:
         if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
@@ -285,39 +208,7 @@ class DetectorNode(LifecycleNode):
 
     # parameters and services
 
-    def _on_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters
-                   if parameter.name in PARAMETERS}
-        try:
-            for name, value in changes.items():
-                PARAMETERS[name].check(value)
-            if self._state in ('inactive', 'active'):
-                self._apply(changes)
-            elif changes and self._retry is None:
-                # the new values are in force only after this callback
-                self._retry = self.create_timer(0.0, self._retry_autostart,
-                                                clock=self._diagnostics.clock)
-        except Exception as error:  # a wrong model folder must not stop a node that works
-            return SetParametersResult(successful=False, reason=reason_of(error))
-        return SetParametersResult(successful=True)
-
-    def _retry_autostart(self) -> None:
-        self.destroy_timer(self._retry)
-        self._retry = None
-        if self._state == 'unconfigured' and self._problem:
-            self.autostart()
-
-    def _apply(self, changes: dict[str, object]) -> None:
-        old = self.settings
-        values = {name: getattr(old, name) for name in PARAMETERS}
-        new = checked_settings(values | changes, Settings, PARAMETERS)
-        fixed = [name for name in changes
-                 if not PARAMETERS[name].live and getattr(new, name) != getattr(old, name)]
-        if fixed:
-            raise ConfigError(f'{fixed[0]} cannot change while the node is {self._state}; set it '
-                              'at start, or deactivate and clean up first')
-        if new == old:
-            return
+    def _change(self, old: Settings, new: Settings) -> None:
         if new.model != old.model:
             self._serving = self._load(new)
             self.get_logger().info(f'model is now {self._serving.detector.card.name}')
@@ -327,8 +218,7 @@ class DetectorNode(LifecycleNode):
             self._serving = self._serve(detector, self._serving.folder, new)
         if self._slots and new.max_rate_hz != old.max_rate_hz:
             self._slots.set_max_rate(new.max_rate_hz)
-        self.settings = new
-        self._publish_infos()
+        self._publish_infos(new)
 
     def _on_enable(self, request: SetBool.Request,
                    response: SetBool.Response) -> SetBool.Response:
@@ -345,12 +235,12 @@ class DetectorNode(LifecycleNode):
         response.message = f'{"enabled" if self._enabled else "disabled"}, node is {self._state}'
         return response
 
-    def _publish_infos(self) -> None:
+    def _publish_infos(self, settings: Settings) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
         detector, _, folder, _ = self._serving
         self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
-            publisher.publish(label_info(header, detector.card, self.settings.score_threshold))
+            publisher.publish(label_info(header, detector.card, settings.score_threshold))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -35,7 +35,7 @@ def live_parameter(description: str, wanted: str = '', **bounds: float | str) ->
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ParameterRow:
     """One row of the table."""
 
     name: str
@@ -94,7 +94,7 @@ class Parameter:
                               f'{self.range_text()}') from None
 
 
-def parameter_table(kind: type[Spec]) -> dict[str, Parameter]:
+def parameter_table(kind: type[Spec]) -> dict[str, ParameterRow]:
     """
     Read the table of parameters off a struct.
 
@@ -108,7 +108,7 @@ def parameter_table(kind: type[Spec]) -> dict[str, Parameter]:
         # msgspec sorts the values of a Literal; people want the order they were written in
         literal = isinstance(info, msgspec.inspect.LiteralType)
         choices = hints[field.name].__origin__.__args__ if literal else ()
-        table[field.name] = Parameter(
+        table[field.name] = ParameterRow(
             field.name, hints[field.name], field.default,
             meta.extra_json_schema['description'], bool((meta.extra or {}).get('live')),
             getattr(info, 'ge', None), getattr(info, 'le', None),
@@ -116,7 +116,7 @@ def parameter_table(kind: type[Spec]) -> dict[str, Parameter]:
     return table
 
 
-def declare_parameters(node: Node, table: Mapping[str, Parameter]) -> None:
+def declare_parameters(node: Node, table: Mapping[str, ParameterRow]) -> None:
     """
     Declare every parameter of a table.
 
@@ -138,7 +138,7 @@ def unknown_parameters(node: Node) -> list[str]:
                   if not node.has_parameter(name) and not name.startswith('qos_overrides.'))
 
 
-def current_settings(node: Node, kind: type[S], table: Mapping[str, Parameter]) -> S:
+def current_settings(node: Node, kind: type[S], table: Mapping[str, ParameterRow]) -> S:
     """
     Read what the node's parameters say now.
 
@@ -149,7 +149,7 @@ def current_settings(node: Node, kind: type[S], table: Mapping[str, Parameter]) 
 
 
 def checked_settings(values: Mapping[str, Any], kind: type[S],
-                     table: Mapping[str, Parameter]) -> S:
+                     table: Mapping[str, ParameterRow]) -> S:
     """
     Check a whole set of parameter values.
 

@@ -29,8 +29,8 @@ def guard_transitions(node: LifecycleNode, state: Callable[[], str]) -> None:
     """
     Refuse an impossible transition, where rclpy ends the process.
 
-    https://github.com/ros2/rclpy/issues/1209, fixed by its pull request 1319, which Jazzy (rclpy 7)
-    lacks: can go when Kilted is the oldest distribution.
+    https://github.com/ros2/rclpy/issues/1209, fixed by its pull request 1319, which Jazzy lacks
+    (rclpy 7): can go when Kilted is the oldest distribution.
 
     :param state: returns the state of the node, for the warning.
     """

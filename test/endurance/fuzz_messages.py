@@ -16,7 +16,7 @@ from builtin_interfaces.msg import Time
 from figures import at_least, at_most, equal, Figure, none_of, told, wrong_boxes
 from lite_detector.core.reduction import Reduced
 from lite_detector.core.types import Detections, ImageArray, ImageSize
-from lite_detector.ros.camera import Camera
+from lite_detector.ros.camera import Camera, Serving
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.image_input import Received
 from lite_detector.ros.messages import detection_array
@@ -117,10 +117,10 @@ class WatchedNode(DetectorNode):
 
     def _watched(self, publish: Callable[..., None]) -> Callable[..., None]:
         def check(msg: Message, image_bgr: ImageArray | None, tracked: object,
-                  class_ids: list[str], detector: object) -> None:
-            publish(msg, image_bgr, tracked, class_ids, detector)
-            array = deserialize_message(
-                detection_array(msg.header, tracked.detections, class_ids), Detection2DArray)
+                  serving: Serving) -> None:
+            publish(msg, image_bgr, tracked, serving)
+            data = detection_array(msg.header, tracked.detections, serving.class_ids)
+            array = deserialize_message(data, Detection2DArray)
             self.wrong += wrong_boxes(array, self._size.width, self._size.height)
             self.boxes += len(array.detections)
             self.last = tracked.detections

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 import time
 
-from lite_detector.ros.parameters import checked_settings, Parameter
+from lite_detector.ros.parameters import checked_settings, ParameterRow
 from lite_detector.ros.settings import PARAMETERS, Settings
 from ros_graph import running_graph, TIMEOUT_S
 from tiny_models import write_tiny_nanodet
@@ -26,7 +26,7 @@ def table_after(heading: str, page: str = 'reference/node.md') -> list[list[str]
     return rows[2:]
 
 
-def parameter_rows(parameters: Mapping[str, Parameter]) -> list[list[str]]:
+def parameter_rows(parameters: Mapping[str, ParameterRow]) -> list[list[str]]:
     """Return the cells of the table of parameters, as the code has them."""
     wanted = []
     for parameter in parameters.values():
