@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import hashlib
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 import ssl
+from typing import IO
 import urllib.error
 import urllib.request
 
@@ -23,7 +24,8 @@ MAX_BYTES = 1 << 30
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to another https address."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
+                         headers: HTTPMessage, newurl: str) -> urllib.request.Request | None:
         _check_https(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

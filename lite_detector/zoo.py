@@ -10,6 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 import shutil
+from typing import cast
 
 from lite_detector.core.atomic_files import atomic_folder
 from lite_detector.core.cache_folder import cache_folder
@@ -144,24 +145,25 @@ def fetch_model(name: str, source: Path | None = None,
     with atomic_folder(target, replace=True) as staged:
         shutil.copy(folder / CARD_FILE, staged)
         for files in _public_files(card, with_url=source is None):
+            checksums = cast('dict[str, str]', files.sha256)
+            urls = cast('dict[str, str]', files.url)
             for role, file_name in files.files().items():
                 path = path_inside(staged, file_name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cached = path_inside(target, file_name)
-                if _has_sha256(cached, files.sha256[role]):
+                if _has_sha256(cached, checksums[role]):
                     shutil.copyfile(cached, path)
                     continue
-                _obtain(files, role, path, source, progress)
+                _obtain(urls.get(role, ''), checksums[role], path, source, progress)
     return target
 
 
-def _obtain(files: RuntimeFiles, role: str, path: Path, source: Path | None,
+def _obtain(url: str, sha256: str, path: Path, source: Path | None,
             progress: Progress | None) -> None:
-    sha256 = files.sha256[role]
     if source is None:
         # here, because the node never downloads and starts sooner without http and ssl
         from lite_detector.download import download
-        download(files.url[role], path, sha256, user_cache() / '.partial', progress)
+        download(url, path, sha256, user_cache() / '.partial', progress)
         return
     if not source.is_dir():
         raise DownloadError(f'--from {source}: no such folder')

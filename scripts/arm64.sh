@@ -74,7 +74,7 @@ get_system() {
 get_wheels() {
     local wanted=$arm/requirements.txt
     # The linters run on the host.
-    grep -hvE '^#|ruff|flake8|pydocstyle' requirements/{serve,opencv,bags,test}.txt |
+    grep -hvE '^#|ruff|flake8|pydocstyle|mypy|^types-' requirements/{serve,opencv,bags,test}.txt |
         sort >"$wanted"
     ! cmp -s "$wanted" "$arm/site/requirements.txt" || return 0
     step 'downloading aarch64 wheels (450 MB on disk, once)'

@@ -41,6 +41,15 @@ class Backend(Protocol):
         """
 
 
+class RuntimeNetwork(Backend, Protocol):
+    """A network that one of the runtimes loaded."""
+
+    device: str
+    """cpu, gpu:N, or the name of an execution provider."""
+    device_name: str
+    """What the driver calls the device; empty for the CPU."""
+
+
 Report = Callable[[str], None]
 """Takes a line for the user."""
 
@@ -71,7 +80,7 @@ def check_threads(num_threads: int) -> None:
 
 def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
                  precision: str, device: str = 'cpu',
-                 shapes: InputShapes | None = None) -> Backend:
+                 shapes: InputShapes | None = None) -> RuntimeNetwork:
     """
     Load the weights of a model folder.
 

@@ -22,12 +22,12 @@ import time
 from typing import Any, NamedTuple
 
 from lite_detector.backends.base import (
-    Backend,
     check_device,
     check_threads,
     DeviceChoice,
     open_backend,
     Report,
+    RuntimeNetwork,
 )
 from lite_detector.backends.shapes import InputShapes
 from lite_detector.core.agreement import choose, MAX_ERROR
@@ -65,7 +65,7 @@ class Trial(NamedTuple):
 
 def open_on_device(card: ModelCard, folder: Path, runtime: str, num_threads: int, precision: str,
                    device: str, input_size: ImageSize | None, resize: str,
-                   report: Report = lambda line: None) -> tuple[Backend, DeviceChoice]:
+                   report: Report = lambda line: None) -> tuple[RuntimeNetwork, DeviceChoice]:
     """
     Load the weights of a model folder for a device, compared with fp32 on the CPU.
 

@@ -20,10 +20,13 @@ SAME_TIME = 1.05
 class Measured(Protocol):
     """A way to compute a network, measured."""
 
-    ms: float
-    """Time of one inference."""
-    error: float
-    """Of the outputs against fp32 on the CPU, percent."""
+    @property
+    def ms(self) -> float:
+        """Time of one inference."""
+
+    @property
+    def error(self) -> float:
+        """Of the outputs against fp32 on the CPU, percent."""
 
 
 M = TypeVar('M', bound=Measured)

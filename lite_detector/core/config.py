@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import os
 from pathlib import Path
+import sys
 from typing import Any, TypeVar
 
 from lite_detector.core.errors import ConfigError
@@ -19,6 +20,16 @@ YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, Recursio
 """Of text that is no UTF-8, a date like 2026-13-01, !!bool maybe, !!timestamp x, 3000 brackets."""
 
 
+if sys.version_info >= (3, 11):
+    from typing import dataclass_transform
+else:
+    def dataclass_transform(**_: object) -> Callable[[type[T]], type[T]]:
+        """Return the class as it is; only type checkers read the arguments."""
+        return lambda kind: kind
+
+
+# Type checkers take a subclass of a frozen msgspec.Struct for one that is not frozen.
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every card and configuration section: immutable, and unknown keys are errors."""
 

@@ -43,6 +43,7 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     :return: at most one candidate per cell (its best class), boxes in network pixels.
     :raises ModelError: if the outputs do not have these shapes.
     """
+    assert spec.reg_max is not None, 'checked by the card'
     bins = spec.reg_max + 1
     heads = _gfl_heads(outputs, num_classes, 4 * bins, grid_sizes(input_size, spec.strides))
     threshold = logit(score_threshold) if spec.score_activation == 'sigmoid' else score_threshold
@@ -112,6 +113,7 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     threshold = logit(score_threshold) if raw else score_threshold
     grids = grid_sizes(input_size, spec.strides)
     _check_count(outputs, (len(grids),))
+    assert spec.anchors is not None, 'checked by the card'
     found = []
     for output, grid, stride, anchors in zip(outputs, grids, spec.strides, spec.anchors,
                                              strict=True):
@@ -136,8 +138,7 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     centers = (2 * values[:, :2] + corners - 0.5) * strides
     half = 2 * values[:, 2:4] ** 2 * anchor_sizes
     boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
-    found = Detections(boxes, scores, class_ids)
-    return _numbers_only(found.select(scores >= score_threshold))
+    return _numbers_only(Detections(boxes, scores, class_ids).select(scores >= score_threshold))
 
 
 def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
@@ -161,6 +162,7 @@ def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: i
     """
     _check_count(outputs, (1,))
     grid, = grid_sizes(input_size, spec.strides)
+    assert spec.anchors is not None and spec.center_clamp is not None, 'checked by the card'
     anchors = np.array(spec.anchors[0], np.float32)
     head = _channels_first(outputs[0], len(anchors) * (5 + num_classes), grid)
     boxes, classes = np.split(head, (5 * len(anchors),))
@@ -176,15 +178,14 @@ def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: i
     factors = np.stack((boxes[anchor_ids, 4, cells], classes[anchor_ids, class_ids, cells]))
     scores = (sigmoid(factors) if raw else factors).prod(axis=0)
     kept = scores >= score_threshold
-    anchor_ids, cells, class_ids, scores = (each[kept] for each
-                                            in (anchor_ids, cells, class_ids, scores))
+    anchor_ids, cells, class_ids = anchor_ids[kept], cells[kept], class_ids[kept]
     deltas, sizes = boxes[anchor_ids, :4, cells], anchors[anchor_ids]
     centers, _, _ = _priors(input_size, spec.strides, spec.grid_offset)
     centers = centers.T[cells] + np.clip(deltas[:, :2] * sizes, -spec.center_clamp,
                                          spec.center_clamp)
     half = 0.5 * sizes * np.exp(np.minimum(deltas[:, 2:], LARGEST_GROWTH))
     boxes = np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
-    return _numbers_only(Detections(boxes, scores, class_ids))
+    return _numbers_only(Detections(boxes, scores[kept], class_ids))
 
 
 DECODERS: dict[str, Decoder] = {
@@ -198,7 +199,7 @@ DECODERS: dict[str, Decoder] = {
 
 def sigmoid(values: FloatArray) -> FloatArray:
     """Return 1 / (1 + exp(-values)), without overflow for any finite value."""
-    return 0.5 * (np.tanh(0.5 * values) + 1)
+    return np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
 
 
 def logit(probability: float) -> float:

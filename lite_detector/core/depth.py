@@ -133,9 +133,10 @@ def _samples() -> tuple[FloatArray, FloatArray, FloatArray, list[int]]:
     within, beyond = away < 0.5, away > 0.5 + GAP
     # the middle of a box is more likely of the object than its corners
     middle = within * (1 - away)
-    xs, ys, weights, starts = [], [], [], []
+    xs: list[npt.NDArray[np.float64]] = []
+    ys, weights, starts = [], [], []
     for part in (np.outer(middle, middle), np.outer(within, beyond), np.outer(beyond, within)):
-        starts.append(sum(map(len, xs)))
+        starts.append(sum(len(each) for each in xs))
         rows, columns = np.nonzero(part)
         xs.append(places[columns])
         ys.append(places[rows])

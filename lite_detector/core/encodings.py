@@ -10,7 +10,8 @@ another numpy than the distribution's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Collection
 import re
 from typing import Protocol
 
@@ -65,6 +66,9 @@ YUV_TO_BGR = np.array([[1.164, 2.018, 0, -276.93], [1.164, -0.391, -0.813, 135.4
 """ITU-R BT.601 of limited range, as OpenCV converts nv12: Y, U, V, 1 -> B, G, R."""
 
 
+Octets = bytes | bytearray | memoryview | array
+
+
 class ImageMessage(Protocol):
     """The fields of ``sensor_msgs/msg/Image`` that say what its pixels are."""
 
@@ -73,14 +77,20 @@ class ImageMessage(Protocol):
     encoding: str
     is_bigendian: int
     step: int
-    data: Sequence[int]
+
+    @property
+    def data(self) -> Octets:
+        """Return the rows of pixels."""
 
 
 class CompressedMessage(Protocol):
     """The fields of ``sensor_msgs/msg/CompressedImage``."""
 
     format: str  # noqa: A003
-    data: Sequence[int]
+
+    @property
+    def data(self) -> Octets:
+        """Return the bytes of the file."""
 
 
 def image_to_bgr(msg: ImageMessage) -> ImageArray:
@@ -120,7 +130,7 @@ def compressed_to_reduced(msg: CompressedMessage,
     data = np.frombuffer(msg.data, np.uint8)
     full_size = jpeg_size(data)
     factor = reduction_to(full_size, least_size(full_size)) if full_size else 1
-    if factor == 1:
+    if full_size is None or factor == 1:
         image_bgr = decode_image(data, _format_of(msg))
         return Reduced(image_bgr, 1, size_of(image_bgr))
     return decode_reduced(data, _format_of(msg), full_size, factor)
@@ -152,7 +162,7 @@ def check_sides(msg: ImageMessage) -> None:
 
 def known_encodings() -> list[str]:
     """Return the names of the encodings that are read here."""
-    return [str(name) for encodings, _ in READERS for name in encodings]
+    return [name for encodings, _ in READERS for name in encodings]
 
 
 def unknown_encoding(msg: ImageMessage) -> str:
@@ -252,7 +262,7 @@ def _yuv444_to_bgr(msg: ImageMessage) -> ImageArray:
     return cv2.transform(np.concatenate((luma, chroma), axis=2), YUV_TO_BGR)
 
 
-READERS: tuple[tuple[object, Callable[[ImageMessage], ImageArray]], ...] = (
+READERS: tuple[tuple[Collection[str], Callable[[ImageMessage], ImageArray]], ...] = (
     (PACKED, _packed_to_bgr),
     (PACKED16, _packed16_to_bgr),
     (YUV422, _yuv422_to_bgr),

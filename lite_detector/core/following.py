@@ -11,6 +11,7 @@ its class that is where and as large as a constant velocity in the image predict
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError
@@ -43,7 +44,8 @@ class Seen(NamedTuple):
     """Empty where nobody tracks."""
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True)
+class Target:
     """The object that is followed, in one image."""
 
     box_xyxy: FloatArray
@@ -118,7 +120,8 @@ class Follower:
 
     def _keep(self, seen: Seen) -> Target | None:
         """Return the object that is followed, seen or predicted."""
-        index = self._same(seen)
+        assert self._motion is not None, 'nothing is followed'
+        index = self._same(seen, self._motion)
         if index is not None:
             self._motion.correct(np.zeros(1, np.int64), seen.boxes_xyxy[index:index + 1])
             return self._found(seen, index)
@@ -128,7 +131,7 @@ class Follower:
         self.state = PREDICTED
         return Target(self._motion.boxes_xyxy()[0], None)
 
-    def _same(self, seen: Seen) -> int | None:
+    def _same(self, seen: Seen, motion: BoxFilter) -> int | None:
         """Return the place of the object that is followed; None: it is not seen."""
         if self.track_id and self.track_id in seen.track_ids:
             return seen.track_ids.index(self.track_id)
@@ -137,12 +140,12 @@ class Follower:
         if not rows:
             return None
         boxes = seen.boxes_xyxy[rows]
-        expected = self._motion.boxes_xyxy()
+        expected = motion.boxes_xyxy()
         sides, expected_sides = boxes[:, 2:] - boxes[:, :2], expected[0, 2:] - expected[0, :2]
         middles = (boxes[:, :2] + boxes[:, 2:] - expected[:, :2] - expected[:, 2:]) / 2
         away = (np.abs(middles) / np.maximum(expected_sides, 1.0)).max(axis=1)
-        area = sides.prod(axis=1) / max(expected_sides.prod(), 1.0)
-        distances = self._motion.distances(boxes)[:, 0]
+        area = sides.prod(axis=1) / np.maximum(expected_sides.prod(), 1.0)
+        distances = motion.distances(boxes)[:, 0]
         distances[(away > NEAREST_SIDES) | (area > SAME_AREA) | (area * SAME_AREA < 1)] = np.inf
         best = int(distances.argmin())
         return rows[best] if distances[best] <= NEAR else None

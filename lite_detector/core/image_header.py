@@ -37,11 +37,11 @@ def is_jpeg(data: ImageArray) -> bool:
     return bytes(data[:2]) == JPEG_MAGIC
 
 
-def claimed_size(data: ImageArray) -> ImageSize | None:
+def claimed_size(data: ImageArray | bytes) -> ImageSize | None:
     """
     Return how large a compressed image says that it is.
 
-    :param data: the file's bytes, uint8, shape (n,).
+    :param data: the file's bytes, or a uint8 array of them, shape (n,).
     :return: what the decoder would make room for; None: it is none of ``FORMATS``, or its header
         is not whole, so that it does not decode either.
     """
@@ -113,7 +113,7 @@ def _tiff_size(view: memoryview) -> ImageSize | None:
 
 
 def _webp_size(view: memoryview) -> ImageSize | None:
-    kind = view[8:16]
+    kind = bytes(view[8:16])
     if kind == b'WEBPVP8X':  # with more than the picture: 24 bits, less 1
         low_width, high_width, low_height, high_height = unpack_from('<HBHB', view, 24)
         return ImageSize((low_height | high_height << 16) + 1, (low_width | high_width << 16) + 1)

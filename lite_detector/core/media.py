@@ -174,7 +174,7 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._writer is None:
+        if self._writer is None or self._path is None:
             return
         self._writer.release()
         # OpenCV does not tell of a full disk
@@ -194,7 +194,7 @@ class VideoWriter:
             if not is_utf8(self._path):
                 raise DataError(f'{str(self._path)!r}: no UTF-8, wanted another name for a video')
             size = (image_bgr.shape[1], image_bgr.shape[0])
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*'mp4v'),
+            self._writer = cv2.VideoWriter(str(self._path), int.from_bytes(b'mp4v', 'little'),
                                            self._rate_hz, size)
             if not self._writer.isOpened():
                 raise DataError(f'{self._path}: cannot be written as a video')

@@ -271,9 +271,10 @@ class ModelCard(NetworkCard, kw_only=True):
         if files is None or files.int8 is None:
             raise ModelError(f'{self.name}: has no int8 form for runtime onnx; `lite_detector '
                              'quantize` makes one where the package onnx is installed')
-        role = 'signed' if signed else 'file'
-        sha256 = {'file': files.int8.sha256[role]} if role in files.int8.sha256 else {}
-        return OnnxFiles(files.int8.files()[role], files.input, files.outputs, sha256=sha256)
+        role: Literal['file', 'signed'] = 'signed' if signed else 'file'
+        checksum = files.int8.sha256.get(role)
+        return OnnxFiles(files.int8.files()[role], files.input, files.outputs,
+                         sha256={'file': checksum} if checksum else {})
 
 
 def load_card(folder: Path) -> ModelCard:

@@ -60,7 +60,8 @@ class PositionFilter:
         known = np.flatnonzero(places >= 0)
         self._correct(places[known], positions[known], covariances[known])
         new = np.flatnonzero(places < 0)
-        places[new] = self._add([ids[index] for index in new], positions[new], covariances[new])
+        places[new] = self._add([ids[index] for index in new.tolist()], positions[new],
+                                covariances[new])
         self._seen_s[places] = stamp_s
         deviation = self._covariance[2][places].diagonal(axis1=1, axis2=2).max(axis=1, initial=0)
         return self._speed[places], np.sqrt(deviation)

@@ -39,8 +39,10 @@ def parse_object_sizes(entries: Sequence[str]) -> dict[str, KnownSize]:
     sizes: dict[str, KnownSize] = {}
     for entry in entries:
         found = ENTRY.fullmatch(entry)
-        metres = _number(found['metres']) if found else math.nan
-        spread = _number(found['spread']) if found and found['spread'] else SPREAD * metres
+        if found is None:
+            raise ConfigError(f'object_sizes: {entry!r}; expected {EXPECTED}')
+        metres = _number(found['metres'])
+        spread = _number(found['spread']) if found['spread'] else SPREAD * metres
         if not (RANGE_M[0] <= metres <= RANGE_M[1] and 0 <= spread < metres):
             raise ConfigError(f'object_sizes: {entry!r}; expected {EXPECTED}')
         if found['name'] in sizes:

@@ -32,7 +32,8 @@ def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
     pixels = camera.project(ahead)
     seen = ((pixels >= 0) & (pixels < (camera.size.width, camera.size.height))).all(axis=1)
     area = camera.size.height * camera.size.width
-    cell = min(max(math.sqrt(POINTS_PER_CELL * area / max(seen.sum(), 1)), CELL_PX[0]), CELL_PX[1])
+    cell = math.sqrt(POINTS_PER_CELL * area / max(int(seen.sum()), 1))
+    cell = min(max(cell, CELL_PX[0]), CELL_PX[1])
     scale = np.ceil(np.array(camera.size) / cell) / camera.size  # whole pixels, the same shape
     image = np.full(np.ceil(np.array(camera.size) / cell).astype(int), np.inf, np.float32)
     rows, columns = (pixels[seen, ::-1] * scale).astype(np.intp).T

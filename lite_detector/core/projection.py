@@ -136,9 +136,9 @@ class CameraModel:
 
     def _largest_radius(self) -> float:
         """Return how far from the axis the border of the image is, as length at depth 1."""
-        across, along = (np.linspace(0, side, 9) for side in (self.size.width, self.size.height))
-        border = [(x, y) for x in across for y in (0, self.size.height)]
-        border += [(x, y) for x in (0, self.size.width) for y in along]
+        width, height = float(self.size.width), float(self.size.height)
+        border = [(x, y) for x in np.linspace(0, width, 9).tolist() for y in (0.0, height)]
+        border += [(x, y) for x in (0.0, width) for y in np.linspace(0, height, 9).tolist()]
         radius = np.linalg.norm(self.normalized(border), axis=1)
         return 1.05 * float(np.nanmax(radius, initial=0.0)) or float(WIDEST)
 

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from lite_detector.core.config import Spec
 from msgspec import Meta
 
+Kernel = Literal[3, 5]
+Stride = Literal[1, 2]
 BlockKind = Literal['mobile', 'shuffle', 'residual', 'csp']
 Channels = Annotated[int, Meta(ge=8, le=32768, multiple_of=2)]
 COARSEST = 32
@@ -28,9 +30,15 @@ class StageSpec(Spec):
     blocks: Annotated[int, Meta(ge=1, le=32)]
     inner: Channels | None = None
     """Inside of each block; a shuffle has none: there it is half of the channels."""
-    kernel: Literal[3, 5] = 3
+    kernel: Kernel = 3
     """Side of the depthwise convolutions; residual and csp have none, and always 3."""
-    stride: Literal[1, 2] = 2
+    stride: Stride = 2
+
+    @property
+    def inner_channels(self) -> int:
+        """Return ``inner`` of a block that is no shuffle."""
+        assert self.inner is not None, 'a shuffle has none'
+        return self.inner
 
     def __post_init__(self) -> None:
         if (self.inner is None) != (self.block == 'shuffle'):
@@ -76,10 +84,13 @@ class StructureSpec(Spec):
     @property
     def taps(self) -> tuple[int, int, int]:
         """Return the last stages at strides 8, 16 and 32: their maps go to the neck."""
-        return tuple(max(index for index, stride in enumerate(self.strides) if stride == wanted)
-                     for wanted in (8, 16, 32))
+        third, fourth, fifth = (
+            max(index for index, stride in enumerate(self.strides) if stride == wanted)
+            for wanted in (8, 16, 32))
+        return third, fourth, fifth
 
     @property
     def out_channels(self) -> tuple[int, int, int]:
         """Return the channels of the maps that go to the neck."""
-        return tuple(self.stages[tap].channels for tap in self.taps)
+        third, fourth, fifth = (self.stages[tap].channels for tap in self.taps)
+        return third, fourth, fifth

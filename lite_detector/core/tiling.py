@@ -230,7 +230,7 @@ def _share_inside(boxes: FloatArray) -> FloatArray:
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     area = _area(boxes[:, :2], boxes[:, 2:])
-    return _area(low, high) / np.maximum(area, np.finfo(np.float32).tiny)
+    return np.divide(_area(low, high), np.maximum(area, np.finfo(np.float32).tiny))
 
 
 def _area(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ import io
 from pathlib import Path
 import sqlite3
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, cast, NamedTuple
 
 from lite_detector.core.errors import DataError
 
@@ -66,7 +66,8 @@ class CutMcap:
 
         :param mode: ``rb``; there is no other.
         """
-        return _WithFooter(self._path.open(mode), self._end)
+        assert mode == 'rb', 'there is no other'
+        return cast(BinaryIO, _WithFooter(self._path.open('rb'), self._end))
 
 
 class _WithFooter(io.RawIOBase):

@@ -320,9 +320,9 @@ def _admit_other_schemas() -> None:
         except KeyError:
             return read_definition(None)
 
-    definition_of.admits_others = True
+    setattr(definition_of, 'admits_others', True)  # noqa: B010  (a function has no such field)
     storage_mcap.get_msgdef = definition_of
-    storage_mcap.read_string = lambda file: read_bytes(file).decode(errors='replace')
+    storage_mcap.read_string = lambda bio: read_bytes(bio).decode(errors='replace')
 
 
 def _encoding(connection: Any) -> str:

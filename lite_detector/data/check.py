@@ -169,7 +169,7 @@ def _check_image(labels: ImageLabels, findings: dict[str, list[str]], prints: Im
         data = path.read_bytes()
         image_bgr = decode_image(np.frombuffer(data, np.uint8), str(path), FILE_PIXELS)
     except OSError as error:
-        skipped.skip('unreadable', path, error.strerror)
+        skipped.skip('unreadable', path, error.strerror or str(error))
         return None
     except ImageError as error:
         skipped.skip('unreadable', path, str(error).removeprefix(f'{path}: '))
@@ -197,14 +197,14 @@ def _check_boxes(labels: ImageLabels, boxes_xyxy: FloatArray, size: ImageSize, d
     def describe(index: int) -> str:
         corners = ' '.join(f'{value:.1f}' for value in boxes_xyxy[index])
         return f'{dataset.class_names[labels.class_ids[index]]} at {corners} in {size}'
-    for index in np.flatnonzero(is_outside):
+    for index in np.flatnonzero(is_outside).tolist():
         dataset.findings.skip('outside_image', labels.image_path, describe(index))
     kinds = {
         'outside': ~is_outside & (np.abs(boxes_xyxy - clipped) > BORDER).any(axis=1),
         'tiny': ~is_outside & (sides < TINY).any(axis=1),
     }
     for kind, mask in kinds.items():
-        for index in np.flatnonzero(mask):
+        for index in np.flatnonzero(mask).tolist():
             findings[kind].append(f'{labels.image_path}: {describe(index)}')
 
 

@@ -67,14 +67,14 @@ def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dat
     order = np.argsort(owners, kind='stable')  # the boxes of an image behind each other
     boxes = np.array([each.bbox for each in coco.annotations], np.float64).reshape(-1, 4)[order]
     boxes[:, 2:] += boxes[:, :2]
-    boxes = boxes.astype(np.float32)
+    boxes_xyxy = boxes.astype(np.float32)
     ids = np.array([class_ids[each.category_id] for each in coco.annotations], np.int64)[order]
     ignore = np.array([each.iscrowd != 0 for each in coco.annotations], bool)[order]
     scores = np.array([1 if each.score is None else each.score for each in coco.annotations],
                       np.float32)[order]
     stops = np.searchsorted(owners[order], np.arange(len(coco.images)), 'right').tolist()
     labels = tuple(
-        ImageLabels(images / image.file_name, boxes[start:stop], ids[start:stop],
+        ImageLabels(images / image.file_name, boxes_xyxy[start:stop], ids[start:stop],
                     ignore[start:stop], scores[start:stop], image.size)
         for image, start, stop in zip(coco.images, [0, *stops], stops, strict=False))
     return Dataset(path, tuple(category.name for category in categories), labels, findings)

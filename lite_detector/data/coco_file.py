@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast, NamedTuple
 
 from lite_detector.core.errors import DataError
 from lite_detector.data.coco_types import (
@@ -22,7 +22,7 @@ from lite_detector.data.dataset import MAX_PIXELS
 from lite_detector.data.findings import BOXES, Findings, IMAGES
 from lite_detector.data.image_index import ImageIndex, path_parts
 from lite_detector.data.notation import identifier, number, numbers
-from lite_detector.data.outlines import box_of_segmentation
+from lite_detector.data.outlines import Box, box_of_segmentation
 from lite_detector.data.text_files import decode_text, read_bytes
 import msgspec
 
@@ -188,7 +188,8 @@ def _claim(record: _Record, owners: dict[str, _Record], listed: dict[int | str, 
         return False
     owner = owners.setdefault(name, record)
     if owner is record:
-        listed[image_id] = CocoImage(image_id, name, *record.size)
+        # text becomes a number in _numbered
+        listed[image_id] = CocoImage(cast(int, image_id), name, *record.size)
     elif record.is_certain or path_parts(owner.written) == path_parts(record.written):
         findings.note('joined_images', record.where, name)
         listed[image_id] = listed[owner.image_id]
@@ -206,8 +207,9 @@ def _numbered(images: _Images) -> _Images:
         first = 1 + max((key for key in images.listed if isinstance(key, int)), default=0)
         ids = {text: first + place for place, text in enumerate(texts)}
         for key, each in images.listed.items():
-            if each.image_id in ids:
-                images.listed[key] = msgspec.structs.replace(each, image_id=ids[each.image_id])
+            number_ = ids.get(cast(str, each.image_id))
+            if number_ is not None:
+                images.listed[key] = msgspec.structs.replace(each, image_id=number_)
     return images
 
 
@@ -250,9 +252,11 @@ def _read_categories(path: Path, raw: Sequence[_Category], used: set[int | str |
         if name in by_name:
             findings.note('joined_classes', path, f'{name!r}')
         else:
-            is_number = isinstance(category_id, int)
-            by_name[name] = CocoCategory(category_id if is_number else free, name)
-            free += not is_number
+            if isinstance(category_id, int):
+                by_name[name] = CocoCategory(category_id, name)
+            else:
+                by_name[name] = CocoCategory(free, name)
+                free += 1
         found[category_id] = by_name[name]
     return found
 
@@ -276,25 +280,26 @@ class _Boxes:
         """Return the boxes that can be used."""
         boxes = []
         images, categories = self._images.listed, self._categories
+        each: Any  # null and odd types are found by what fails
         for index, each in enumerate(raw):
             try:
                 image, category = images[each.image_id], categories[each.category_id]
                 left, top, width, height = each.bbox
+                box: tuple[Box, float | None] = (left, top, width, height), None
                 is_plain = (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS
                             and -MAX_PIXELS <= left <= MAX_PIXELS
                             and -MAX_PIXELS <= top <= MAX_PIXELS and each.score is None)
-                box = (left, top, width, height), None
             except (KeyError, TypeError, ValueError, AttributeError):
                 is_plain = False
             if not is_plain:
                 where = f'{self._path}: annotations[{index}]'
                 owners = self._owners(each, where)
-                box = owners and self._careful(each, where)
-                if not box:
+                careful = owners and self._careful(each, where)
+                if owners is None or careful is None:
                     continue
-                image, category = owners
+                (image, category), box = owners, careful
             (left, top, width, height), score = box
-            if image.width is not None and not (
+            if image.width is not None and image.height is not None and not (
                     left < image.width and top < image.height and left + width > 0
                     and top + height > 0):
                 self._findings.skip('outside_image', f'{self._path}: annotations[{index}]', (
@@ -322,14 +327,14 @@ class _Boxes:
                 self._findings.skip('unlisted_image', where,
                                     f'there is no image with id {image_id}')
             return None
-        if category_id not in self._categories:
+        if category_id is None or category_id not in self._categories:
             self._findings.skip('unknown_id', where,
                                 f'there is no category with id {category_id}')
             return None
         return self._images.listed[image_id], self._categories[category_id]
 
     def _careful(self, each: _Annotation,
-                 where: str) -> tuple[tuple[float, ...], float | None] | None:
+                 where: str) -> tuple[Box, float | None] | None:
         """Return box and score of what is written in a rare way; None: it is broken."""
         box = numbers(each.bbox)
         if each.bbox in (None, '', [], {}):
@@ -352,7 +357,8 @@ class _Boxes:
             self._findings.skip('malformed_box', where, f'score is {_short(each.score)}; expected '
                                 '0 to 1')
             return None
-        return tuple(box), score
+        left, top, width, height = box
+        return (left, top, width, height), score
 
     def _without_repeats(self, boxes: list[CocoAnnotation]) -> list[CocoAnnotation]:
         """Take the boxes of an image that is listed twice once."""

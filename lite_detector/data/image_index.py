@@ -74,7 +74,8 @@ class ImageIndex:
         *folders, name = parts
         fitting = self._by_stem.get(stem_of(name), ())
         same = [each for each in fitting if path_parts(each)[-1] == name]
-        best, ranked = -1, []
+        best = -1
+        ranked: list[str] = []
         for each in same or fitting:
             theirs = path_parts(each)[:-1]
             common = _common_tail(folders, theirs)

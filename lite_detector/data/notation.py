@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 import re
+from typing import TypeVar
 
+T = TypeVar('T')
 SEPARATORS = re.compile(r'[\s;,]+')
 DECIMAL_COMMA = re.compile(r'(?<=\d),(?=\d)')
 TRUE, FALSE = ('true', 'yes'), ('false', 'no')
@@ -62,8 +65,13 @@ def numbers(value: object) -> list[float] | None:
         value = split_fields(value.strip().strip('[]()'))
     if not isinstance(value, (list, tuple)):
         return None
-    found = [number(each) for each in value]
-    return None if None in found else found
+    return complete([number(each) for each in value])
+
+
+def complete(values: Sequence[T | None]) -> list[T] | None:
+    """Return the values; None if one of them is absent."""
+    found = [each for each in values if each is not None]
+    return found if len(found) == len(values) else None
 
 
 def split_fields(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lite_detector.data.notation import number, numbers
+from lite_detector.data.notation import numbers
 import numpy as np
 
 Box = tuple[float, float, float, float]
@@ -52,10 +52,10 @@ def _box_of_mask(mask: Mapping[str, Any]) -> Box | None:
     if size is None or len(size) != 2 or size[0] < 1:
         return None
     if isinstance(counts, str):
-        runs = _unpack_runs(counts)
+        runs: Sequence[float] | None = _unpack_runs(counts)
     else:
-        runs = [number(each) for each in counts] if isinstance(counts, list) else None
-    if not runs or None in runs or min(runs) < 0:
+        runs = numbers(counts) if isinstance(counts, list) else None
+    if not runs or min(runs) < 0:
         return None
     height = int(size[0])
     ends = np.cumsum(np.array(runs, np.float64)).astype(np.int64)

@@ -22,7 +22,7 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
 from lite_detector.data.findings import BOXES, BrokenItemError, Findings, IMAGES
 from lite_detector.data.image_index import fold, Found, ImageIndex, path_parts, stem_of
-from lite_detector.data.notation import number
+from lite_detector.data.notation import complete, number
 from lite_detector.data.outlines import Box, box_of_points
 from lite_detector.data.text_files import decode_text, read_bytes, walk_files
 
@@ -117,6 +117,7 @@ def _read_file(path: str, file: str, index: ImageIndex, by_stem: dict[str, list[
         findings.refuse('ambiguous_path', path, (
             f'its image may be {" or ".join(found.others[:2])}; choose the folder with --images'))
         return None
+    assert found.name is not None, 'one image, or several'
     size = _read_size(root)
     findings.seen[BOXES] += len(root.findall('object'))
     return _Annotation(found.name, size, list(_read_objects(path, data, root, size, findings)))
@@ -203,20 +204,20 @@ def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]
     """Return the box of an object, or the kind of problem and what it is."""
     corners = element.find('bndbox')
     if corners is None:
-        box = _read_outline(element)
-        if box is None:
+        outline = _read_outline(element)
+        if outline is None:
             return None, ('malformed_box', 'no <bndbox>')
+        box = outline
     else:
         found = {each.tag: each.text for each in corners}
-        try:
-            box = tuple([float(found[key]) for key in CORNERS])
-        except (KeyError, TypeError, ValueError):
-            box = tuple([number(found.get(key)) for key in CORNERS])
-        for key, value in zip(CORNERS, box, strict=True):
-            if value is None or not -MAX_PIXELS <= value <= MAX_PIXELS:  # nor NaN
+        values = [_number(found.get(key)) for key in CORNERS]
+        for key, value in zip(CORNERS, values, strict=True):
+            if value is None:
                 what = f'no <{key}>' if key not in found else (
                     f'{key}: got {(found[key] or "").strip()!r}, wanted a number of pixels')
                 return None, ('malformed_box', what)
+        left, top, right, bottom = (value for value in values if value is not None)
+        box = left, top, right, bottom
     if box[2] <= box[0] or box[3] <= box[1]:
         return None, ('empty', 'width or height <= 0: the box has a negative size or none: '
                       f'{" ".join(map("{:g}".format, box))}')
@@ -225,8 +226,8 @@ def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]
 
 def _number(text: str | None) -> float | None:
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        value: float | None = float(text or '')
+    except ValueError:
         value = number(text)
     return value if value is not None and abs(value) <= MAX_PIXELS else None  # nor NaN
 
@@ -235,8 +236,9 @@ def _read_outline(element: ElementTree.Element) -> Box | None:
     """Return the bounding box of a polygon or an oriented box, as tools add them to the format."""
     oriented = element.find('robndbox')
     if oriented is not None:
-        values = [_number(oriented.findtext(key)) for key in ('cx', 'cy', 'w', 'h', 'angle')]
-        if None in values:
+        values = complete([_number(oriented.findtext(key))
+                           for key in ('cx', 'cy', 'w', 'h', 'angle')])
+        if values is None:
             return None
         x, y, width, height, angle = values
         cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
@@ -245,9 +247,9 @@ def _read_outline(element: ElementTree.Element) -> Box | None:
     outline = element.find('polygon')
     if outline is None:
         outline = element.find('segmentation/polygon')
-    points = [] if outline is None else [_number(each.text) for each in outline.iter()
-                                         if re.fullmatch(r'[xy]\d*', each.tag)]
-    if len(points) < 6 or len(points) % 2 or None in points:
+    points = None if outline is None else complete(
+        [_number(each.text) for each in outline.iter() if re.fullmatch(r'[xy]\d*', each.tag)])
+    if points is None or len(points) < 6 or len(points) % 2:
         return None
     return box_of_points(points)
 

@@ -81,7 +81,7 @@ def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None
         except BrokenItemError:
             raise
         except DataError as error:
-            findings.skip('malformed_labels', folder / file, str(error).partition(': ')[2])
+            findings.skip('malformed_labels', f'{folder}/{file}', str(error).partition(': ')[2])
     # a txt file without an image shows as an image that is missing
     found += [ImageRows(images / f'{file[:-4]}.jpg', (), in_fractions=True) for file in lone]
     findings.seen[IMAGES] += len(pictures) + len(lone)

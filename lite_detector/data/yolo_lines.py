@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lite_detector.data.dataset import ImageRows, MAX_PIXELS
 from lite_detector.data.findings import BOXES, Findings
-from lite_detector.data.notation import number, split_fields
+from lite_detector.data.notation import number, numbers, split_fields
 from lite_detector.data.outlines import Box, box_of_points
 from lite_detector.data.text_files import decode_text, read_bytes
 from lite_detector.data.yolo_names import Classes
@@ -64,8 +64,9 @@ def _plain_rows(data: bytes, classes: Classes) -> list[tuple[int, Box, bool]]:
         fields = line.split()
         if not fields:
             continue
-        name, x, y, width, height = fields
-        x, y, half_width, half_height = float(x), float(y), float(width) / 2, float(height) / 2
+        name, *values = fields
+        x, y, width, height = map(float, values)
+        half_width, half_height = width / 2, height / 2
         if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < half_width <= 0.5 and 0 < half_height <= 0.5):
             raise ValueError
         rows.append((index[int(name)], (x - half_width, y - half_height, x + half_width,
@@ -97,7 +98,8 @@ def _read_carefully(path: str, text: str, image: Path, classes: Classes,
 
 def _dota_row(fields: Sequence[str], name: str, classes: Classes, where: str,
               findings: Findings) -> LabelLine | None:
-    values = [number(field) for field in fields[:8]]
+    values = numbers(fields[:8])
+    assert values is not None, 'as dota_name found'
     if name not in classes.names:
         findings.skip('unknown_id', where, f'class {name!r} is unknown')
         return None
@@ -112,7 +114,7 @@ def _dota_row(fields: Sequence[str], name: str, classes: Classes, where: str,
 
 def _row(fields: Sequence[str], classes: Classes, where: str,
          findings: Findings) -> LabelLine | None:
-    class_id, *values = map(number, fields)
+    class_id = number(fields[0])
     if class_id is None or not class_id.is_integer():
         findings.skip('malformed_box', where, f'class is {fields[0]!r}; expected a whole number')
         return None
@@ -120,8 +122,10 @@ def _row(fields: Sequence[str], classes: Classes, where: str,
         findings.skip('unknown_id', where, f'class {class_id:g} is unknown; there are '
                       f'{len(classes.names)}, ids {min(classes.index)} to {max(classes.index)}')
         return None
-    if None in values:
-        findings.skip('malformed_box', where, f'{fields[1 + values.index(None)]!r} is no number')
+    values = numbers(fields[1:])
+    if values is None:
+        odd = next(field for field in fields[1:] if number(field) is None)
+        findings.skip('malformed_box', where, f'{odd!r} is no number')
         return None
     count = len(values)
     score, has_outline = 1.0, False
@@ -158,7 +162,8 @@ def _box(values: Sequence[float], has_outline: bool, where: str, findings: Findi
         findings.skip('empty', where)
         return None
     if min(values) < 0 or max(values) > 1:
-        box = tuple(min(1.0, max(0.0, value)) for value in box)
+        left, top, right, bottom = (min(1.0, max(0.0, value)) for value in box)
+        box = left, top, right, bottom
         if not (box[0] < box[2] and box[1] < box[3]):
             findings.skip('outside_image', where)
             return None

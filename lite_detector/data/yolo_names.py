@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lite_detector.core.config import YAML_ERRORS
 from lite_detector.core.errors import DataError
@@ -24,7 +25,8 @@ YAML_SUFFIXES, DARKNET_SUFFIX, LIST_SUFFIXES = ('.yaml', '.yml'), '.data', ('.na
 NAME_SUFFIXES = (*YAML_SUFFIXES, DARKNET_SUFFIX, *LIST_SUFFIXES)
 
 
-class Classes(NamedTuple):
+@dataclass(frozen=True)
+class Classes:
     """
     What class ids mean.
 
@@ -134,25 +136,30 @@ def _read_yaml(path: Path, findings: Findings) -> Classes:
         if kind is None or isinstance(kind, bool) or not isinstance(name, str):
             raise DataError(f'{path}: names: class {key} is {name}, which YAML reads as '
                             f'{type(kind).__name__}; expected text: put it in quotes')
-    index = _index(names, path)
+    by_id = _by_id(names, path)
+    ids = sorted(by_id)
     count = number(plain.get('nc'))
     if count is not None and count != len(names):
         findings.note('class_count', path, f'nc is {count:g}, but there are {len(names)} names; '
                       'the names count')
     shape = numbers(plain.get('kpt_shape'))
-    ordered = [str(names[key]).strip() for key in sorted(names, key=identifier)] if isinstance(
-        names, dict) else [name.strip() for name in names]
-    return Classes(tuple(ordered), index, int(math.prod(shape)) if shape else 0)
+    return Classes(tuple(by_id[each].strip() for each in ids),
+                   {each: place for place, each in enumerate(ids)},
+                   int(math.prod(shape)) if shape else 0)
 
 
-def _index(names: Any, path: Path) -> dict[int, int]:
+def _by_id(names: Any, path: Path) -> dict[int, str]:
+    """Return id -> name."""
     if not isinstance(names, dict):
-        return {each: each for each in range(len(names))}
-    ids = [identifier(key) for key in names]
-    if not all(isinstance(each, int) and each >= 0 for each in ids) or len(set(ids)) < len(ids):
-        raise DataError(f'{path}: names: got ids {", ".join(map(str, names))}; expected different '
-                        'numbers from 0')
-    return {class_id: place for place, class_id in enumerate(sorted(ids))}
+        return dict(enumerate(names))
+    found: dict[int, str] = {}
+    for key, name in names.items():
+        class_id = identifier(key)
+        if not isinstance(class_id, int) or class_id < 0 or class_id in found:
+            raise DataError(f'{path}: names: got ids {", ".join(map(str, names))}; expected '
+                            'different numbers from 0')
+        found[class_id] = name
+    return found
 
 
 def _keys(names: Any) -> list[Any]:

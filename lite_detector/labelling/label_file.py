@@ -80,6 +80,8 @@ class LabelledImage(NamedTuple):
 
 
 class _Record(msgspec.Struct):
+    width: int
+    height: int
     crc32: int | None = None
 
 
@@ -114,7 +116,8 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
     for each in coco.annotations:
         labels[each.image_id].append(Label(names[each.category_id], each.bbox, each.score,
                                            each.iscrowd != 0))
-    return {image.file_name: LabelledImage(image.size, tuple(labels[image.image_id]), each.crc32)
+    return {image.file_name: LabelledImage(ImageSize(each.height, each.width),
+                                           tuple(labels[image.image_id]), each.crc32)
             for image, each in zip(coco.images, content.images, strict=True)}
 
 

@@ -63,7 +63,7 @@ class Candidates(NamedTuple):
 
     def take(self, index: IntArray | slice) -> Candidates:
         """Return some of them, in this order."""
-        return Candidates(*(each[index] for each in self))
+        return Candidates(self.genes[index], self.scores[index], self.costs[index])
 
 
 def join(*parts: Candidates) -> Candidates:

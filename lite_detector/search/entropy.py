@@ -44,7 +44,8 @@ def entropy_scores(structures: Structures, weights: tuple[float, ...]) -> Double
         width = stage.channels
         stride *= stage.stride
         entropies[stride] = log_variance / 2 + np.log(width)
-    return sum(weight * entropies[stride] for weight, stride in zip(weights, STRIDES, strict=True))
+    return np.sum([weight * entropies[stride] for weight, stride
+                   in zip(weights, STRIDES, strict=True)], axis=0)
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
@@ -65,7 +66,7 @@ def _shuffle(width: IntArray, stage: StageArrays) -> DoubleArray:
     half, area = stage.channels / 2, stage.kernel ** 2
     rest = np.log((1 + half * area * half) / 2)
     if stage.stride == 1:
-        return stage.blocks * rest
+        return np.multiply(stage.blocks, rest)
     # the mean of a depthwise and a pointwise convolution, and of the same behind a pointwise one
     first = np.log((area * width + width * area * half) / 2)
     return first + (stage.blocks - 1) * rest

@@ -84,7 +84,7 @@ def add_neck_and_head(graph: Graph, levels: list[int], frame: Frame) -> None:
 
 
 def _mobile_block(graph: Graph, source: int, stage: StageSpec, stride: int) -> int:
-    wide = graph.conv(source, stage.inner, activation=ACTIVATION)
+    wide = graph.conv(source, stage.inner_channels, activation=ACTIVATION)
     deep = graph.depthwise(wide, stage.kernel, stride, ACTIVATION)
     narrow = graph.conv(deep, stage.channels)
     adds = stride == 1 and graph.shapes[source].channels == stage.channels
@@ -105,7 +105,7 @@ def _shuffle_block(graph: Graph, source: int, stage: StageSpec, stride: int) -> 
 
 
 def _residual_block(graph: Graph, source: int, stage: StageSpec, stride: int) -> int:
-    return _residual(graph, source, stage.inner, stage.channels, stride, 1)
+    return _residual(graph, source, stage.inner_channels, stage.channels, stride, 1)
 
 
 def _residual(graph: Graph, source: int, inner: int, channels: int, stride: int,
@@ -125,7 +125,7 @@ def _csp_stage(graph: Graph, source: int, stage: StageSpec) -> int:
     passed = graph.conv(down, half, activation=ACTIVATION)
     worked = graph.conv(down, half, activation=ACTIVATION)
     for _ in range(stage.blocks):
-        worked = _residual(graph, worked, stage.inner, half, 1, 3)
+        worked = _residual(graph, worked, stage.inner_channels, half, 1, 3)
     return graph.conv(graph.concat([worked, passed]), stage.channels, activation=ACTIVATION)
 
 

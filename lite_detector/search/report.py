@@ -145,7 +145,8 @@ def _table(page: Page) -> str:
     is_time = Costs._fields[page.axis] == 'latency_ms'
     for found in page.found:
         costs, measured = found.costs, found.measured_ms
-        over = is_time and None not in (measured, page.limit) and measured > page.limit
+        over = (is_time and measured is not None and page.limit is not None
+                and measured > page.limit)
         cells = (f'{found.score:.1f}', f'{costs.latency_ms:.2f}' if costs.latency_ms else '-',
                  '-' if measured is None else f'{measured:.2f}', f'{costs.macs_m:.0f}',
                  f'{costs.parameters_m:.2f}', f'{costs.layers:.0f}', f'{costs.file_mb:.2f}')

@@ -11,10 +11,10 @@ network, and thousands of networks are one array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, cast, NamedTuple
 
 from lite_detector.core.config import Spec
-from lite_detector.core.structure import BlockKind, StageSpec, StructureSpec
+from lite_detector.core.structure import BlockKind, Kernel, StageSpec, Stride, StructureSpec
 from msgspec import Meta
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +42,9 @@ class StageRange(Spec):
     expansions: tuple[Factor, ...] = ()
     """Channels inside of a block, as multiples of ``channels``, brought to multiples of 8; a
     shuffle has none."""
-    kernels: Annotated[tuple[Literal[3, 5], ...], Meta(min_length=1)] = (3,)
+    kernels: Annotated[tuple[Kernel, ...], Meta(min_length=1)] = (3,)
     """Of depthwise convolutions."""
-    stride: Literal[1, 2] = 2
+    stride: Stride = 2
 
     def __post_init__(self) -> None:
         for name in ('channels', 'blocks', 'expansions', 'kernels'):
@@ -81,7 +81,7 @@ class StageArrays(NamedTuple):
     """One stage of many networks; the arrays have shape (n,)."""
 
     block: BlockKind
-    stride: int
+    stride: Stride
     channels: IntArray
     blocks: IntArray
     inner: IntArray
@@ -92,7 +92,7 @@ class StageArrays(NamedTuple):
         """Return this stage of one of the networks."""
         inner = int(self.inner[index])
         return StageSpec(self.block, int(self.channels[index]), int(self.blocks[index]),
-                         inner or None, int(self.kernel[index]), self.stride)
+                         inner or None, cast(Kernel, int(self.kernel[index])), self.stride)
 
 
 class Structures(NamedTuple):

@@ -35,6 +35,14 @@ def test_linter_finds_nothing(tool):
     assert_silent([sys.executable, '-m', *LINTERS[tool], *SOURCES])
 
 
+@pytest.mark.timeout(320)
+@pytest.mark.skipif(sys.version_info < (3, 12), reason='numpy has other types on older Python')
+def test_types_agree():
+    if find_spec('mypy') is None:
+        pytest.skip('mypy is not installed here')
+    assert_silent([sys.executable, '-m', 'mypy'])
+
+
 def test_shellcheck_finds_nothing():
     shellcheck = shutil.which('shellcheck')
     if shellcheck is None:

@@ -54,6 +54,11 @@ def test_every_python_folder_is_installed(setup_keywords):
     assert {'.'.join(folder.parts) for folder in folders} == set(setup_keywords['packages'])
 
 
+def test_types_are_installed(setup_keywords):
+    assert (ROOT / 'lite_detector' / 'py.typed').is_file()
+    assert setup_keywords['package_data'] == {'lite_detector': ['py.typed']}
+
+
 def test_every_script_finds_what_it_imports():
     for library in ('torch', 'rclpy', 'ncnn', 'matplotlib'):
         pytest.importorskip(library)
