@@ -20,7 +20,7 @@ from lite_detector.train.assign.dsla import assign_dsla
 from lite_detector.train.assign.uniform import assign_uniform
 from lite_detector.train.assign.yolov5 import assign_yolov5
 from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 from lite_detector.zoo import list_configs
 import numpy as np
 import torch

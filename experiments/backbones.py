@@ -23,8 +23,8 @@ from lite_detector.bench.machine import describe_machine
 from lite_detector.bench.speed import interleave
 from lite_detector.core.types import ImageSize
 from lite_detector.export.to_ncnn import write_ncnn
+from lite_detector.train.config.backbones import WIDTHS
 from lite_detector.train.models.backbones.build import build_backbone
-from lite_detector.train.models.backbones.names import WIDTHS
 from lite_detector.train.models.blocks import conv_bn, depthwise, RELU
 from lite_detector.train.models.layers import count_macs
 from lite_detector.train.models.rep_conv import fold

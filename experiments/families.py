@@ -23,7 +23,7 @@ from lite_detector.bench.machine import describe_machine
 from lite_detector.core.model_card import CARD_FILE, load_card
 from lite_detector.core.types import ImageSize
 from lite_detector.data.pictures import require_matplotlib
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.layers import count_parameters
 from lite_detector.train.models.rep_conv import fold

@@ -35,9 +35,9 @@ def run(args: argparse.Namespace) -> None:
     # here, because `--help` has to work without torch
     from lite_detector.export.import_ncnn import read_graph
     from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
+    from lite_detector.train.config.model import specs_for
     from lite_detector.train.models.fused import model_of
     from lite_detector.train.models.layers import count_parameters
-    from lite_detector.train.models.spec import specs_for
 
     folder = find_model(args.model)
     card = load_card(folder)

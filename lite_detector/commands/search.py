@@ -34,8 +34,8 @@ from lite_detector.search.network import Frame, network_graph
 from lite_detector.search.report import html, Page
 from lite_detector.search.space import Space
 from lite_detector.search.spec import SearchSpec
-from lite_detector.train.config import dump_config, load_config, TrainConfig
-from lite_detector.train.models.spec import OWN_BACKBONE, PAN_CHANNELS
+from lite_detector.train.config.model import OWN_BACKBONE, PAN_CHANNELS
+from lite_detector.train.config.training import dump_config, load_config, TrainConfig
 from lite_detector.zoo import find_config
 import msgspec
 from tqdm import tqdm

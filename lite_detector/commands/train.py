@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train, then export the best weights."""
     # here, because `--help` has to work without torch
-    from lite_detector.train.config import load_config
+    from lite_detector.train.config.training import load_config
     from lite_detector.train.console import Console
     from lite_detector.train.run import profile, train
     from lite_detector.train.run_folder import config_of

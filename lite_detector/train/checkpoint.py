@@ -19,8 +19,8 @@ from typing import Any
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import NetworkCard
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 import msgspec
 import torch
 from torch import nn, Tensor

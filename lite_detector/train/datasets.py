@@ -16,7 +16,7 @@ from lite_detector.core.types import size_of
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.check import check_dataset, check_leaks, FINDINGS, SplitReport
 from lite_detector.data.dataset import Dataset
-from lite_detector.train.config import DataSpec
+from lite_detector.train.config.training import DataSpec
 from lite_detector.train.sources import Datasets
 import numpy as np
 import torch

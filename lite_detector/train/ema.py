@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import copy
 import math
 
-from lite_detector.train.config import EmaSpec
+from lite_detector.train.config.training import EmaSpec
 import torch
 from torch import nn, Tensor
 

@@ -22,7 +22,7 @@ from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.coco import CocoDataset, to_coco
 from lite_detector.data.dataset import Dataset, Sample
-from lite_detector.train.config import PhaseSpec, TrainConfig
+from lite_detector.train.config.training import PhaseSpec, TrainConfig
 from lite_detector.train.console import Console, describe_epoch, describe_metrics, SILENT
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.teacher import Teacher

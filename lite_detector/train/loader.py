@@ -24,7 +24,7 @@ from lite_detector.core.types import ImageSize, IntArray
 from lite_detector.data.dataset import Sample
 from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.augment.sample import make_training_sample, sample_buffers, TrainingSample
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 from lite_detector.train.machine import loader_death
 import numpy as np
 import torch

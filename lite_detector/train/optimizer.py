@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.train.config import OptimizerSpec
+from lite_detector.train.config.training import OptimizerSpec
 import torch
 from torch import nn
 

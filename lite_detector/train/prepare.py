@@ -14,7 +14,8 @@ from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
-from lite_detector.train.config import TrainConfig
+from lite_detector.train.config.model import ModelSpec
+from lite_detector.train.config.training import TrainConfig
 from lite_detector.train.datasets import box_sizes
 from lite_detector.train.models.batch_norm import (
     has_statistics,
@@ -22,7 +23,6 @@ from lite_detector.train.models.batch_norm import (
     renew_statistics,
 )
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import freeze
 from lite_detector.train.transfer import init_backbone, transfer_weights, TransferReport
 import msgspec

@@ -15,7 +15,7 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Sample
 from lite_detector.data.image_check import unusable_paths
 from lite_detector.data.repeat import RepeatedDataset
-from lite_detector.train.config import TrainConfig
+from lite_detector.train.config.training import TrainConfig
 from lite_detector.train.console import Console, SILENT
 from lite_detector.train.datasets import cached, check_datasets, describe_datasets
 from lite_detector.train.distill.teacher import load_teacher

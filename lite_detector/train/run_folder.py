@@ -18,7 +18,7 @@ from lite_detector.train.checkpoint import (
     save_checkpoint,
     save_file,
 )
-from lite_detector.train.config import (
+from lite_detector.train.config.training import (
     config_from,
     dump_config,
     first_difference,

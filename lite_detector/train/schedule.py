@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from lite_detector.train.config import ScheduleSpec
+from lite_detector.train.config.curves import cosine
+from lite_detector.train.config.training import ScheduleSpec
 
 WARMUP_SHARE = 0.1
 """A short run must not spend itself on warming up."""
@@ -38,8 +39,3 @@ def rate_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
     if spec.kind == 'step':
         return spec.gamma ** sum(iteration >= part * total for part in spec.milestones)
     return 1.0
-
-
-def cosine(done: float, final: float) -> float:
-    """Return where half a wave is that falls from 1 to ``final`` while ``done`` rises to 1."""
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

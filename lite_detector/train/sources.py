@@ -18,7 +18,7 @@ from lite_detector.data.formats import open_as_coco, open_dataset
 from lite_detector.data.image_check import without_paths
 from lite_detector.data.join import join_datasets
 from lite_detector.data.repeat import entries_of, repeat_entries
-from lite_detector.train.config import DataSpec
+from lite_detector.train.config.training import DataSpec
 
 TWINS = {'labels': 'images', 'Annotations': 'JPEGImages'}
 """Folder of labels -> that of their images."""

@@ -177,7 +177,7 @@ def test_absent_file_is_named(tmp_path):
 def test_reader_and_specs_need_no_torch(run_python):
     done = run_python('-c', 'import sys; sys.modules["torch"] = None\n'
                             'import lite_detector.export.import_ncnn\n'
-                            'import lite_detector.train.models.spec')
+                            'import lite_detector.train.config.model')
     assert done.returncode == 0, done.stderr
 
 

@@ -13,7 +13,7 @@ from lite_detector.search.latency import LatencyTable, save_table
 from lite_detector.search.network import Frame, network_graph
 from lite_detector.search.operators import Operator
 from lite_detector.search.space import Space, SpaceSpec
-from lite_detector.train.config import dump_config, load_config
+from lite_detector.train.config.training import dump_config, load_config
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]

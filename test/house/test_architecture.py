@@ -46,8 +46,8 @@ ONLY_IN = {
     'onnxruntime': r'backends/(onnx_backend|providers)\.py',
     'openvino': r'export/openvino_network\.py',
     'rosbags': r'data/bags\.py',
-    'torch': r'train/.*|export/to_\w+\.py',
-    'torchvision': r'train/.*|export/to_\w+\.py',
+    'torch': r'train/(?!config/).*|export/to_\w+\.py',
+    'torchvision': r'train/(?!config/).*|export/to_\w+\.py',
 }
 BANNED_NAMES = {'utils', 'util', 'common', 'helpers', 'helper', 'misc'}
 

@@ -9,7 +9,7 @@ from lite_detector.core.model_card import checked_files, load_card, ModelCard
 from lite_detector.detector import Detector, Selection
 from lite_detector.export.parity import count_unmatched
 from lite_detector.export.sample_images import sample_images
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 from lite_detector.zoo import find_config, has_weights
 import pytest
 

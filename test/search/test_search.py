@@ -19,7 +19,7 @@ from lite_detector.search.latency import load_table
 from lite_detector.search.network import network_graph
 from lite_detector.search.report import html, Page
 from lite_detector.search.spec import SearchSpec
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 import numpy as np
 import pytest
 from tiny_search import ROOT, tiny_structure, write_search, write_table

@@ -10,7 +10,7 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.sample import make_training_sample, sample_buffers
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 import msgspec
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from lite_detector.train.augment.color import ColorStep
 from lite_detector.train.augment.geometry import Frame, place, Placement, Warp, Window
 from lite_detector.train.augment.labels import Labels, labels_in_view
 from lite_detector.train.augment.policy import draw_mosaic_windows, draw_tile, draw_view
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 import numpy as np
 import pytest
 from scenes import find_white, INPUT, noise, painted, PLAIN

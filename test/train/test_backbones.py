@@ -12,7 +12,9 @@ from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.export.import_ncnn import read_convolutions
 from lite_detector.train.checkpoint import Checkpoint
-from lite_detector.train.config import load_config
+from lite_detector.train.config.backbones import split_name, WIDTHS
+from lite_detector.train.config.model import ModelSpec
+from lite_detector.train.config.training import load_config
 from lite_detector.train.models.backbones.backbone import load_torchvision, scaled
 from lite_detector.train.models.backbones.build import (
     BACKBONES,
@@ -20,13 +22,11 @@ from lite_detector.train.models.backbones.build import (
     build_classifier,
     CLASSIFIERS,
 )
-from lite_detector.train.models.backbones.names import split_name, WIDTHS
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleNetV2
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.fused import squeezenet_of
 from lite_detector.train.models.layers import count_macs, count_parameters
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.transfer import init_backbone, transfer_weights
 from networks import network_card, trained_model
 import numpy as np

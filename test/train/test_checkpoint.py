@@ -11,7 +11,7 @@ from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError, LiteDetectorError, ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lite_detector.train.models.spec import ModelSpec
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.torch_backend import detector_from_checkpoint, TorchBackend
 from networks import network_card, trained_model
 import numpy as np

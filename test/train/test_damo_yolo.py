@@ -4,13 +4,13 @@
 """DAMO-YOLO: folding, structures, and training that can be repeated."""
 
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.damo_yolo import ZeroHead
 from lite_detector.train.models.layers import run_order
 from lite_detector.train.models.rep_conv import fold, RepConv
 from lite_detector.train.models.rep_gfpn import FusionStage, light_block, RepGfpn
-from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.models.tinynas import STRUCTURES, TinyNas
 from networks import trained_model
 import pytest

@@ -15,17 +15,17 @@ from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.checkpoint import Checkpoint
-from lite_detector.train.config import OptimizerSpec
+from lite_detector.train.config.distill import DistillSpec, FeatureSpec, HeadSpec
+from lite_detector.train.config.loss import LossSpec
+from lite_detector.train.config.model import ModelSpec
+from lite_detector.train.config.training import OptimizerSpec
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.features import channel_wise_kl, MaskedGeneration, normalized
 from lite_detector.train.distill.heads import distribution_kl, HeadImitation
-from lite_detector.train.distill.spec import DistillSpec, FeatureSpec, HeadSpec
 from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import identity, Objective
-from lite_detector.train.objectives.spec import LossSpec
 from lite_detector.train.optimizer import build_optimizer, set_training
 import msgspec
 from networks import network_card, trained_checkpoint

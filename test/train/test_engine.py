@@ -22,8 +22,8 @@ from lite_detector.train.checkpoint import (
     load_file,
     save_checkpoint,
 )
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.engine import Engine
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.origin import short_path
 from lite_detector.train.run_folder import (
     BEST_FILE,

@@ -13,8 +13,8 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.pictures import CAPTION, CELL, COLUMNS
 from lite_detector.detector import Detector
 from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.heatmap import eigen_cam, heat_map, overlay_heat, write_heat_maps
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.torch_backend import TorchBackend
 from networks import network_card, trained_model
 import numpy as np

@@ -6,10 +6,10 @@
 from math import prod
 
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.layers import count_macs, count_parameters, run_order
 from lite_detector.train.models.rep_conv import fold
-from lite_detector.train.models.spec import ModelSpec
 import pytest
 import torch
 from torch import nn

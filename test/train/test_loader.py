@@ -12,7 +12,7 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Dataset, ImageLabels
 from lite_detector.train.assign.assignment import GroundTruth
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 from lite_detector.train.loader import Batch, EpochLoader
 from lite_detector.train.pictures import draw_batch, hatch, image_of_blob
 import numpy as np

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.train import machine
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 from lite_detector.train.console import SILENT
 from lite_detector.train.machine import explained, fitting_workers, gpu_problem, loader_death
 from lite_detector.train.run import make_accelerator

@@ -6,10 +6,10 @@
 from collections.abc import Callable
 
 from lite_detector.core.errors import ModelError
+from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.narrow import spread, strongest, subset_weights
 from lite_detector.train.transfer import OUTPUTS, transfer_weights
 from networks import trained_checkpoint, trained_model

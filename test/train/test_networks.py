@@ -7,13 +7,13 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import grid_sizes
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.models.assign_guidance import AssignGuidance
 from lite_detector.train.models.backbones.backbone import load_torchvision
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.batch_norm import measure_batch_norm
 from lite_detector.train.models.blocks import RELU, shuffle, shuffled
 from lite_detector.train.models.build import build_model, NETWORKS
-from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from networks import trained_model
 import pytest
 import torch

@@ -11,8 +11,9 @@ from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.assign.atss import assign_atss
 from lite_detector.train.boxes import distances_from_boxes, grid_priors
+from lite_detector.train.config.loss import LossSpec
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.nanodet_plus import GuidedHeads
 from lite_detector.train.objectives.objective import (
@@ -20,7 +21,6 @@ from lite_detector.train.objectives.objective import (
     Objective,
     positives_normalizer,
 )
-from lite_detector.train.objectives.spec import LossSpec
 import msgspec
 from networks import network_card
 import pytest

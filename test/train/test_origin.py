@@ -8,7 +8,7 @@ from pathlib import Path
 import subprocess
 
 from lite_detector.train import origin
-from lite_detector.train.config import load_config
+from lite_detector.train.config.training import load_config
 from lite_detector.train.origin import code_version, describe_training, short_path
 import msgspec
 import pytest

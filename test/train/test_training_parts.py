@@ -4,12 +4,12 @@
 """Learning rate, averages of weights and groups of parameters, worked out by hand."""
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.train.config import EmaSpec, load_config, OptimizerSpec, ScheduleSpec
+from lite_detector.train.config.model import ModelSpec
+from lite_detector.train.config.training import EmaSpec, load_config, OptimizerSpec, ScheduleSpec
 from lite_detector.train.ema import Ema, interpolate
 from lite_detector.train.figures import MAIN
 from lite_detector.train.models.batch_norm import has_statistics, renew_statistics
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, set_training
 from lite_detector.train.schedule import rate_factor
 from lite_detector.train.validation import search_between

@@ -8,8 +8,8 @@ from pathlib import Path
 from lite_detector.core.errors import ModelError
 from lite_detector.detector import Detector, Selection
 from lite_detector.train.checkpoint import Checkpoint
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.torch_backend import TorchBackend
 from lite_detector.train.transfer import init_backbone, transfer_weights
 import msgspec

@@ -10,14 +10,14 @@ from lite_detector.core.decode import decode_yolof
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.config.loss import LossSpec
+from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.spec import ModelSpec, VARIANTS
 from lite_detector.train.models.yolof import dilate_last_stage, joint_logits
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import Objective
-from lite_detector.train.objectives.spec import LossSpec
 from networks import network_card
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.augment.color import ColorStep
 from lite_detector.train.augment.geometry import Frame, GeometryStep, place, Window
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 from msgspec.structs import replace
 import numpy as np
 

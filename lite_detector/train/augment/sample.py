@@ -27,7 +27,7 @@ from lite_detector.train.augment.policy import (
     draw_tile,
     draw_view,
 )
-from lite_detector.train.augment.spec import AugmentSpec
+from lite_detector.train.config.augment import AugmentSpec
 import numpy as np
 
 MIXUP_SHARE = (0.4, 0.6)

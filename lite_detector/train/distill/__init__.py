@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Learning from a larger network beside the labels; this file imports none of it."""
+"""Learning from a larger network beside the labels."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lite_detector.train.distill.spec import FeatureSpec
+from lite_detector.train.config.distill import FeatureSpec
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

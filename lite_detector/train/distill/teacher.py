@@ -13,7 +13,7 @@ from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
-from lite_detector.train.distill.spec import DistillSpec
+from lite_detector.train.config.distill import DistillSpec
 import torch
 from torch import Tensor
 from torch.nn import functional

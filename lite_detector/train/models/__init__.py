@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The networks, one architecture per file; this file imports none, so that specs need no torch."""
+"""The networks, one architecture per file."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.damo_yolo import DamoYolo
 from lite_detector.train.models.nanodet import NanoDet
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.models.yolof import Yolof
 from lite_detector.train.models.yolov5_lite import Yolov5Lite
 from torch import nn

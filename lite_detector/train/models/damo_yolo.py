@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 import copy
 
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.gfl_head import reset_bias
 from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.rep_gfpn import NECKS, RepGfpn
-from lite_detector.train.models.spec import ModelSpec
 from lite_detector.train.models.tinynas import STRUCTURES, TinyNas
 import torch
 from torch import nn, Tensor

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from lite_detector.core.errors import ModelError
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.conv_graph import reads_in_order
 from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 from lite_detector.train.models.layers import run_order
-from lite_detector.train.models.spec import ModelSpec
 import torch
 from torch import fx, nn
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.blocks import LEAKY_RELU, separable
-from lite_detector.train.models.spec import ModelSpec
 from torch import nn, Tensor
 
 SCORE_PRIOR = 0.01

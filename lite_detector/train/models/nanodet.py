@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec, PAN_CHANNELS
 from torch import nn, Tensor
 from torch.nn import functional
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec, PAN_CHANNELS
 from torch import Tensor
 
 WIDTHS = {'m-coarse': '1.0x', 'm-0.5x': '0.5x', 'm': '1.0x', 'm-1.5x': '1.5x'}

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.blocks import conv_bn, depthwise, RELU, separable
 from lite_detector.train.models.gfl_head import reset_bias
 from lite_detector.train.models.layers import run_order
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

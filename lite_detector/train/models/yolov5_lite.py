@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
+from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleNetV2
 from lite_detector.train.models.blocks import conv_bn, RELU, separable, SILU
 from lite_detector.train.models.pyramid_network import PyramidNetwork
-from lite_detector.train.models.spec import ModelSpec
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

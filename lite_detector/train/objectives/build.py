@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.objectives.damo_yolo import DamoYoloObjective
 from lite_detector.train.objectives.nanodet import NanoDetObjective
 from lite_detector.train.objectives.nanodet_plus import NanoDetPlusObjective
 from lite_detector.train.objectives.objective import identity, Objective, ReduceMean
-from lite_detector.train.objectives.spec import LossSpec
 from lite_detector.train.objectives.yolof import YolofObjective
 from lite_detector.train.objectives.yolov5_lite import Yolov5Objective
 from torch import nn

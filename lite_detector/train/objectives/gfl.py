@@ -19,6 +19,7 @@ from lite_detector.train.boxes import (
     grid_priors,
     Priors,
 )
+from lite_detector.train.config.loss import GflLoss
 from lite_detector.train.losses import (
     distribution_focal_loss,
     giou_loss,
@@ -26,7 +27,6 @@ from lite_detector.train.losses import (
     soft_targets,
 )
 from lite_detector.train.objectives.objective import loss_normalizer, Objective, ReduceMean
-from lite_detector.train.objectives.spec import GflLoss
 import torch
 from torch import nn, Tensor
 

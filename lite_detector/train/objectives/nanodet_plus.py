@@ -11,11 +11,11 @@ from typing import NamedTuple
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.config.loss import NanoDetPlusLoss
 from lite_detector.train.models.assign_guidance import AssignGuidance
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
 from lite_detector.train.objectives.gfl import GflObjective
 from lite_detector.train.objectives.objective import ReduceMean
-from lite_detector.train.objectives.spec import NanoDetPlusLoss
 from torch import Tensor
 
 

@@ -14,6 +14,7 @@ from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth, objects_of
 from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
 from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
+from lite_detector.train.config.loss import YolofLoss
 from lite_detector.train.losses import focal_loss, giou_loss, soft_targets
 from lite_detector.train.models.yolof import joint_logits
 from lite_detector.train.objectives.objective import (
@@ -22,7 +23,6 @@ from lite_detector.train.objectives.objective import (
     positives_normalizer,
     ReduceMean,
 )
-from lite_detector.train.objectives.spec import YolofLoss
 import torch
 from torch import nn, Tensor
 

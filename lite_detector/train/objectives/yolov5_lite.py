@@ -14,9 +14,9 @@ from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.assignment import GroundTruth, objects_of
 from lite_detector.train.assign.yolov5 import assign_yolov5
 from lite_detector.train.boxes import aligned_ciou, boxes_from_cxcywh, grid_priors
+from lite_detector.train.config.loss import Yolov5Loss
 from lite_detector.train.losses import bce_loss, ciou_loss, objectness_loss
 from lite_detector.train.objectives.objective import Objective, positives_normalizer, ReduceMean
-from lite_detector.train.objectives.spec import Yolov5Loss
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

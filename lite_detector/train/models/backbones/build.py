@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import partial
 
 from lite_detector.core.structure import StructureSpec
+from lite_detector.train.config.backbones import split_name
 from lite_detector.train.models.backbones.backbone import Backbone
 from lite_detector.train.models.backbones.mobilenet_v1 import MobileNetV1, MobileNetV1Classifier
 from lite_detector.train.models.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Classifier
 from lite_detector.train.models.backbones.mobilenet_v3 import MobileNetV3, MobileNetV3Classifier
-from lite_detector.train.models.backbones.names import split_name
 from lite_detector.train.models.backbones.searched import SearchedBackbone
 from lite_detector.train.models.backbones.shufflenet_v1 import (
     CHANNELS as GROUPS,
@@ -60,8 +60,8 @@ def build_backbone(name: str | StructureSpec | None, default: str,
     """
     Return a backbone with fresh weights.
 
-    :param name: as ``names.WIDTHS`` has it, such as ``mobilenet_v2_1.0x``; or what it is made of;
-        None: the default.
+    :param name: one of ``config.backbones.WIDTHS``, such as ``mobilenet_v2_1.0x``; or its
+        structure; None: the default.
     :param default: what the family has by itself.
     :param activation: of the family, for ShuffleNetV2 and what is written out; all others have
         that of their paper, which published weights were trained with.

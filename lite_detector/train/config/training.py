@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Everything that decides a training run, as one YAML file says it; no torch here."""
+"""Everything that decides a training run, as one YAML file says it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lite_detector.core.model_card import (
 from lite_detector.core.structure import StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.data.findings import Crowds, Reading
-from lite_detector.train.augment.spec import AugmentSpec
-from lite_detector.train.distill.spec import DistillSpec
-from lite_detector.train.models.spec import ModelSpec, PUBLISHED_BATCH_NORM
-from lite_detector.train.objectives.spec import LossSpec
+from lite_detector.train.config.augment import AugmentSpec
+from lite_detector.train.config.distill import DistillSpec
+from lite_detector.train.config.loss import LossSpec
+from lite_detector.train.config.model import ModelSpec, PUBLISHED_BATCH_NORM
 import msgspec
 from msgspec import Meta
 import yaml
@@ -42,7 +42,7 @@ class NetworkSpec(Spec, kw_only=True):
     name: Name
     family: Family
     variant: str
-    """One of ``lite_detector.train.models.spec.VARIANTS[family]``."""
+    """One of ``lite_detector.train.config.model.VARIANTS[family]``."""
     backbone: str | StructureSpec | None = None
     """Another one than the family's own: a name such as mobilenet_v2_1.0x
     (docs/reference/networks.md), or its stages written out, as ``search``

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network is, in words that a configuration or a checkpoint can hold; no torch here."""
+"""What a network is, in words that a configuration or a checkpoint can hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 from lite_detector.core.config import Spec
 from lite_detector.core.model_card import Family, NetworkCard
 from lite_detector.core.structure import StructureSpec
-from lite_detector.train.models.backbones.names import split_name
+from lite_detector.train.config.backbones import split_name
 from msgspec import Meta
 
 VARIANTS: dict[Family, tuple[str, ...]] = {
@@ -61,7 +61,7 @@ class ModelSpec(Spec):
     num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
     """YOLOv5 families and YOLOF: boxes per cell."""
     backbone: str | StructureSpec | None = None
-    """One of ``backbones.names.WIDTHS``, as in ``mobilenet_v2_1.0x``; or its stages written out;
+    """One of ``config.backbones.WIDTHS``, as in ``mobilenet_v2_1.0x``; or its stages written out;
     None: the family's own."""
     batch_norm: BatchNormSpec | None = None
     """None: as the layers are built, which is what older checkpoints were trained with."""

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is learnt from a teacher, in words that a configuration can hold; no torch here."""
+"""What is learnt from a teacher, in words that a configuration can hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The names of the backbones, as a configuration says them; no torch here."""
+"""The names of the backbones, as a configuration says them."""
 
 from __future__ import annotations
 

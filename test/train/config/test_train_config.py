@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError
-from lite_detector.train.config import dump_config, first_difference, load_config
-from lite_detector.train.distill.spec import DistillSpec
-from lite_detector.train.models.spec import ANY_BACKBONE, VARIANTS
+from lite_detector.train.config.distill import DistillSpec
+from lite_detector.train.config.model import ANY_BACKBONE, VARIANTS
+from lite_detector.train.config.training import dump_config, first_difference, load_config
 import pytest
 import yaml
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / 'config' / 'train').glob('*.yaml'))
+CONFIGS = sorted((Path(__file__).resolve().parents[3] / 'config' / 'train').glob('*.yaml'))
 NANODET = next(path for path in CONFIGS if path.stem == 'nanodet_m_320')
 
 
