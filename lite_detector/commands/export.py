@@ -215,7 +215,7 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
 def _validation(network: NetworkCard, training: Mapping[str, Any]) -> ParityImages | None:
     """Return the selection set of the training, if all of its images are still there."""
     from lite_detector.train.config.training import DataSpec
-    from lite_detector.train.sources import selection_set
+    from lite_detector.train.data.sources import selection_set
 
     config = training.get('config')
     if not isinstance(config, Mapping):

@@ -1,29 +1,22 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a machine or a container gives a training: a GPU that works, and memory."""
+"""Whether the GPU works, and what errors of a machine or its memory mean."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 import os
-from pathlib import Path
 import warnings
 
-from lite_detector.core.errors import ConfigError, DataError
+from lite_detector.core.errors import ConfigError
+from lite_detector.train.data.shared_memory import loader_death
 import torch
 
-SHARED_MEMORY = Path('/dev/shm')
-BATCHES_PER_WORKER = 2
-"""That torch lets each loader process prepare in advance."""
-MORE_SHARED_MEMORY = ('start the container with --shm-size=2g or --ipc=host, or set '
-                      'data.workers=0')
 FULL = ('out of memory', "can't allocate memory", 'CUBLAS_STATUS_ALLOC_FAILED',
         'CUDNN_STATUS_ALLOC_FAILED')
 """What torch says where memory is missing, also in errors other than OutOfMemoryError."""
-SHARED_MEMORY_FULL = ('signal: Bus error', 'shared memory(shm)', '</torch_')
-"""What torch says where the memory of loader processes is missing."""
 
 
 def gpu_problem() -> str:
@@ -57,40 +50,6 @@ def gpu_warning(problem: str) -> str:
                   f'needs sm_{major}{minor}: install a torch that has them '
                   '(https://pytorch.org/get-started)')
     return f'warning: the GPU cannot be used, training on the CPU: {problem}; {advice}'
-
-
-def fitting_workers(workers: int, batch_bytes: int, folder: Path = SHARED_MEMORY) -> int:
-    """
-    Return how many loader processes have room for their batches in shared memory.
-
-    :param workers: wanted at most.
-    :param batch_bytes: of one batch.
-    :param folder: where the system keeps shared memory; where there is none, all fit.
-    """
-    try:
-        state = os.statvfs(folder)
-    except OSError:
-        return workers
-    here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # torchrun's: processes on this machine
-    room = state.f_bavail * state.f_frsize // here
-    in_use = 1  # by the step
-    return max(0, min(workers, (room // max(1, batch_bytes) - in_use) // BATCHES_PER_WORKER))
-
-
-def loader_death(error: Exception) -> DataError | None:
-    """
-    Return what the end of a loader process means; None: the error is another one.
-
-    :param error: of torch, in the process that waits.
-    """
-    text = str(error)
-    if any(words in text for words in SHARED_MEMORY_FULL):
-        return DataError(f'the loader processes have no room in {SHARED_MEMORY}: '
-                         f'{MORE_SHARED_MEMORY}')
-    if 'exited unexpectedly' in text or 'DataLoader worker' in text:
-        return DataError('a loader process was ended from outside, most likely for lack of '
-                         'memory; wanted fewer workers or a smaller cache')
-    return None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from lite_detector.data.coco import labelled_by
 from lite_detector.data.findings import Findings
 from lite_detector.data.formats import open_dataset
 from lite_detector.train.config.training import DataSpec
-from lite_detector.train.sources import as_list, report_set, selection_set, train_sources
+from lite_detector.train.data.sources import as_list, report_set, selection_set, train_sources
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RANDOM, NONE = 'random weights', 'none'

@@ -16,7 +16,7 @@ from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
 from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import TrainConfig
-from lite_detector.train.datasets import box_sizes
+from lite_detector.train.data.datasets import box_sizes
 from lite_detector.train.models.batch_norm import (
     has_statistics,
     measure_batch_norm,

@@ -5,9 +5,10 @@
 
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.aligned_ota import assign_aligned_ota
-from lite_detector.train.assign.assignment import Assignment, BACKGROUND, GroundTruth, IGNORED
+from lite_detector.train.assign.assignment import Assignment, BACKGROUND, IGNORED
 from lite_detector.train.assign.dsla import cheapest
 from lite_detector.train.boxes import grid_priors, Priors
+from lite_detector.train.data.truth import GroundTruth
 import pytest
 import torch
 

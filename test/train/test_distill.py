@@ -13,12 +13,12 @@ from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.config.distill import DistillSpec, FeatureSpec, HeadSpec
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import OptimizerSpec
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.features import channel_wise_kl, MaskedGeneration, normalized
 from lite_detector.train.distill.heads import distribution_kl, HeadImitation

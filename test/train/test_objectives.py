@@ -8,11 +8,11 @@ import math
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.assign.atss import assign_atss
 from lite_detector.train.boxes import distances_from_boxes, grid_priors
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.models.build import build_model
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.nanodet_plus import GuidedHeads

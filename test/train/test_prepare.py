@@ -16,10 +16,10 @@ from lite_detector.train.checkpoint import (
 )
 from lite_detector.train.config.model import BatchNormSpec, ModelSpec, specs_for
 from lite_detector.train.config.training import DataSpec, load_config, TrainConfig
+from lite_detector.train.data.sources import open_datasets
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
 from lite_detector.train.prepare import Network, prepare
-from lite_detector.train.sources import open_datasets
 import msgspec
 from networks import network_card, trained_checkpoint, trained_model
 import pytest

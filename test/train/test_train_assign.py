@@ -6,10 +6,11 @@
 import math
 
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, BACKGROUND, GroundTruth, IGNORED
+from lite_detector.train.assign.assignment import Assignment, BACKGROUND, IGNORED
 from lite_detector.train.assign.atss import assign_atss
 from lite_detector.train.assign.dsla import assign_dsla, cost_matrix
 from lite_detector.train.boxes import grid_priors, pairwise_iou, Priors
+from lite_detector.train.data.truth import GroundTruth
 import pytest
 import torch
 

@@ -9,9 +9,9 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.decode import decode_yolof
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec, VARIANTS
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model

@@ -10,10 +10,10 @@ from lite_detector.train.assign.assignment import (
     assignment_from,
     BACKGROUND,
     centers_in,
-    GroundTruth,
 )
 from lite_detector.train.assign.dsla import cheapest, cost_matrix
 from lite_detector.train.boxes import inside_distances, pairwise_iou, Priors
+from lite_detector.train.data.truth import GroundTruth
 import torch
 from torch import Tensor
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lite_detector.train.boxes import inside_distances
+from lite_detector.train.data.truth import GroundTruth
 import torch
 from torch import Tensor
 
@@ -22,24 +23,6 @@ BACKGROUND = -1
 """Index and label of a prior at which there is nothing."""
 IGNORED = -2
 """Index and label of a prior that takes no part in the loss."""
-
-
-class GroundTruth(NamedTuple):
-    """
-    The labels of one image.
-
-    :param boxes_xyxy: objects, in network pixels, float32, shape (m, 4).
-    :param labels: their class ids, int64, shape (m,).
-    :param scores: how far each is believed, in [0, 1], float32, shape (m,); 1 where a person
-        labelled it.
-    :param ignored_xyxy: crowds and difficult objects, float32, shape (k, 4): what is found there
-        is neither right nor wrong.
-    """
-
-    boxes_xyxy: Tensor
-    labels: Tensor
-    scores: Tensor
-    ignored_xyxy: Tensor
 
 
 class Assignment(NamedTuple):

@@ -10,9 +10,9 @@ from lite_detector.train.assign.assignment import (
     assignment_from,
     BACKGROUND,
     centers_in,
-    GroundTruth,
 )
 from lite_detector.train.boxes import inside_distances, pairwise_iou
+from lite_detector.train.data.truth import GroundTruth
 import torch
 from torch import Tensor
 from torch.nn import functional

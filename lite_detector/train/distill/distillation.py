@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import NetworkCard
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.config.curves import cosine
 from lite_detector.train.config.distill import DistillSpec
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.distill.features import FEATURE_LOSSES
 from lite_detector.train.distill.heads import HeadImitation
 from lite_detector.train.distill.teacher import resized, Teacher

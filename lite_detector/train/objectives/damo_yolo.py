@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from lite_detector.core.types import ImageSize
 from lite_detector.train.assign.aligned_ota import assign_aligned_ota
-from lite_detector.train.assign.assignment import Assignment, GroundTruth
+from lite_detector.train.assign.assignment import Assignment
 from lite_detector.train.boxes import Priors
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.objectives.gfl import GflObjective
 from torch import Tensor
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, GroundTruth, objects_of
+from lite_detector.train.assign.assignment import Assignment, objects_of
 from lite_detector.train.assign.dsla import assign_dsla
 from lite_detector.train.boxes import (
     aligned_iou,
@@ -20,6 +20,7 @@ from lite_detector.train.boxes import (
     Priors,
 )
 from lite_detector.train.config.loss import GflLoss
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.losses import (
     distribution_focal_loss,
     giou_loss,

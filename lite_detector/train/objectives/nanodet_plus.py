@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.config.loss import NanoDetPlusLoss
+from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.models.assign_guidance import AssignGuidance
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
 from lite_detector.train.objectives.gfl import GflObjective

@@ -11,7 +11,7 @@ from typing import Any
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import GroundTruth
+from lite_detector.train.data.truth import GroundTruth
 import torch
 from torch import nn, Tensor
 

@@ -9,8 +9,8 @@ from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
-from lite_detector.train.augment.sample import make_training_sample, sample_buffers
 from lite_detector.train.config.augment import AugmentSpec
+from lite_detector.train.data.augment.sample import make_training_sample, sample_buffers
 import msgspec
 import numpy as np
 import pytest

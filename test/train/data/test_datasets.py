@@ -11,8 +11,8 @@ from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import DataSpec
-from lite_detector.train.datasets import box_sizes, check_datasets
-from lite_detector.train.sources import open_datasets, train_sources, val_images
+from lite_detector.train.data.datasets import box_sizes, check_datasets
+from lite_detector.train.data.sources import open_datasets, train_sources, val_images
 import msgspec
 from networks import network_card
 import numpy as np

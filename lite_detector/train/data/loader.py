@@ -22,10 +22,14 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import BlobBuffers
 from lite_detector.core.types import ImageSize, IntArray
 from lite_detector.data.dataset import Sample
-from lite_detector.train.assign.assignment import GroundTruth
-from lite_detector.train.augment.sample import make_training_sample, sample_buffers, TrainingSample
 from lite_detector.train.config.augment import AugmentSpec
-from lite_detector.train.machine import loader_death
+from lite_detector.train.data.augment.sample import (
+    make_training_sample,
+    sample_buffers,
+    TrainingSample,
+)
+from lite_detector.train.data.shared_memory import loader_death
+from lite_detector.train.data.truth import GroundTruth
 import numpy as np
 import torch
 from torch import Tensor

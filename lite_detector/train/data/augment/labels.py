@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from lite_detector.core.geometry import clip_boxes
 from lite_detector.core.types import FloatArray, IntArray, size_of
 from lite_detector.data.dataset import Sample
-from lite_detector.train.augment.geometry import GeometryStep
+from lite_detector.train.data.augment.geometry import GeometryStep
 import numpy as np
 
 

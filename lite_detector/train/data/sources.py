@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the labelled images of a run are; no torch here."""
+"""Where the labelled images of a run are."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import math
 from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.train.augment.color import ColorStep
-from lite_detector.train.augment.geometry import Frame, GeometryStep, place, Window
 from lite_detector.train.config.augment import AugmentSpec
+from lite_detector.train.data.augment.color import ColorStep
+from lite_detector.train.data.augment.geometry import Frame, GeometryStep, place, Window
 from msgspec.structs import replace
 import numpy as np
 

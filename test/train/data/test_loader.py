@@ -11,10 +11,10 @@ from lite_detector.core.errors import ConfigError, DataError, ImageError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.cache import CachedDataset
 from lite_detector.data.dataset import Dataset, ImageLabels
-from lite_detector.train.assign.assignment import GroundTruth
 from lite_detector.train.config.augment import AugmentSpec
-from lite_detector.train.loader import Batch, EpochLoader
-from lite_detector.train.pictures import draw_batch, hatch, image_of_blob
+from lite_detector.train.data.batch_pictures import draw_batch, hatch, image_of_blob
+from lite_detector.train.data.loader import Batch, EpochLoader
+from lite_detector.train.data.truth import GroundTruth
 import numpy as np
 import pytest
 from scenes import INPUT, noise, PLAIN

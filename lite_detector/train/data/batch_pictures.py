@@ -12,7 +12,7 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import FloatArray, ImageArray
 from lite_detector.data.dataset import Sample
 from lite_detector.data.pictures import CELL, draw_sheet
-from lite_detector.train.loader import Batch
+from lite_detector.train.data.loader import Batch
 import numpy as np
 
 HATCH_PIXELS = 8

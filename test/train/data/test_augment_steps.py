@@ -8,11 +8,11 @@ from dataclasses import replace
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import ImageSize, size_of
-from lite_detector.train.augment.color import ColorStep
-from lite_detector.train.augment.geometry import Frame, place, Placement, Warp, Window
-from lite_detector.train.augment.labels import Labels, labels_in_view
-from lite_detector.train.augment.policy import draw_mosaic_windows, draw_tile, draw_view
 from lite_detector.train.config.augment import AugmentSpec
+from lite_detector.train.data.augment.color import ColorStep
+from lite_detector.train.data.augment.geometry import Frame, place, Placement, Warp, Window
+from lite_detector.train.data.augment.labels import Labels, labels_in_view
+from lite_detector.train.data.augment.policy import draw_mosaic_windows, draw_tile, draw_view
 import numpy as np
 import pytest
 from scenes import find_white, INPUT, noise, painted, PLAIN

@@ -19,15 +19,15 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import BlobBuffers, make_blob
 from lite_detector.core.types import FloatArray, ImageArray, ImageSize, IntArray, size_of
 from lite_detector.data.dataset import Sample
-from lite_detector.train.augment.geometry import GeometryStep
-from lite_detector.train.augment.labels import join, Labels, labels_in_view
-from lite_detector.train.augment.policy import (
+from lite_detector.train.config.augment import AugmentSpec
+from lite_detector.train.data.augment.geometry import GeometryStep
+from lite_detector.train.data.augment.labels import join, Labels, labels_in_view
+from lite_detector.train.data.augment.policy import (
     draw_color,
     draw_mosaic_windows,
     draw_tile,
     draw_view,
 )
-from lite_detector.train.config.augment import AugmentSpec
 import numpy as np
 
 MIXUP_SHARE = (0.4, 0.6)

@@ -17,7 +17,7 @@ from lite_detector.data.cache import CachedDataset
 from lite_detector.data.check import check_dataset, check_leaks, FINDINGS, SplitReport
 from lite_detector.data.dataset import Dataset
 from lite_detector.train.config.training import DataSpec
-from lite_detector.train.sources import Datasets
+from lite_detector.train.data.sources import Datasets
 import numpy as np
 import torch
 from torch import Tensor

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import cv2
 from lite_detector.core.types import FloatArray, ImageArray, ImageSize
-from lite_detector.train.augment.color import ColorStep
+from lite_detector.train.data.augment.color import ColorStep
 import numpy as np
 
 

@@ -1,0 +1,28 @@
+# Copyright 2026 lite_detector authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The labels of a training image, as tensors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class GroundTruth(NamedTuple):
+    """
+    The labels of one image.
+
+    :param boxes_xyxy: objects, in network pixels, float32, shape (m, 4).
+    :param labels: their class ids, int64, shape (m,).
+    :param scores: how far each is believed, in [0, 1], float32, shape (m,); 1 where a person
+        labelled it.
+    :param ignored_xyxy: crowds and difficult objects, float32, shape (k, 4): what is found there
+        is neither right nor wrong.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    scores: Tensor
+    ignored_xyxy: Tensor
