@@ -106,9 +106,9 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     # here, because `--help` has to work without torch
     from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
-    from lite_detector.train.checkpoint import load_checkpoint
     from lite_detector.train.origin import describe_training
     from lite_detector.train.torch_backend import TorchBackend
+    from lite_detector.train.weights.checkpoint import load_checkpoint
 
     name = from_mapping(name or folder.resolve().name, Name, 'name of the model, --name')
     checkpoint = load_checkpoint(checkpoint_path)

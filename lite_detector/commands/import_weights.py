@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> None:
         return
     # here, because `--help` has to work without torch
     from lite_detector.export.import_ncnn import read_graph
-    from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
     from lite_detector.train.config.model import specs_for
-    from lite_detector.train.models.fused import model_of
     from lite_detector.train.models.layers import count_parameters
+    from lite_detector.train.weights.checkpoint import Checkpoint, save_checkpoint
+    from lite_detector.train.weights.fused import model_of
 
     folder = find_model(args.model)
     card = load_card(folder)
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _import_squeezenet(param: Path, output: Path) -> None:
     from lite_detector.export.import_ncnn import read_convolutions
-    from lite_detector.train.checkpoint import save_file
-    from lite_detector.train.models.fused import squeezenet_of
+    from lite_detector.train.weights.checkpoint import save_file
+    from lite_detector.train.weights.fused import squeezenet_of
 
     weights = read_convolutions(param, param.with_suffix('.bin'))
     try:

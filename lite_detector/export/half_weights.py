@@ -18,7 +18,7 @@ from pathlib import Path
 from lite_detector.core.errors import ModelError
 from lite_detector.export.import_ncnn import read_convolutions
 from lite_detector.export.ncnn_files import tagged
-from lite_detector.train.models.conv_weights import FEW_PRODUCTS
+from lite_detector.train.weights.conv_weights import FEW_PRODUCTS
 import numpy as np
 import numpy.typing as npt
 

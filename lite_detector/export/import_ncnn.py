@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.export.ncnn_files import Layer, read_layers, WeightFile
-from lite_detector.train.models.conv_graph import reads_in_order
-from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
+from lite_detector.train.weights.conv_graph import reads_in_order
+from lite_detector.train.weights.conv_weights import ConvShape, ConvWeights
 import numpy as np
 
 LINEAR = 'InnerProduct'

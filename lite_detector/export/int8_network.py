@@ -22,7 +22,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import FloatArray
 from lite_detector.export.import_ncnn import INT8_TERM, StoredLayer
 from lite_detector.export.ncnn_files import param_text, tagged
-from lite_detector.train.models.conv_weights import ConvWeights, INT8_MAX
+from lite_detector.train.weights.conv_weights import ConvWeights, INT8_MAX
 import numpy as np
 import numpy.typing as npt
 

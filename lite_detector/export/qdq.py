@@ -18,7 +18,7 @@ from lite_detector.core.errors import ModelError
 from lite_detector.core.types import FloatArray
 from lite_detector.export.import_ncnn import StoredLayer
 from lite_detector.export.int8_network import quantize_weight
-from lite_detector.train.models.conv_weights import INT8_MAX
+from lite_detector.train.weights.conv_weights import INT8_MAX
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper

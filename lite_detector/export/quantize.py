@@ -25,7 +25,7 @@ from lite_detector.core.model_card import Int8Files, ModelCard, NcnnFiles, Runti
 from lite_detector.core.types import FloatArray
 from lite_detector.export.import_ncnn import read_network, StoredLayer
 from lite_detector.export.int8_network import candidates, NcnnText, write_int8
-from lite_detector.train.models.conv_weights import ConvWeights
+from lite_detector.train.weights.conv_weights import ConvWeights
 import msgspec
 import numpy as np
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.cache import CachedDataset
 from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
-from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import TrainConfig
 from lite_detector.train.data.datasets import box_sizes
@@ -24,7 +23,8 @@ from lite_detector.train.models.batch_norm import (
 )
 from lite_detector.train.models.build import build_model
 from lite_detector.train.optimizer import freeze
-from lite_detector.train.transfer import init_backbone, transfer_weights, TransferReport
+from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint
+from lite_detector.train.weights.transfer import init_backbone, transfer_weights, TransferReport
 import msgspec
 import torch
 from torch import nn, Tensor

@@ -11,13 +11,6 @@ from typing import Any
 
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
-from lite_detector.train.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_file,
-    save_checkpoint,
-    save_file,
-)
 from lite_detector.train.config.training import (
     config_from,
     dump_config,
@@ -28,6 +21,13 @@ from lite_detector.train.config.training import (
 from lite_detector.train.figures import AP
 from lite_detector.train.origin import code_version, package_version
 from lite_detector.train.prepare import Network
+from lite_detector.train.weights.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_file,
+    save_checkpoint,
+    save_file,
+)
 import msgspec
 from msgspec import Struct
 from torch import Tensor

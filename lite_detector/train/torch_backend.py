@@ -11,7 +11,7 @@ from lite_detector.backends.base import check_threads
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import FloatArray, ImageSize
 from lite_detector.detector import Detector, Selection, with_resize
-from lite_detector.train.checkpoint import load_checkpoint
+from lite_detector.train.weights.checkpoint import load_checkpoint
 import torch
 from torch import nn
 

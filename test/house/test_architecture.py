@@ -33,7 +33,7 @@ MAY_IMPORT = {
     'labelling': {'core', 'detector', 'data'},
     'bench': {'core', 'backends', 'detector', 'zoo', 'search'},
     'train': {'core', 'data', 'detector', 'evaluation', 'backends.base'},
-    'export': {'core', 'backends', 'detector', 'data', 'train.models'},
+    'export': {'core', 'backends', 'detector', 'data', 'train.models', 'train.weights'},
 }
 # `commands` is the table of the command line in several files: the two reach everything.
 REACH_EVERYTHING = ('cli', 'commands')

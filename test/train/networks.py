@@ -8,11 +8,11 @@ import struct
 
 from lite_detector.core.config import from_mapping
 from lite_detector.core.model_card import NetworkCard, PreprocessSpec
-from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.conv_graph import reads_in_order
-from lite_detector.train.models.fused import convolutions, traced_convolutions
+from lite_detector.train.weights.checkpoint import Checkpoint
+from lite_detector.train.weights.conv_graph import reads_in_order
+from lite_detector.train.weights.fused import convolutions, traced_convolutions
 import msgspec
 from tiny_models import ANCHORS, REG_MAX, tiny_card
 import torch

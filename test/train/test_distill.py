@@ -13,7 +13,6 @@ from lite_detector.core.geometry import Letterbox
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import make_blob
 from lite_detector.core.types import ImageSize
-from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.config.distill import DistillSpec, FeatureSpec, HeadSpec
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec
@@ -27,6 +26,7 @@ from lite_detector.train.models.build import build_model
 from lite_detector.train.objectives.build import build_objective
 from lite_detector.train.objectives.objective import identity, Objective
 from lite_detector.train.optimizer import build_optimizer, set_training
+from lite_detector.train.weights.checkpoint import Checkpoint
 import msgspec
 from networks import network_card, trained_checkpoint
 import numpy as np

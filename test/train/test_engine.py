@@ -15,13 +15,6 @@ from accelerate.state import AcceleratorState
 from lite_detector.cli import main
 from lite_detector.core.image_header import FORMATS
 from lite_detector.core.model_card import load_card
-from lite_detector.train import checkpoint as checkpoints
-from lite_detector.train.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_file,
-    save_checkpoint,
-)
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.engine import Engine
 from lite_detector.train.origin import short_path
@@ -31,6 +24,13 @@ from lite_detector.train.run_folder import (
     LAST_FILE,
     START_FILE,
     STATE_FILE,
+)
+from lite_detector.train.weights import checkpoint as checkpoints
+from lite_detector.train.weights.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_file,
+    save_checkpoint,
 )
 from networks import network_card, trained_model
 import pytest

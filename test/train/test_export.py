@@ -19,11 +19,11 @@ from lite_detector.core.types import ImageSize
 from lite_detector.detector import Detector
 from lite_detector.export import parity, to_onnx
 from lite_detector.export.sample_images import sample_images
-from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lite_detector.train.config.backbones import WIDTHS
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.batch_norm import renew_statistics
 from lite_detector.train.torch_backend import TorchBackend
+from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from networks import network_card, trained_model
 import numpy as np
 import onnx

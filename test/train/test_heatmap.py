@@ -12,10 +12,10 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.data.pictures import CAPTION, CELL, COLUMNS
 from lite_detector.detector import Detector
-from lite_detector.train.checkpoint import Checkpoint, save_checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.heatmap import eigen_cam, heat_map, overlay_heat, write_heat_maps
 from lite_detector.train.torch_backend import TorchBackend
+from lite_detector.train.weights.checkpoint import Checkpoint, save_checkpoint
 from networks import network_card, trained_model
 import numpy as np
 import pytest

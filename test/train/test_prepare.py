@@ -7,19 +7,19 @@ import json
 from pathlib import Path
 
 from lite_detector.data.cache import CachedDataset
-from lite_detector.train.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_file,
-    save_checkpoint,
-    save_file,
-)
 from lite_detector.train.config.model import BatchNormSpec, ModelSpec, specs_for
 from lite_detector.train.config.training import DataSpec, load_config, TrainConfig
 from lite_detector.train.data.sources import open_datasets
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
 from lite_detector.train.prepare import Network, prepare
+from lite_detector.train.weights.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_file,
+    save_checkpoint,
+    save_file,
+)
 import msgspec
 from networks import network_card, trained_checkpoint, trained_model
 import pytest

@@ -9,9 +9,9 @@ import struct
 import zlib
 
 from lite_detector.cli import main
-from lite_detector.train.checkpoint import load_checkpoint
 from lite_detector.train.origin import describe_training
 from lite_detector.train.run_folder import BEST_FILE, DATA_FILE, LAST_FILE
+from lite_detector.train.weights.checkpoint import load_checkpoint
 import pytest
 from shapes import train_arguments, write_shapes
 import torch

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.train.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.config.distill import DistillSpec
+from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Convolutions in the order of the graph instead of that of a file; no torch here.
+Convolutions in the order of the graph instead of that of a file.
 
 Two files of one network may list its layers in different orders, and layers of equal shape, such
 as the heads of all strides, then change places unnoticed. A walk from the outputs backwards does

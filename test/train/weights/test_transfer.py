@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lite_detector.core.errors import ModelError
 from lite_detector.detector import Detector, Selection
-from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
 from lite_detector.train.torch_backend import TorchBackend
-from lite_detector.train.transfer import init_backbone, transfer_weights
+from lite_detector.train.weights.checkpoint import Checkpoint
+from lite_detector.train.weights.transfer import init_backbone, transfer_weights
 import msgspec
 from networks import network_card, trained_checkpoint, trained_model
 import numpy as np

@@ -10,9 +10,9 @@ import cv2
 from lite_detector.cli import main
 from lite_detector.core.errors import ConfigError, LiteDetectorError, ModelError
 from lite_detector.core.types import ImageSize
-from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.torch_backend import detector_from_checkpoint, TorchBackend
+from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from networks import network_card, trained_model
 import numpy as np
 import pytest

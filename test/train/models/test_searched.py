@@ -12,13 +12,13 @@ from lite_detector.core.types import ImageSize
 from lite_detector.search.entropy import entropy_scores, kendall_tau, STRIDES
 from lite_detector.search.network import Frame, network_graph
 from lite_detector.search.space import arrays_of, Space
-from lite_detector.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.layers import run_order
 from lite_detector.train.models.rep_conv import fold
+from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from networks import network_card
 import numpy as np
 import pytest

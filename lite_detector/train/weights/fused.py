@@ -12,9 +12,9 @@ from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.conv_graph import reads_in_order
-from lite_detector.train.models.conv_weights import ConvShape, ConvWeights
 from lite_detector.train.models.layers import run_order
+from lite_detector.train.weights.conv_graph import reads_in_order
+from lite_detector.train.weights.conv_weights import ConvShape, ConvWeights
 import torch
 from torch import fx, nn
 
@@ -29,7 +29,7 @@ def model_of(graph: Reads, specs: Sequence[ModelSpec]) -> tuple[ModelSpec, nn.Mo
     Return the network that these convolutions belong to, with their weights.
 
     :param graph: convolution -> those that it reads, in the order of
-        :func:`lite_detector.train.models.conv_graph.reads_in_order`.
+        :func:`lite_detector.train.weights.conv_graph.reads_in_order`.
     :param specs: what it may be, at least one.
     :return: the spec that fits, and the network in training mode.
     :raises ModelError: if none fits; with the first difference to the one that fits longest.

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A convolution as files hold it: weights, bias and how it is applied; no torch here."""
+"""A convolution as files hold it: weights, bias and how it is applied."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
-from lite_detector.train.narrow import spread, strongest, subset_weights
-from lite_detector.train.transfer import OUTPUTS, transfer_weights
+from lite_detector.train.weights.narrow import spread, strongest, subset_weights
+from lite_detector.train.weights.transfer import OUTPUTS, transfer_weights
 from networks import trained_checkpoint, trained_model
 import pytest
 import torch

@@ -11,7 +11,6 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.export.import_ncnn import read_convolutions
-from lite_detector.train.checkpoint import Checkpoint
 from lite_detector.train.config.backbones import split_name, WIDTHS
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import load_config
@@ -25,9 +24,10 @@ from lite_detector.train.models.backbones.build import (
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleNetV2
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.fused import squeezenet_of
 from lite_detector.train.models.layers import count_macs, count_parameters
-from lite_detector.train.transfer import init_backbone, transfer_weights
+from lite_detector.train.weights.checkpoint import Checkpoint
+from lite_detector.train.weights.fused import squeezenet_of
+from lite_detector.train.weights.transfer import init_backbone, transfer_weights
 from networks import network_card, trained_model
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ import torch
 from torch import nn
 import torchvision
 
-CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'train' / 'nanodet_m_320.yaml'
+CONFIG = Path(__file__).resolve().parents[3] / 'config' / 'train' / 'nanodet_m_320.yaml'
 NARROWEST = [f'{architecture}_{widths[0]}' for architecture, widths in WIDTHS.items()]
 TORCHVISION = {
     'squeezenet_1.0_1.0x': ('squeezenet1_0', {}),

@@ -12,9 +12,9 @@ from lite_detector.cli import main
 from lite_detector.detector import Detector
 from lite_detector.export.import_ncnn import read_network
 from lite_detector.export.int8_network import candidates, write_int8
-from lite_detector.train.checkpoint import load_checkpoint
 from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.torch_backend import detector_from_checkpoint, TorchBackend
+from lite_detector.train.weights.checkpoint import load_checkpoint
 from networks import PUBLIC_NETWORKS, trained_model, write_ncnn
 import numpy as np
 import pytest

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family
-from lite_detector.train.checkpoint import Checkpoint, load_file
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.backbone import Backbone, load_torchvision
 from lite_detector.train.models.build import build_model
-from lite_detector.train.narrow import subset_weights
+from lite_detector.train.weights.checkpoint import Checkpoint, load_file
+from lite_detector.train.weights.narrow import subset_weights
 import torch
 from torch import nn, Tensor
 
