@@ -13,15 +13,15 @@ import time
 from lite_detector.bench.machine import describe_machine
 from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.aligned_ota import assign_aligned_ota
-from lite_detector.train.assign.assignment import Assignment
-from lite_detector.train.assign.atss import assign_atss
-from lite_detector.train.assign.dsla import assign_dsla
-from lite_detector.train.assign.uniform import assign_uniform
-from lite_detector.train.assign.yolov5 import assign_yolov5
-from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
 from lite_detector.train.config.training import load_config
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.aligned_ota import assign_aligned_ota
+from lite_detector.train.losses.assign.assignment import Assignment
+from lite_detector.train.losses.assign.atss import assign_atss
+from lite_detector.train.losses.assign.dsla import assign_dsla
+from lite_detector.train.losses.assign.uniform import assign_uniform
+from lite_detector.train.losses.assign.yolov5 import assign_yolov5
+from lite_detector.train.losses.boxes import boxes_from_cxcywh, grid_priors
 from lite_detector.zoo import list_configs
 import numpy as np
 import torch

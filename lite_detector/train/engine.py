@@ -32,10 +32,10 @@ from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.ema import Ema
 from lite_detector.train.figures import LOSS, MAIN
+from lite_detector.train.losses.objectives.build import build_objective
+from lite_detector.train.losses.objectives.objective import Objective
 from lite_detector.train.machine import explained
 from lite_detector.train.monitor import Monitor
-from lite_detector.train.objectives.build import build_objective
-from lite_detector.train.objectives.objective import Objective
 from lite_detector.train.optimizer import build_optimizer, set_rates, set_training
 from lite_detector.train.outcome import (
     against_start,

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.cache import CachedDataset
-from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import TrainConfig
 from lite_detector.train.data.datasets import box_sizes
+from lite_detector.train.losses.assign.auto_anchor import fit_anchors, measure_anchors
 from lite_detector.train.models.batch_norm import (
     has_statistics,
     measure_batch_norm,

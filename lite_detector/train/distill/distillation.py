@@ -15,7 +15,7 @@ from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.distill.features import FEATURE_LOSSES
 from lite_detector.train.distill.heads import HeadImitation
 from lite_detector.train.distill.teacher import resized, Teacher
-from lite_detector.train.objectives.objective import identity, ReduceMean
+from lite_detector.train.losses.objectives.objective import identity, ReduceMean
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

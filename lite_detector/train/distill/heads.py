@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.train.config.distill import HeadSpec
-from lite_detector.train.losses import quality_focal_loss
-from lite_detector.train.objectives.gfl import flat_heads
-from lite_detector.train.objectives.objective import ReduceMean
+from lite_detector.train.losses.loss_functions import quality_focal_loss
+from lite_detector.train.losses.objectives.gfl import flat_heads
+from lite_detector.train.losses.objectives.objective import ReduceMean
 import torch
 from torch import Tensor
 

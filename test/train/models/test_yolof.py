@@ -12,12 +12,12 @@ from lite_detector.core.types import ImageSize
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec, VARIANTS
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.objectives.build import build_objective
+from lite_detector.train.losses.objectives.objective import Objective
 from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
 from lite_detector.train.models.blocks import RELU
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.yolof import dilate_last_stage, joint_logits
-from lite_detector.train.objectives.build import build_objective
-from lite_detector.train.objectives.objective import Objective
 from networks import network_card
 import numpy as np
 import pytest

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.aligned_ota import assign_aligned_ota
-from lite_detector.train.assign.assignment import Assignment
-from lite_detector.train.boxes import Priors
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.objectives.gfl import GflObjective
+from lite_detector.train.losses.assign.aligned_ota import assign_aligned_ota
+from lite_detector.train.losses.assign.assignment import Assignment
+from lite_detector.train.losses.boxes import Priors
+from lite_detector.train.losses.objectives.gfl import GflObjective
 from torch import Tensor
 
 

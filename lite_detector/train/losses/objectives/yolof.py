@@ -11,19 +11,19 @@ from typing import NamedTuple
 from lite_detector.core.decode import LARGEST_GROWTH
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import objects_of
-from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
-from lite_detector.train.boxes import boxes_from_cxcywh, grid_priors
 from lite_detector.train.config.loss import YolofLoss
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.losses import focal_loss, giou_loss, soft_targets
-from lite_detector.train.models.yolof import joint_logits
-from lite_detector.train.objectives.objective import (
+from lite_detector.train.losses.assign.assignment import objects_of
+from lite_detector.train.losses.assign.uniform import assign_uniform, UniformMatch
+from lite_detector.train.losses.boxes import boxes_from_cxcywh, grid_priors
+from lite_detector.train.losses.loss_functions import focal_loss, giou_loss, soft_targets
+from lite_detector.train.losses.objectives.objective import (
     loss_normalizer,
     Objective,
     positives_normalizer,
     ReduceMean,
 )
+from lite_detector.train.models.yolof import joint_logits
 import torch
 from torch import nn, Tensor
 

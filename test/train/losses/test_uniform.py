@@ -3,10 +3,10 @@
 
 """Uniform matching, with numbers worked out by hand."""
 
-from lite_detector.train.assign.assignment import BACKGROUND, IGNORED
-from lite_detector.train.assign.uniform import assign_uniform, UniformMatch
-from lite_detector.train.boxes import boxes_from_cxcywh
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import BACKGROUND, IGNORED
+from lite_detector.train.losses.assign.uniform import assign_uniform, UniformMatch
+from lite_detector.train.losses.boxes import boxes_from_cxcywh
 import pytest
 import torch
 

@@ -6,11 +6,11 @@
 import math
 
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, BACKGROUND, IGNORED
-from lite_detector.train.assign.atss import assign_atss
-from lite_detector.train.assign.dsla import assign_dsla, cost_matrix
-from lite_detector.train.boxes import grid_priors, pairwise_iou, Priors
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import Assignment, BACKGROUND, IGNORED
+from lite_detector.train.losses.assign.atss import assign_atss
+from lite_detector.train.losses.assign.dsla import assign_dsla, cost_matrix
+from lite_detector.train.losses.boxes import grid_priors, pairwise_iou, Priors
 import pytest
 import torch
 

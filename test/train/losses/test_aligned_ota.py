@@ -4,11 +4,11 @@
 """AlignedOTA, with numbers worked out by hand."""
 
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.aligned_ota import assign_aligned_ota
-from lite_detector.train.assign.assignment import Assignment, BACKGROUND, IGNORED
-from lite_detector.train.assign.dsla import cheapest
-from lite_detector.train.boxes import grid_priors, Priors
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.aligned_ota import assign_aligned_ota
+from lite_detector.train.losses.assign.assignment import Assignment, BACKGROUND, IGNORED
+from lite_detector.train.losses.assign.dsla import cheapest
+from lite_detector.train.losses.boxes import grid_priors, Priors
 import pytest
 import torch
 

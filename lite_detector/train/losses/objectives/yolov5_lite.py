@@ -11,13 +11,17 @@ from typing import NamedTuple
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import objects_of
-from lite_detector.train.assign.yolov5 import assign_yolov5
-from lite_detector.train.boxes import aligned_ciou, boxes_from_cxcywh, grid_priors
 from lite_detector.train.config.loss import Yolov5Loss
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.losses import bce_loss, ciou_loss, objectness_loss
-from lite_detector.train.objectives.objective import Objective, positives_normalizer, ReduceMean
+from lite_detector.train.losses.assign.assignment import objects_of
+from lite_detector.train.losses.assign.yolov5 import assign_yolov5
+from lite_detector.train.losses.boxes import aligned_ciou, boxes_from_cxcywh, grid_priors
+from lite_detector.train.losses.loss_functions import bce_loss, ciou_loss, objectness_loss
+from lite_detector.train.losses.objectives.objective import (
+    Objective,
+    positives_normalizer,
+    ReduceMean,
+)
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

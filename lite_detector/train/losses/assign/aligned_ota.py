@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from lite_detector.train.assign.assignment import (
+from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import (
     Assignment,
     assignment_from,
     BACKGROUND,
     centers_in,
 )
-from lite_detector.train.assign.dsla import cheapest, cost_matrix
-from lite_detector.train.boxes import inside_distances, pairwise_iou, Priors
-from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.dsla import cheapest, cost_matrix
+from lite_detector.train.losses.boxes import inside_distances, pairwise_iou, Priors
 import torch
 from torch import Tensor
 

@@ -12,10 +12,10 @@ from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
 from lite_detector.train.config.loss import NanoDetPlusLoss
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.objectives.gfl import GflObjective
+from lite_detector.train.losses.objectives.objective import ReduceMean
 from lite_detector.train.models.assign_guidance import AssignGuidance
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
-from lite_detector.train.objectives.gfl import GflObjective
-from lite_detector.train.objectives.objective import ReduceMean
 from torch import Tensor
 
 

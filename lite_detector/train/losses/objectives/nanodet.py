@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.atss import assign_atss
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.objectives.gfl import GflObjective, targets_of
+from lite_detector.train.losses.assign.atss import assign_atss
+from lite_detector.train.losses.objectives.gfl import GflObjective, targets_of
 from torch import Tensor
 
 

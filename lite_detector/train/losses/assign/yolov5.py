@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from lite_detector.core.decode import grid_sizes
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, assignment_from, BACKGROUND
-from lite_detector.train.boxes import aligned_iou, boxes_from_cxcywh
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import Assignment, assignment_from, BACKGROUND
+from lite_detector.train.losses.boxes import aligned_iou, boxes_from_cxcywh
 import torch
 from torch import Tensor
 

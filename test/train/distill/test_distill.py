@@ -22,9 +22,9 @@ from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.features import channel_wise_kl, MaskedGeneration, normalized
 from lite_detector.train.distill.heads import distribution_kl, HeadImitation
 from lite_detector.train.distill.teacher import Teacher
+from lite_detector.train.losses.objectives.build import build_objective
+from lite_detector.train.losses.objectives.objective import identity, Objective
 from lite_detector.train.models.build import build_model
-from lite_detector.train.objectives.build import build_objective
-from lite_detector.train.objectives.objective import identity, Objective
 from lite_detector.train.optimizer import build_optimizer, set_training
 from lite_detector.train.weights.checkpoint import Checkpoint
 import msgspec

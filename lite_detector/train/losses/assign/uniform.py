@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lite_detector.train.assign.assignment import (
+from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import (
     Assignment,
     assignment_from,
     BACKGROUND,
     centers_in,
 )
-from lite_detector.train.boxes import aligned_iou, pairwise_iou
-from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.boxes import aligned_iou, pairwise_iou
 import torch
 from torch import Tensor
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family, NetworkCard
 from lite_detector.train.config.loss import LossSpec
-from lite_detector.train.objectives.damo_yolo import DamoYoloObjective
-from lite_detector.train.objectives.nanodet import NanoDetObjective
-from lite_detector.train.objectives.nanodet_plus import NanoDetPlusObjective
-from lite_detector.train.objectives.objective import identity, Objective, ReduceMean
-from lite_detector.train.objectives.yolof import YolofObjective
-from lite_detector.train.objectives.yolov5_lite import Yolov5Objective
+from lite_detector.train.losses.objectives.damo_yolo import DamoYoloObjective
+from lite_detector.train.losses.objectives.nanodet import NanoDetObjective
+from lite_detector.train.losses.objectives.nanodet_plus import NanoDetPlusObjective
+from lite_detector.train.losses.objectives.objective import identity, Objective, ReduceMean
+from lite_detector.train.losses.objectives.yolof import YolofObjective
+from lite_detector.train.losses.objectives.yolov5_lite import Yolov5Objective
 from torch import nn
 
 OBJECTIVES: dict[Family, Callable[..., Objective]] = {

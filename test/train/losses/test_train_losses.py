@@ -5,7 +5,7 @@
 
 import math
 
-from lite_detector.train.losses import (
+from lite_detector.train.losses.loss_functions import (
     bce_loss,
     ciou_loss,
     distribution_focal_loss,

@@ -7,11 +7,11 @@ from lite_detector.core.decode import decode_yolov5
 from lite_detector.core.errors import DataError
 from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import BACKGROUND, IGNORED
-from lite_detector.train.assign.auto_anchor import fit_anchors, measure_anchors
-from lite_detector.train.assign.yolov5 import assign_yolov5, worst_ratios
-from lite_detector.train.boxes import pairwise_iou
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import BACKGROUND, IGNORED
+from lite_detector.train.losses.assign.auto_anchor import fit_anchors, measure_anchors
+from lite_detector.train.losses.assign.yolov5 import assign_yolov5, worst_ratios
+from lite_detector.train.losses.boxes import pairwise_iou
 import numpy as np
 import pytest
 import torch

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lite_detector.train.boxes import inside_distances
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.boxes import inside_distances
 import torch
 from torch import Tensor
 

@@ -10,24 +10,24 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.assignment import Assignment, objects_of
-from lite_detector.train.assign.dsla import assign_dsla
-from lite_detector.train.boxes import (
+from lite_detector.train.config.loss import GflLoss
+from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import Assignment, objects_of
+from lite_detector.train.losses.assign.dsla import assign_dsla
+from lite_detector.train.losses.boxes import (
     aligned_iou,
     boxes_from_distances,
     distances_from_boxes,
     grid_priors,
     Priors,
 )
-from lite_detector.train.config.loss import GflLoss
-from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.losses import (
+from lite_detector.train.losses.loss_functions import (
     distribution_focal_loss,
     giou_loss,
     quality_focal_loss,
     soft_targets,
 )
-from lite_detector.train.objectives.objective import loss_normalizer, Objective, ReduceMean
+from lite_detector.train.losses.objectives.objective import loss_normalizer, Objective, ReduceMean
 import torch
 from torch import nn, Tensor
 

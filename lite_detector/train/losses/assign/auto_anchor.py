@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lite_detector.core.errors import DataError
-from lite_detector.train.assign.yolov5 import worst_ratios
+from lite_detector.train.losses.assign.yolov5 import worst_ratios
 import torch
 from torch import Tensor
 

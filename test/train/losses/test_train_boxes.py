@@ -9,7 +9,7 @@ from lite_detector.core.decode import decode_gfl
 from lite_detector.core.geometry import iou_matrix
 from lite_detector.core.model_card import DecodeSpec
 from lite_detector.core.types import ImageSize
-from lite_detector.train.boxes import (
+from lite_detector.train.losses.boxes import (
     aligned_ciou,
     aligned_giou,
     aligned_iou,

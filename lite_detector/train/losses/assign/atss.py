@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from lite_detector.train.assign.assignment import (
+from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.assign.assignment import (
     Assignment,
     assignment_from,
     BACKGROUND,
     centers_in,
 )
-from lite_detector.train.boxes import inside_distances, pairwise_iou, Priors, square_boxes
-from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.losses.boxes import inside_distances, pairwise_iou, Priors, square_boxes
 import torch
 from torch import Tensor
 

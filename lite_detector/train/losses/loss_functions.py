@@ -11,7 +11,7 @@ as 1. Half precision is computed in float32.
 
 from __future__ import annotations
 
-from lite_detector.train.boxes import aligned_ciou, aligned_giou
+from lite_detector.train.losses.boxes import aligned_ciou, aligned_giou
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -8,19 +8,19 @@ import math
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.types import ImageSize
-from lite_detector.train.assign.atss import assign_atss
-from lite_detector.train.boxes import distances_from_boxes, grid_priors
 from lite_detector.train.config.loss import LossSpec
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.models.build import build_model
-from lite_detector.train.objectives.build import build_objective
-from lite_detector.train.objectives.nanodet_plus import GuidedHeads
-from lite_detector.train.objectives.objective import (
+from lite_detector.train.losses.assign.atss import assign_atss
+from lite_detector.train.losses.boxes import distances_from_boxes, grid_priors
+from lite_detector.train.losses.objectives.build import build_objective
+from lite_detector.train.losses.objectives.nanodet_plus import GuidedHeads
+from lite_detector.train.losses.objectives.objective import (
     loss_normalizer,
     Objective,
     positives_normalizer,
 )
+from lite_detector.train.models.build import build_model
 import msgspec
 from networks import network_card
 import pytest
