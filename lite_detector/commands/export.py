@@ -106,7 +106,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     # here, because `--help` has to work without torch
     from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
-    from lite_detector.train.origin import describe_training
+    from lite_detector.train.run.origin import describe_training
     from lite_detector.train.torch_backend import TorchBackend
     from lite_detector.train.weights.checkpoint import load_checkpoint
 

@@ -20,7 +20,7 @@ import msgspec
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from lite_detector.train.throughput import Throughput
+    from lite_detector.train.run.throughput import Throughput
 
 
 INTERMIXED = True
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> None:
     """Train, then export the best weights."""
     # here, because `--help` has to work without torch
     from lite_detector.train.config.training import load_config
-    from lite_detector.train.console import Console
-    from lite_detector.train.run import profile, train
-    from lite_detector.train.run_folder import config_of
+    from lite_detector.train.run.console import Console
+    from lite_detector.train.run.run_folder import config_of
+    from lite_detector.train.run.train import profile, train
 
     check_writable(args.json)
     console = Console(_say, _show_progress)

@@ -25,7 +25,7 @@ from lite_detector.train.distill.teacher import Teacher
 from lite_detector.train.losses.objectives.build import build_objective
 from lite_detector.train.losses.objectives.objective import identity, Objective
 from lite_detector.train.models.build import build_model
-from lite_detector.train.optimizer import build_optimizer, set_training
+from lite_detector.train.run.optimizer import build_optimizer, set_training
 from lite_detector.train.weights.checkpoint import Checkpoint
 import msgspec
 from networks import network_card, trained_checkpoint

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lite_detector.cli import main
 from lite_detector.train.config.model import ModelSpec
-from lite_detector.train.engine import Engine
 from lite_detector.train.models.build import build_model
-from lite_detector.train.run_folder import BEST_FILE, LAST_FILE, START_FILE, STATE_FILE
+from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.run_folder import BEST_FILE, LAST_FILE, START_FILE, STATE_FILE
 from lite_detector.train.weights.checkpoint import load_checkpoint, load_file, save_checkpoint
 from networks import trained_checkpoint
 import pytest

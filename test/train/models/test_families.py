@@ -8,7 +8,7 @@ from pathlib import Path
 from lite_detector.cli import main
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.run_folder import BEST_FILE, LAST_FILE
+from lite_detector.train.run.run_folder import BEST_FILE, LAST_FILE
 from lite_detector.train.weights.checkpoint import load_checkpoint
 import pytest
 from shapes import train_arguments, write_shapes

@@ -16,18 +16,18 @@ from lite_detector.data.dataset import Sample
 from lite_detector.data.image_check import unusable_paths
 from lite_detector.data.repeat import RepeatedDataset
 from lite_detector.train.config.training import TrainConfig
-from lite_detector.train.console import Console, SILENT
 from lite_detector.train.data.datasets import cached, check_datasets, describe_datasets
 from lite_detector.train.data.loader import EpochLoader
 from lite_detector.train.data.sources import Datasets, open_datasets
 from lite_detector.train.distill.teacher import load_teacher
-from lite_detector.train.engine import Engine
-from lite_detector.train.machine import explained, gpu_problem, gpu_warning
 from lite_detector.train.models.layers import count_macs, count_parameters
-from lite_detector.train.optimizer import freeze
-from lite_detector.train.prepare import Network, prepare
-from lite_detector.train.run_folder import RunFolder, START_FILE
-from lite_detector.train.throughput import measure_throughput, Throughput
+from lite_detector.train.run.console import Console, SILENT
+from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.machine import explained, gpu_problem, gpu_warning
+from lite_detector.train.run.optimizer import freeze
+from lite_detector.train.run.prepare import Network, prepare
+from lite_detector.train.run.run_folder import RunFolder, START_FILE
+from lite_detector.train.run.throughput import measure_throughput, Throughput
 import torch
 from torch import Tensor
 

@@ -6,13 +6,13 @@
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import EmaSpec, load_config, OptimizerSpec, ScheduleSpec
-from lite_detector.train.ema import Ema, interpolate
-from lite_detector.train.figures import MAIN
 from lite_detector.train.models.batch_norm import has_statistics, renew_statistics
 from lite_detector.train.models.build import build_model
-from lite_detector.train.optimizer import build_optimizer, freeze, set_rates, set_training
-from lite_detector.train.schedule import rate_factor
-from lite_detector.train.validation import search_between
+from lite_detector.train.run.ema import Ema, interpolate
+from lite_detector.train.run.figures import MAIN
+from lite_detector.train.run.optimizer import build_optimizer, freeze, set_rates, set_training
+from lite_detector.train.run.schedule import rate_factor
+from lite_detector.train.run.validation import search_between
 import pytest
 from shapes import ROOT
 import torch

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where weights come from, as the card of a model tells it; no torch here."""
+"""Where weights come from, as the card of a model tells it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lite_detector.data.formats import open_dataset
 from lite_detector.train.config.training import DataSpec
 from lite_detector.train.data.sources import as_list, report_set, selection_set, train_sources
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 RANDOM, NONE = 'random weights', 'none'
 
 

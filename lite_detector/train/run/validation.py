@@ -18,8 +18,8 @@ from lite_detector.evaluation.coco_metrics import (
     evaluate,
     require_faster_coco_eval,
 )
-from lite_detector.train.ema import interpolate
-from lite_detector.train.figures import AP, MAIN
+from lite_detector.train.run.ema import interpolate
+from lite_detector.train.run.figures import AP, MAIN
 from lite_detector.train.torch_backend import TorchBackend
 from torch import nn, Tensor
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lite_detector.evaluation.coco_metrics import CocoMetrics
-from lite_detector.train.console import describe_metrics
-from lite_detector.train.ema import interpolate
-from lite_detector.train.figures import AP, MAIN
-from lite_detector.train.validation import Measure, search_between
+from lite_detector.train.run.console import describe_metrics
+from lite_detector.train.run.ema import interpolate
+from lite_detector.train.run.figures import AP, MAIN
+from lite_detector.train.run.validation import Measure, search_between
 from lite_detector.train.weights.checkpoint import Checkpoint
 import msgspec
 from torch import nn, Tensor

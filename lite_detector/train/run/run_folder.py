@@ -18,9 +18,9 @@ from lite_detector.train.config.training import (
     load_config,
     TrainConfig,
 )
-from lite_detector.train.figures import AP
-from lite_detector.train.origin import code_version, package_version
-from lite_detector.train.prepare import Network
+from lite_detector.train.run.figures import AP
+from lite_detector.train.run.origin import code_version, package_version
+from lite_detector.train.run.prepare import Network
 from lite_detector.train.weights.checkpoint import (
     Checkpoint,
     load_checkpoint,

@@ -12,7 +12,7 @@ from lite_detector.train.config.training import DataSpec, load_config, TrainConf
 from lite_detector.train.data.sources import open_datasets
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
-from lite_detector.train.prepare import Network, prepare
+from lite_detector.train.run.prepare import Network, prepare
 from lite_detector.train.weights.checkpoint import (
     Checkpoint,
     load_checkpoint,

@@ -13,10 +13,10 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.data.coco import load_coco
 from lite_detector.train.config.training import DataSpec
 from lite_detector.train.data.sources import open_datasets, repeats, selection_set
-from lite_detector.train.origin import describe_training
-from lite_detector.train.outcome import against_start, best_mixture, Candidate, gain_line
-from lite_detector.train.run_folder import BEST_FILE, CONFIG_FILE, START_FILE, STATE_FILE
-from lite_detector.train.validation import Validation
+from lite_detector.train.run.origin import describe_training
+from lite_detector.train.run.outcome import against_start, best_mixture, Candidate, gain_line
+from lite_detector.train.run.run_folder import BEST_FILE, CONFIG_FILE, START_FILE, STATE_FILE
+from lite_detector.train.run.validation import Validation
 from lite_detector.train.weights.checkpoint import load_checkpoint, load_file, save_file
 import pytest
 from shapes import train_arguments, write_shapes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from lite_detector.train.figures import AP, LOSS
+from lite_detector.train.run.figures import AP, LOSS
 
 
 class Console(NamedTuple):

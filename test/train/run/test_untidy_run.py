@@ -9,8 +9,8 @@ import struct
 import zlib
 
 from lite_detector.cli import main
-from lite_detector.train.origin import describe_training
-from lite_detector.train.run_folder import BEST_FILE, DATA_FILE, LAST_FILE
+from lite_detector.train.run.origin import describe_training
+from lite_detector.train.run.run_folder import BEST_FILE, DATA_FILE, LAST_FILE
 from lite_detector.train.weights.checkpoint import load_checkpoint
 import pytest
 from shapes import train_arguments, write_shapes
@@ -85,7 +85,7 @@ def test_card_has_the_counts(whole_run, labels):
 
 
 def test_resumed_run_leaves_out_the_same_images(whole_run, labels, tmp_path, monkeypatch):
-    from lite_detector.train.engine import Engine
+    from lite_detector.train.run.engine import Engine
 
     def stop(self, *arguments, finish=Engine._finish_epoch):
         finish(self, *arguments)

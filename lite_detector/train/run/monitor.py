@@ -13,7 +13,7 @@ from pathlib import Path
 from lite_detector.core.media import write_jpeg
 from lite_detector.core.types import ImageArray
 from lite_detector.data.pictures import require_matplotlib
-from lite_detector.train.figures import AP, LOSS
+from lite_detector.train.run.figures import AP, LOSS
 from torch.utils.tensorboard import SummaryWriter
 
 logging.getLogger('tensorboard').setLevel(logging.ERROR)

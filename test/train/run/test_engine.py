@@ -16,9 +16,9 @@ from lite_detector.cli import main
 from lite_detector.core.image_header import FORMATS
 from lite_detector.core.model_card import load_card
 from lite_detector.train.config.model import ModelSpec
-from lite_detector.train.engine import Engine
-from lite_detector.train.origin import short_path
-from lite_detector.train.run_folder import (
+from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.origin import short_path
+from lite_detector.train.run.run_folder import (
     BEST_FILE,
     CONFIG_FILE,
     LAST_FILE,

@@ -4,12 +4,12 @@
 """A GPU that does not work, memory that is not there: one line that says what to do."""
 
 from lite_detector.core.errors import ConfigError, DataError
-from lite_detector.train import machine
 from lite_detector.train.config.training import load_config
-from lite_detector.train.console import SILENT
 from lite_detector.train.data.shared_memory import loader_death
-from lite_detector.train.machine import explained, gpu_problem
-from lite_detector.train.run import make_accelerator
+from lite_detector.train.run import machine
+from lite_detector.train.run.console import SILENT
+from lite_detector.train.run.machine import explained, gpu_problem
+from lite_detector.train.run.train import make_accelerator
 from lite_detector.zoo import find_config
 import pytest
 import torch

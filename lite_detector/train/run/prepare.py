@@ -22,7 +22,7 @@ from lite_detector.train.models.batch_norm import (
     renew_statistics,
 )
 from lite_detector.train.models.build import build_model
-from lite_detector.train.optimizer import freeze
+from lite_detector.train.run.optimizer import freeze
 from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.weights.transfer import init_backbone, transfer_weights, TransferReport
 import msgspec

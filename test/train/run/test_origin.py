@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 import subprocess
 
-from lite_detector.train import origin
 from lite_detector.train.config.training import load_config
-from lite_detector.train.origin import code_version, describe_training, short_path
+from lite_detector.train.run import origin
+from lite_detector.train.run.origin import code_version, describe_training, short_path
 import msgspec
 import pytest
 from tiny_datasets import write_coco
 
-CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'train' / 'nanodet_m_320.yaml'
+CONFIG = Path(__file__).resolve().parents[3] / 'config' / 'train' / 'nanodet_m_320.yaml'
 
 
 def training_of(*changes: str, **more) -> dict:

@@ -10,7 +10,7 @@ from statistics import median
 import time
 from typing import Any, TypeVar
 
-from lite_detector.train.engine import Engine
+from lite_detector.train.run.engine import Engine
 from msgspec import Struct
 import torch
 

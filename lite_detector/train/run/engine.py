@@ -23,21 +23,21 @@ from lite_detector.core.types import ImageArray, ImageSize
 from lite_detector.data.coco import CocoDataset, to_coco
 from lite_detector.data.dataset import Dataset, Sample
 from lite_detector.train.config.training import PhaseSpec, TrainConfig
-from lite_detector.train.console import Console, describe_epoch, describe_metrics, SILENT
 from lite_detector.train.data.batch_pictures import draw_batch
 from lite_detector.train.data.loader import Batch, EpochLoader
 from lite_detector.train.data.shared_memory import fitting_workers, MORE_SHARED_MEMORY
 from lite_detector.train.data.sources import report_set
 from lite_detector.train.distill.distillation import Distillation
 from lite_detector.train.distill.teacher import Teacher
-from lite_detector.train.ema import Ema
-from lite_detector.train.figures import LOSS, MAIN
 from lite_detector.train.losses.objectives.build import build_objective
 from lite_detector.train.losses.objectives.objective import Objective
-from lite_detector.train.machine import explained
-from lite_detector.train.monitor import Monitor
-from lite_detector.train.optimizer import build_optimizer, set_rates, set_training
-from lite_detector.train.outcome import (
+from lite_detector.train.run.console import Console, describe_epoch, describe_metrics, SILENT
+from lite_detector.train.run.ema import Ema
+from lite_detector.train.run.figures import LOSS, MAIN
+from lite_detector.train.run.machine import explained
+from lite_detector.train.run.monitor import Monitor
+from lite_detector.train.run.optimizer import build_optimizer, set_rates, set_training
+from lite_detector.train.run.outcome import (
     against_start,
     best_mixture,
     Candidate,
@@ -45,16 +45,16 @@ from lite_detector.train.outcome import (
     is_final,
     reported,
 )
-from lite_detector.train.prepare import Network
-from lite_detector.train.run_folder import (
+from lite_detector.train.run.prepare import Network
+from lite_detector.train.run.run_folder import (
     BEST_FILE,
     LAST_FILE,
     RunFolder,
     RunState,
     START_FILE,
 )
-from lite_detector.train.schedule import rate_factor
-from lite_detector.train.validation import Validation
+from lite_detector.train.run.schedule import rate_factor
+from lite_detector.train.run.validation import Validation
 import torch
 from torch import nn, Tensor
 
