@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test test-humble test-arm64 lint bench endurance clean
+.PHONY: help setup setup-train demo test test-quick test-humble test-arm64 lint bench endurance clean
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z0-9-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo:  ## Detect objects in sample photographs; pictures go to demo_output/
 
 test:  ## Run the tests (ARGS='-k nms' goes to pytest)
 	@scripts/test.sh $(ARGS)
+
+test-quick:  ## Run the linters and the tests of serving and data, without torch
+	@scripts/test.sh --quick $(ARGS)
 
 test-humble:  ## Run the ROS tests on a relocatable ROS 2 Humble
 	@scripts/humble.sh $(ARGS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -25,7 +26,7 @@ MODELS = sorted(path.parent.name for path in ROOT.glob('models/*/card.yaml'))
 
 # test/ros imports rclpy and messages at its head. A skip there would be the plain way, but the
 # pytest plugin of launch_testing imports modules itself and cannot stand one.
-# test/train imports torch in the same way.
+# test/train imports torch in the same way; its tests are listed by name, and skipped.
 FOLDERS = {'ros': 'rclpy', 'train': 'torch'}
 collect_ignore = [folder for folder, library in FOLDERS.items() if not find_spec(library)]
 
@@ -34,6 +35,34 @@ def pytest_report_header() -> list[str]:
     """Say what is left out."""
     return [f'test/{folder} left out: no {library} here' if folder in collect_ignore
             else f'test/{folder} with {library}' for folder, library in FOLDERS.items()]
+
+
+class TestWithoutTorch(pytest.Item):
+    """A test of which only the name is known, because its file cannot be imported."""
+
+    __test__ = False
+
+    def runtest(self) -> None:
+        """Leave it out."""
+        pytest.skip('no torch here')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config,
+                                  items: list[pytest.Item]) -> None:
+    """List the tests of test/train where torch is missing, so that -k and -m choose among them."""
+    folder = ROOT / 'test' / 'train'
+    chosen = [(config.invocation_params.dir / argument.split('::')[0]).resolve()
+              for argument in config.args]
+    if 'train' not in collect_ignore or not {folder, *folder.parents} & set(chosen):
+        return
+    for path in sorted(folder.glob('test_*.py')):
+        for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE):
+            item = TestWithoutTorch.from_parent(session, name=name, path=path,
+                                                nodeid=f'test/train/{path.name}::{name}')
+            item.extra_keyword_matches.add(path.stem)
+            item.add_marker('torch')
+            items.append(item)
 
 
 OTHER_FORM = ('nanodet_plus_m_15x_416',)
