@@ -331,7 +331,7 @@ def test_every_path_of_a_command_may_begin_with_the_home_directory(command, monk
         value = getattr(args, action.dest)
         value = value[0] if isinstance(value, list) else value
         assert str(value) == '/home/robot/there.png', action.dest
-        assert isinstance(value, str if action.type is None else Path)
+        assert isinstance(value, Path if action.type in (Path, picture_file) else str)
 
 
 def test_configuration_has_the_home_directory_in_values_and_changes(tmp_path, monkeypatch):
@@ -344,8 +344,7 @@ def test_configuration_has_the_home_directory_in_values_and_changes(tmp_path, mo
 
 
 @pytest.mark.parametrize(('command', 'arguments', 'model'), [
-    ('detect', ['a.png'], DEFAULT_MODEL), ('replay', ['bag'], DEFAULT_MODEL),
-    ('benchmark', [], [DEFAULT_MODEL])])
+    ('detect', ['a.png'], DEFAULT_MODEL), ('replay', ['bag'], DEFAULT_MODEL)])
 def test_command_without_a_model_takes_that_of_the_node(monkeypatch, command, arguments, model):
     assert parsed(monkeypatch, command, *arguments).model == model
 
