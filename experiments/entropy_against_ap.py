@@ -22,7 +22,7 @@ from lite_detector.commands.search import figures, load_search, write_configs
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import load_card
 from lite_detector.search.candidates import Candidates, Evaluator, join, Task, violation
-from lite_detector.search.choice import Choice
+from lite_detector.search.choice import MeasuredChoice
 from lite_detector.search.entropy import kendall_tau
 from lite_detector.search.evolution import first_state, search
 from lite_detector.search.latency import load_table
@@ -49,7 +49,7 @@ def draw(args: argparse.Namespace) -> None:
     times = measure_networks([network_graph(evaluate.space.structure(genes), task.frame)
                               for genes in chosen.genes], table)
     make_folder(args.output)
-    choice = Choice(tuple(range(len(times))), tuple(times), (), True)
+    choice = MeasuredChoice(tuple(range(len(times))), tuple(times), (), True)
     found = write_configs(args.output, Path(args.config).stem, evaluate.space, chosen, choice,
                           config)
     write_json(args.output / FILE, [{

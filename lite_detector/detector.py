@@ -162,7 +162,7 @@ class Detector:
     def _look(self, image_bgr: ImageArray, max_detections: int) -> Detections:
         letterbox = self.fit(image_bgr)
         outputs = self.backend.infer(self.make_blob(image_bgr, letterbox))
-        return self.finish(outputs, letterbox, max_detections)
+        return self.postprocess(outputs, letterbox, max_detections)
 
     def fit(self, image_bgr: ImageArray) -> Letterbox:
         """Return how this image lies in the network input; raise ImageError if it is none."""
@@ -184,8 +184,8 @@ class Detector:
         """Return the network input; its memory belongs to the detector and is used again."""
         return self._blobs.make(image_bgr, letterbox)
 
-    def finish(self, outputs: Sequence[FloatArray], letterbox: Letterbox,
-               max_detections: int | None = None) -> Detections:
+    def postprocess(self, outputs: Sequence[FloatArray], letterbox: Letterbox,
+                    max_detections: int | None = None) -> Detections:
         """
         Turn network outputs into detections.
 
@@ -219,24 +219,24 @@ class Detector:
         :raises ModelError: if they do not, are not finite, or are of one input size alone.
         """
         height, width = self.input_size
-        self._look_at_nothing(ImageSize(height, width))
+        self._dummy_forward(ImageSize(height, width))
         if self.card.preprocess.resize != 'letterbox_rect':
             return
         try:
-            self._look_at_nothing(ImageSize(max(MIN_SIDE, height // 2), width))
+            self._dummy_forward(ImageSize(max(MIN_SIDE, height // 2), width))
         except ModelError as error:
             raise ModelError(f'{self.card.name}: the network takes {self.input_size} and no image '
                              'in a shape of its own, so its card should say letterbox_square '
                              f'instead of letterbox_rect: {error}') from None
 
-    def _look_at_nothing(self, source: ImageSize) -> None:
+    def _dummy_forward(self, source: ImageSize) -> None:
         letterbox = Letterbox.fit(source, self.input_size, self.card.preprocess,
                                   self.card.padded_to)
         outputs = self.backend.infer(blank_blob(letterbox.input_size))
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(f'{self.card.name}: network gives NaN or infinity; try precision '
                              'fp32, else the weights are damaged')
-        self.finish(outputs, letterbox)
+        self.postprocess(outputs, letterbox)
 
 
 def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:

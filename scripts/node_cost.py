@@ -30,7 +30,7 @@ STEPS = {
     'convert, decode': (Camera, 'read_for'),
     'resize, normalise': (Detector, 'make_blob'),
     'network': (NcnnNetwork, 'infer'),
-    'boxes, NMS': (Detector, 'finish'),
+    'boxes, NMS': (Detector, 'postprocess'),
     'publish': (Camera, 'publish'),
     'draw': (Overlay, 'draw'),
 }

@@ -26,7 +26,7 @@ from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
 from lite_detector.search.latency import LatencyTable
 from lite_detector.search.ncnn_text import write_ncnn
-from lite_detector.search.operators import Graph, Operator, Shape
+from lite_detector.search.operators import Graph, MapShape, Operator
 import numpy as np
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ SHORTEST_MS = 1e-4
 
 
 @dataclass(frozen=True)
-class Settings:
+class OperatorRun:
     """How ncnn runs."""
 
     threads: int = 1
@@ -62,7 +62,7 @@ class Settings:
         return time.thread_time if self.threads == 1 else time.perf_counter
 
 
-def new_table(settings: Settings) -> LatencyTable:
+def new_table(settings: OperatorRun) -> LatencyTable:
     """Return a table without operators: how fast this machine is now."""
     reference = _Whole(_reference(), settings)
     call = _Whole(_one_cell(), settings)
@@ -71,7 +71,7 @@ def new_table(settings: Settings) -> LatencyTable:
                         reference_ms, call_ms, ())
 
 
-def measure_operators(operators: Sequence[Operator], settings: Settings,
+def measure_operators(operators: Sequence[Operator], settings: OperatorRun,
                       reference_ms: float) -> list[float]:
     """
     Measure operators whose maps have one size, in turn.
@@ -95,7 +95,7 @@ def measure_operators(operators: Sequence[Operator], settings: Settings,
 
 
 def measure_networks(graphs: Sequence[Graph], table: LatencyTable,
-                     rounds: int = Settings.rounds) -> list[float]:
+                     rounds: int = OperatorRun.rounds) -> list[float]:
     """
     Measure whole networks, round by round in turn.
 
@@ -103,7 +103,7 @@ def measure_networks(graphs: Sequence[Graph], table: LatencyTable,
         the times are given for the clock rate of the table, so that they can be compared.
     :return: milliseconds of one inference, in the order of the graphs.
     """
-    settings = Settings(table.threads, table.precision, rounds)
+    settings = OperatorRun(table.threads, table.precision, rounds)
     runs = [_Whole(graph, settings).run for graph in (_reference(), *graphs)]
     reference_ms, *times_ms = _medians(runs, settings)
     return [time_ms * table.reference_ms / reference_ms for time_ms in times_ms]
@@ -112,7 +112,7 @@ def measure_networks(graphs: Sequence[Graph], table: LatencyTable,
 class _Whole:
     """A network that is timed from its input to its last output."""
 
-    def __init__(self, graph: Graph, settings: Settings) -> None:
+    def __init__(self, graph: Graph, settings: OperatorRun) -> None:
         self._network = _load(graph, settings)
         self._outputs = [str(number) for number in graph.outputs]
         self._clock = settings.clock
@@ -138,7 +138,7 @@ class _Step:
 class _Batch:
     """A network of operators that have nothing to do with each other."""
 
-    def __init__(self, operators: Sequence[Operator], settings: Settings) -> None:
+    def __init__(self, operators: Sequence[Operator], settings: OperatorRun) -> None:
         graph = Graph(ImageSize(operators[0].height, operators[0].width), 1)
         self._steps = [_add_step(graph, operator) for operator in operators]
         self._network = _load(graph, settings)
@@ -174,7 +174,7 @@ def _add_step(graph: Graph, operator: Operator) -> _Step:
                for _ in range(1 if shared else count)]
     fed = [_read_cell(graph, feeder) for group in feeders for feeder in group]
     nothing = _join(graph, [_read_cell(graph, feeders[0][0]) for _ in range(count)])
-    shape = Shape(operator.out_channels, *operator.out_size)
+    shape = MapShape(operator.out_channels, *operator.out_size)
     shapes = [shape] * (2 if operator.kind == 'split' else 1)
     copies = []
     for index in range(count):
@@ -209,7 +209,7 @@ def _reference() -> Graph:
     return graph
 
 
-def _load(graph: Graph, settings: Settings) -> NetworkInMemory:
+def _load(graph: Graph, settings: OperatorRun) -> NetworkInMemory:
     try:
         from lite_detector.backends.ncnn_backend import NetworkInMemory
     except ImportError as error:
@@ -218,7 +218,7 @@ def _load(graph: Graph, settings: Settings) -> NetworkInMemory:
     return NetworkInMemory(*write_ncnn(graph), blob, settings.threads, settings.precision)
 
 
-def _medians(runs: Sequence[Callable[[], float]], settings: Settings,
+def _medians(runs: Sequence[Callable[[], float]], settings: OperatorRun,
              times: int = 1) -> list[float]:
     for run in runs:
         run()

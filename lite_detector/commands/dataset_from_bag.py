@@ -31,7 +31,7 @@ from lite_detector.data.bag_dataset import (
     WrittenImage,
 )
 from lite_detector.data.bags import Bag, BagFrame, COMPRESSED, DETECTIONS, IMAGE
-from lite_detector.data.extraction import Choice, choose_frames, TRAIN, VAL
+from lite_detector.data.extraction import choose_frames, FrameChoice, TRAIN, VAL
 from lite_detector.labelling.label_file import LabelledImage, RecordingInfo, write_labels
 from lite_detector.labelling.labeller import Labeller, labels_of_people
 import msgspec
@@ -43,7 +43,7 @@ IMAGES = 'images'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    choice = Choice()
+    choice = FrameChoice()
     parser.add_argument('bag', type=Path, metavar='BAG',
                         help='folder of a recording, or its .mcap or .db3 file')
     parser.add_argument('--topic', help='of the images, raw or compressed (the only one)')
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
                   file=sys.stderr)
 
 
-def _choice(args: argparse.Namespace) -> Choice:
+def _choice(args: argparse.Namespace) -> FrameChoice:
     for option, is_right, wanted in (
             ('--every', args.every >= 1, '1 or more'), ('--start', args.start >= 0, '0 or more'),
             ('--end', args.end > args.start, 'more than --start')):
@@ -129,7 +129,7 @@ def _choice(args: argparse.Namespace) -> Choice:
             got = getattr(args, option[2:])
             raise ConfigError(f'{option}: got {got:g}, wanted {wanted}')
     return from_mapping({'min_difference': args.min_difference, 'blur': args.blur,
-                         'val_fraction': args.val_fraction}, Choice, 'options')
+                         'val_fraction': args.val_fraction}, FrameChoice, 'options')
 
 
 def _check_new(folder: Path) -> None:

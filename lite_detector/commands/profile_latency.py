@@ -15,7 +15,7 @@ from lite_detector.bench.operator_speed import (
     measure_networks,
     measure_operators,
     new_table,
-    Settings,
+    OperatorRun,
 )
 from lite_detector.commands.options import check_writable, write_json
 from lite_detector.commands.search import load_search
@@ -76,7 +76,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _complete(args: argparse.Namespace) -> LatencyTable:
-    settings = Settings(args.threads, args.precision, QUICK_ROUNDS if args.quick else ROUNDS)
+    settings = OperatorRun(args.threads, args.precision, QUICK_ROUNDS if args.quick else ROUNDS)
     if args.output.exists():
         table = load_table(args.output)
         _check_same(table, args)

@@ -54,7 +54,7 @@ from lite_detector.export.int8_network import (
     write_int8,
 )
 from lite_detector.export.model_folder import check_target, staged_folder, with_sha256
-from lite_detector.export.quantize import Choice, choose, FloatNetwork, take, write_text
+from lite_detector.export.quantize import choose, FloatNetwork, Int8Choice, take, write_text
 from lite_detector.export.quantize_report import draw_layers, report, summary, Verdict
 from lite_detector.zoo import find_model
 import msgspec
@@ -217,7 +217,7 @@ class Labelled:
                         lambda images: _show_progress('measure', images)).ap
 
 
-def _judge(card: ModelCard, network: FloatNetwork, choice: Choice, judged: Labelled,
+def _judge(card: ModelCard, network: FloatNetwork, choice: Int8Choice, judged: Labelled,
            max_loss: float, blob: FloatArray) -> Verdict:
     in_int8 = network.open_int8(choice.thresholds)
     ap_fp32, ap_int8 = (judged.ap(card, backend) for backend in (network, in_int8))
@@ -232,7 +232,7 @@ def _judge(card: ModelCard, network: FloatNetwork, choice: Choice, judged: Label
 
 
 def _write(output: Path, card: ModelCard, name: str, folder: Path, network: FloatNetwork,
-           choice: Choice, verdict: Verdict, source: dict[str, Any],
+           choice: Int8Choice, verdict: Verdict, source: dict[str, Any],
            blobs: Sequence[FloatArray]) -> None:
     with staged_folder(output) as staged:
         runtimes = card.runtimes
@@ -260,7 +260,7 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
         Detector.from_folder(staged, precision='int8')  # what was written can be served
 
 
-def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, choice: Choice,
+def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, choice: Int8Choice,
                 blobs: Sequence[FloatArray]) -> OnnxFiles | None:
     """
     Write the int8 form for ONNX Runtime too, if it computes the same; return the section.

@@ -20,7 +20,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.model_card import Name
 from lite_detector.core.types import ImageSize
 from lite_detector.search.candidates import Candidates, Evaluator, Task
-from lite_detector.search.choice import Choice, choose, Found, Measure
+from lite_detector.search.choice import choose, FoundNetwork, Measure, MeasuredChoice
 from lite_detector.search.costs import Costs
 from lite_detector.search.evolution import (
     dump_state,
@@ -30,7 +30,7 @@ from lite_detector.search.evolution import (
     State,
 )
 from lite_detector.search.latency import LatencyTable, load_table
-from lite_detector.search.network import Frame, network_graph
+from lite_detector.search.network import network_graph, NetworkFrame
 from lite_detector.search.report import html, Page
 from lite_detector.search.space import Space
 from lite_detector.search.spec import SearchSpec
@@ -109,7 +109,7 @@ def load_search(path: Path, changes: Sequence[str] = (), table: LatencyTable | N
                               spec.budget.limits, spec.entropy_weights)
 
 
-def frame_of(config: TrainConfig, spec: SearchSpec) -> Frame:
+def frame_of(config: TrainConfig, spec: SearchSpec) -> NetworkFrame:
     """
     Return what a search leaves as it is of the detector that a configuration trains.
 
@@ -121,10 +121,11 @@ def frame_of(config: TrainConfig, spec: SearchSpec) -> Frame:
                           f'{" or ".join(PAN_CHANNELS)} without {", ".join(OWN_BACKBONE)}')
     outputs = spec.num_classes + 4 * (network.decode.reg_max + 1)
     size = ImageSize(network.input_size.height, network.input_size.width)
-    return Frame(network.family, PAN_CHANNELS[network.family][network.variant], outputs, size)
+    return NetworkFrame(network.family, PAN_CHANNELS[network.family][network.variant], outputs,
+                        size)
 
 
-def _digest(spec: SearchSpec, frame: Frame, table: LatencyTable | None) -> str:
+def _digest(spec: SearchSpec, frame: NetworkFrame, table: LatencyTable | None) -> str:
     """Return what two searches share of which one may go on with the other."""
     data = msgspec.to_builtins(spec)
     del data['keep'], data['evolution']['candidates']
@@ -166,7 +167,7 @@ def _search(task: Task, spec: SearchSpec, start: State, processes: int, path: Pa
 
 
 def _choose(evaluate: Evaluator, state: State, spec: SearchSpec,
-            table: LatencyTable | None) -> Choice:
+            table: LatencyTable | None) -> MeasuredChoice:
     return choose(state.front, evaluate.task.axis, spec.keep, spec.budget.latency_ms,
                   _measure(evaluate, state, table) if _measures_here(table) else None)
 
@@ -191,8 +192,8 @@ def _measure(evaluate: Evaluator, state: State, table: LatencyTable) -> Measure:
     return measure
 
 
-def write_configs(folder: Path, name: str, space: Space, networks: Candidates, choice: Choice,
-                  config: TrainConfig) -> list[Found]:
+def write_configs(folder: Path, name: str, space: Space, networks: Candidates,
+                  choice: MeasuredChoice, config: TrainConfig) -> list[FoundNetwork]:
     """
     Write a training configuration for each network that was chosen.
 
@@ -205,8 +206,8 @@ def write_configs(folder: Path, name: str, space: Space, networks: Candidates, c
             zip(choice.places, choice.measured_ms, strict=True), start=1):
         structure = space.structure(networks.genes[place])
         costs = Costs(*map(float, networks.costs[place]))
-        each = Found(f'{name}_{number}', structure, float(networks.scores[place]), costs,
-                     measured_ms)
+        each = FoundNetwork(f'{name}_{number}', structure, float(networks.scores[place]), costs,
+                            measured_ms)
         network = msgspec.structs.replace(
             config.network, name=each.name, backbone=structure,
             description=f'{config.network.family} {config.network.variant} with a searched '
@@ -217,7 +218,7 @@ def write_configs(folder: Path, name: str, space: Space, networks: Candidates, c
     return found
 
 
-def figures(found: Found) -> str:
+def figures(found: FoundNetwork) -> str:
     """Return one line on a network."""
     costs, measured = found.costs, found.measured_ms
     times = f', predicted {costs.latency_ms:.2f} ms' if costs.latency_ms else ''
@@ -246,7 +247,7 @@ def _facts(spec: SearchSpec, config: TrainConfig, table: LatencyTable | None, st
     return facts
 
 
-def _lines(found: Sequence[Found], choice: Choice, state: State,
+def _lines(found: Sequence[FoundNetwork], choice: MeasuredChoice, state: State,
            spec: SearchSpec) -> list[str]:
     limit = spec.budget.latency_ms
     lines = [f'passed over: predicted {state.front.costs[place, 0]:.2f} ms, measured '

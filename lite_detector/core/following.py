@@ -33,7 +33,7 @@ OTHERS_S = 10.0
 OFF, SEARCHING, FOLLOWING, PREDICTED, LOST = 'off', 'searching', 'following', 'predicted', 'lost'
 
 
-class Seen(NamedTuple):
+class SeenObjects(NamedTuple):
     """What a detector found in one image; the names are those of the messages."""
 
     stamp_s: float
@@ -72,14 +72,14 @@ class Follower:
         self._motion: BoxFilter | None = None
         self._stamp_s, self._seen_s = 0.0, 0.0
         self._others: dict[str, float] = {}
-        self._last: Seen | None = None
+        self._last: SeenObjects | None = None
 
     @property
     def held(self) -> bool:
         """Return whether there is an object, seen or predicted."""
         return self._motion is not None
 
-    def update(self, seen: Seen, center: tuple[float, float]) -> Target | None:
+    def update(self, seen: SeenObjects, center: tuple[float, float]) -> Target | None:
         """
         Go on to the next image.
 
@@ -101,13 +101,13 @@ class Follower:
         self._last = seen
         return target
 
-    def _begin(self, seen: Seen, index: int) -> Target:
+    def _begin(self, seen: SeenObjects, index: int) -> Target:
         self._motion, self._others = BoxFilter(), {}
         self._motion.add(seen.boxes_xyxy[index:index + 1])
         self.class_name, self.state = seen.class_names[index], FOLLOWING
         return self._found(seen, index)
 
-    def _found(self, seen: Seen, index: int) -> Target:
+    def _found(self, seen: SeenObjects, index: int) -> Target:
         self.track_id, self.state, self._seen_s = seen.track_ids[index], FOLLOWING, seen.stamp_s
         self._others = {id_: stamp for id_, stamp in self._others.items()
                         if seen.stamp_s - stamp <= OTHERS_S and id_ != self.track_id}
@@ -118,7 +118,7 @@ class Follower:
     def _lose(self) -> None:
         self._motion, self.state = None, LOST
 
-    def _keep(self, seen: Seen) -> Target | None:
+    def _keep(self, seen: SeenObjects) -> Target | None:
         """Return the object that is followed, seen or predicted."""
         assert self._motion is not None, 'nothing is followed'
         index = self._same(seen, self._motion)
@@ -131,7 +131,7 @@ class Follower:
         self.state = PREDICTED
         return Target(self._motion.boxes_xyxy()[0], None)
 
-    def _same(self, seen: Seen, motion: BoxFilter) -> int | None:
+    def _same(self, seen: SeenObjects, motion: BoxFilter) -> int | None:
         """Return the place of the object that is followed; None: it is not seen."""
         if self.track_id and self.track_id in seen.track_ids:
             return seen.track_ids.index(self.track_id)
@@ -150,7 +150,7 @@ class Follower:
         best = int(distances.argmin())
         return rows[best] if distances[best] <= NEAR else None
 
-    def _choose(self, seen: Seen, center: tuple[float, float]) -> int | None:
+    def _choose(self, seen: SeenObjects, center: tuple[float, float]) -> int | None:
         """Return the place of the object to begin with; None: there is none."""
         if self.wanted.startswith(ID_PREFIX):
             track_id = self.wanted.removeprefix(ID_PREFIX).strip()
@@ -162,7 +162,7 @@ class Follower:
         middles = (seen.boxes_xyxy[rows, :2] + seen.boxes_xyxy[rows, 2:]) / 2
         return rows[int(np.linalg.norm(middles - center, axis=1).argmin())]
 
-    def _seen_before(self, seen: Seen, row: int) -> bool:
+    def _seen_before(self, seen: SeenObjects, row: int) -> bool:
         """Return whether an object was in the last image too: what is found once may be false."""
         last = self._last
         if last is None or seen.stamp_s - last.stamp_s > self._memory_s:

@@ -49,7 +49,7 @@ class View(Spec):
     the boxes, stay in pixels of the image."""
 
 
-class Window(NamedTuple):
+class Crop(NamedTuple):
     """A part of an image: its first and its last column and row, the last ones outside."""
 
     left: int
@@ -94,7 +94,7 @@ def grid_of(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Window]:
+def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Crop]:
     """
     Return the parts of an image that are looked at, all tiles of one size.
 
@@ -111,7 +111,7 @@ def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Window]:
     if min(width, height) < MIN_SIDE:
         raise ImageError(f'tiles: {view.columns}x{view.rows} of {whole.size} pixels have '
                          f'{width}x{height}, wanted sides of at least {MIN_SIDE}')
-    tiles = [Window(left, top, left + width, top + height) for top in tops for left in lefts]
+    tiles = [Crop(left, top, left + width, top + height) for top in tops for left in lefts]
     if view.mode == 'tiles_only':
         return tiles
     if view.mode == 'in_turn':
@@ -119,11 +119,11 @@ def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Window]:
     return [*tiles, whole]
 
 
-def _region(size: ImageSize, region: tuple[float, float, float, float]) -> Window:
+def _region(size: ImageSize, region: tuple[float, float, float, float]) -> Crop:
     width, height = (size.width, size.height) if max(region) <= 1 else (1, 1)
     left, top, right, bottom = (round(side * unit) for side, unit
                                 in zip(region, (width, height) * 2, strict=True))
-    window = Window(left, top, min(right, size.width), min(bottom, size.height))
+    window = Crop(left, top, min(right, size.width), min(bottom, size.height))
     if min(window.size) < MIN_SIDE:
         raise ImageError(f'region: {list(region)} leaves less than {MIN_SIDE} pixels of an image '
                          f'of {size}')
@@ -138,7 +138,7 @@ def _steps(first: int, last: int, count: int, overlap: float) -> tuple[list[int]
     return [first + round(index * (length - side) / gaps) for index in range(count)], side
 
 
-def merge_views(found: Sequence[Detections], windows: Sequence[Window],
+def merge_views(found: Sequence[Detections], windows: Sequence[Crop],
                 class_agnostic: bool = False) -> Detections:
     """
     Make one list of what was found in several windows of an image.

@@ -37,7 +37,7 @@ class _Image(msgspec.Struct, gc=False):
     height: Any = None
 
 
-class _Annotation(msgspec.Struct, gc=False):
+class _CocoAnnotation(msgspec.Struct, gc=False):
     image_id: Any = None
     category_id: Any = None
     bbox: Any = None
@@ -56,11 +56,11 @@ class _Category(msgspec.Struct):
 
 class _File(msgspec.Struct):
     images: list[_Image]
-    annotations: list[_Annotation | None] | None = None
+    annotations: list[_CocoAnnotation | None] | None = None
     categories: list[_Category] | None = None
 
 
-class _Record(NamedTuple):
+class _ImageRecord(NamedTuple):
     """
     An image of a file, looked for.
 
@@ -114,7 +114,7 @@ def load_coco(path: Path, images: Path | None = None,
                         'list of categories with id and name')
     findings.seen[IMAGES] += len(raw.images)
     findings.seen[BOXES] += len(annotations)
-    boxes = _Boxes(path, found, categories, findings).read(annotations)
+    boxes = _BoxReader(path, found, categories, findings).read(annotations)
     unique = tuple({each.image_id: each for each in found.listed.values()}.values())
     classes = {each.category_id: each for each in categories.values()}
     return CocoDataset(unique, tuple(boxes), tuple(classes.values()))
@@ -150,7 +150,7 @@ def _read_images(path: Path, raw: Sequence[_Image], folder: Path | None,
         else:
             records.append(record)
     # those whose folders fit have the first claim on a file
-    owners: dict[str, _Record] = {}
+    owners: dict[str, _ImageRecord] = {}
     for record in sorted(records, key=lambda each: not each.is_certain):
         if not _claim(record, owners, found.listed, findings):
             found.left_out.add(record.image_id)
@@ -160,25 +160,25 @@ def _read_images(path: Path, raw: Sequence[_Image], folder: Path | None,
 
 
 def _locate(where: str, image_id: int | str | None, image: _Image, index: ImageIndex | None,
-            findings: Findings) -> _Record | None:
+            findings: Findings) -> _ImageRecord | None:
     written = image.file_name
     if image_id is None or written is None or not (written := str(written).strip()):
         findings.skip('missing', where, f'no {"id" if image_id is None else "file_name"}')
         return None
     if index is None:
-        return _Record(where, image_id, written, written, True, _size(image))
+        return _ImageRecord(where, image_id, written, written, True, _size(image))
     place = index.find(written)
     if place.others:
         findings.refuse('ambiguous_path', where, (
             f'{written!r} may be {" or ".join(place.others[:2])}; choose the folder with '
             '--images'))
         return None
-    return _Record(where, image_id, written, place.name or written,
-                   place.name is None or place.is_certain, _size(image))
+    return _ImageRecord(where, image_id, written, place.name or written,
+                          place.name is None or place.is_certain, _size(image))
 
 
-def _claim(record: _Record, owners: dict[str, _Record], listed: dict[int | str, CocoImage],
-           findings: Findings) -> bool:
+def _claim(record: _ImageRecord, owners: dict[str, _ImageRecord],
+           listed: dict[int | str, CocoImage], findings: Findings) -> bool:
     """Add an image to those listed; return False if it cannot be used."""
     name, image_id = record.name, record.image_id
     if image_id in listed and listed[image_id].file_name != name:
@@ -267,7 +267,7 @@ def _text(value: object) -> str:
     return '' if value is None else str(value).strip()
 
 
-class _Boxes:
+class _BoxReader:
     """Reads the boxes of one file."""
 
     def __init__(self, path: Path, images: _Images, categories: Mapping[int | str, CocoCategory],
@@ -276,7 +276,7 @@ class _Boxes:
         self._findings = findings
         self._as_objects = findings.reading.crowds == 'objects'
 
-    def read(self, raw: Iterable[_Annotation | None]) -> list[CocoAnnotation]:
+    def read(self, raw: Iterable[_CocoAnnotation | None]) -> list[CocoAnnotation]:
         """Return the boxes that can be used."""
         boxes = []
         images, categories = self._images.listed, self._categories
@@ -316,7 +316,7 @@ class _Boxes:
         self._look_at_crowds(boxes)
         return boxes
 
-    def _owners(self, each: _Annotation | None,
+    def _owners(self, each: _CocoAnnotation | None,
                 where: str) -> tuple[CocoImage, CocoCategory] | None:
         if each is None:
             self._findings.skip('malformed_box', where, 'null; expected an annotation')
@@ -333,7 +333,7 @@ class _Boxes:
             return None
         return self._images.listed[image_id], self._categories[category_id]
 
-    def _careful(self, each: _Annotation,
+    def _careful(self, each: _CocoAnnotation,
                  where: str) -> tuple[Box, float | None] | None:
         """Return box and score of what is written in a rare way; None: it is broken."""
         box = numbers(each.bbox)

@@ -36,7 +36,7 @@ GAP_SHARE = 0.05
 VAL, TRAIN = 'val', 'train'
 
 
-class Choice(Spec):
+class FrameChoice(Spec):
     """What is asked of a frame."""
 
     min_difference: Annotated[int, Meta(ge=0, le=256)] = MAX_DISTANCE + 1
@@ -87,7 +87,7 @@ def sharpness_of(image_bgr: ImageArray) -> float:
 
 
 def choose_frames(frames: Sequence[FrameFacts],
-                  choice: Choice) -> tuple[dict[int, str], Counter[str]]:
+                  choice: FrameChoice) -> tuple[dict[int, str], Counter[str]]:
     """
     Choose frames and divide them.
 

@@ -21,7 +21,7 @@ from lite_detector.data.text_files import walk_files
 URL = re.compile(r'[a-z][a-z0-9+.-]+://', re.I)
 
 
-class Found(NamedTuple):
+class FoundImage(NamedTuple):
     """
     An image, or why there is none.
 
@@ -47,7 +47,7 @@ class ImageIndex:
         self.names = sorted(walk_files(folder, IMAGE_SUFFIXES))
         self._exact = set(self.names)
 
-    def find(self, written: str) -> Found:
+    def find(self, written: str) -> FoundImage:
         """
         Find an image.
 
@@ -57,20 +57,20 @@ class ImageIndex:
         :param written: as the annotations have it.
         """
         if written in self._exact:
-            return Found(written, True)
+            return FoundImage(written, True)
         path = os.path.normpath(os.path.join(self.folder, written))
         if written and os.path.isfile(path):
             inside = os.path.relpath(path, self.folder)
-            return Found(written if inside.startswith('..') else inside, True)
+            return FoundImage(written if inside.startswith('..') else inside, True)
         for text in dict.fromkeys((written, _without_url(written))):
             found = self._find(path_parts(text))
             if found.name is not None or found.others:
                 return found
-        return Found(None)
+        return FoundImage(None)
 
-    def _find(self, parts: Sequence[str]) -> Found:
+    def _find(self, parts: Sequence[str]) -> FoundImage:
         if not parts:
-            return Found(None)
+            return FoundImage(None)
         *folders, name = parts
         fitting = self._by_stem.get(stem_of(name), ())
         same = [each for each in fitting if path_parts(each)[-1] == name]
@@ -86,14 +86,14 @@ class ImageIndex:
             if rank == best:
                 ranked.append(each)
         if len(ranked) > 1:
-            return Found(None, others=ranked)
+            return FoundImage(None, others=ranked)
         if not ranked:
-            return Found(None)
+            return FoundImage(None)
         theirs = path_parts(ranked[0])[:-1]
         common = _common_tail(folders, theirs)
         front = folders[:len(folders) - common]
-        return Found(ranked[0], common == len(theirs)
-                     and _common_tail(front, self._own_parts) == len(front))
+        return FoundImage(ranked[0], common == len(theirs)
+                          and _common_tail(front, self._own_parts) == len(front))
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:

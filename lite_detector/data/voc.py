@@ -21,7 +21,7 @@ from lite_detector.core.errors import DataError
 from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Dataset, ImageRows, labels_of, MAX_PIXELS
 from lite_detector.data.findings import BOXES, BrokenItemError, Findings, IMAGES
-from lite_detector.data.image_index import fold, Found, ImageIndex, path_parts, stem_of
+from lite_detector.data.image_index import fold, FoundImage, ImageIndex, path_parts, stem_of
 from lite_detector.data.notation import complete, number
 from lite_detector.data.outlines import Box, box_of_points
 from lite_detector.data.text_files import decode_text, read_bytes, walk_files
@@ -255,17 +255,17 @@ def _read_outline(element: ElementTree.Element) -> Box | None:
 
 
 def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
-                by_stem: dict[str, list[str]]) -> Found:
+                by_stem: dict[str, list[str]]) -> FoundImage:
     """Return the image of an xml file; one that is missing keeps its name."""
     # first of all, for a copy of an image often has the name of the first one in its xml file
     fitting = by_stem.get(_key(file), [])
     if len(fitting) == 1:
-        return Found(fitting[0], True)
+        return FoundImage(fitting[0], True)
     written = (root.findtext('filename') or '').strip()
     if fitting:
         name = (path_parts(written) or [''])[-1]
         same = [each for each in fitting if path_parts(each)[-1] == name]
-        return Found(same[0], True) if len(same) == 1 else Found(None, others=fitting)
+        return FoundImage(same[0], True) if len(same) == 1 else FoundImage(None, others=fitting)
     stem = file[:-4]
     place = index.find(f'{stem}.jpg')
     if place.name is None and not place.others and written:
@@ -276,7 +276,7 @@ def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
             place = inside if inside.name else place
     if place.name is not None or place.others:
         return place
-    return Found(re.split(r'[\\/]', written)[-1] or f'{stem}.jpg')
+    return FoundImage(re.split(r'[\\/]', written)[-1] or f'{stem}.jpg')
 
 
 def _key(file: str) -> str:

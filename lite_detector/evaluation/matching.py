@@ -29,7 +29,7 @@ NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class LabelledObjects:
     """
     The labelled objects of all images in one row; class ids are those of the model.
 
@@ -60,7 +60,7 @@ class Matches:
     :param passed_over: neither right nor wrong, bool, shape (n,).
     """
 
-    objects: Objects
+    objects: LabelledObjects
     detections: Detections
     image_ids: IntArray
     found: IntArray
@@ -170,7 +170,7 @@ def covered(boxes_xyxy: FloatArray, regions_xyxy: FloatArray) -> FloatArray:
     return common / np.maximum(area, np.finfo(np.float32).tiny)[:, None]
 
 
-def _match_image(detections: Detections, objects: Objects,
+def _match_image(detections: Detections, objects: LabelledObjects,
                  rows: IntArray) -> tuple[IntArray, BoolArray]:
     found = np.full(len(detections), NOBODY, np.int64)
     passed_over = np.zeros(len(detections), bool)
@@ -183,14 +183,14 @@ def _match_image(detections: Detections, objects: Objects,
     return found, passed_over
 
 
-def _objects(dataset: CocoDataset, class_ids: Mapping[int, int]) -> Objects:
+def _objects(dataset: CocoDataset, class_ids: Mapping[int, int]) -> LabelledObjects:
     labels = [label for label in dataset.annotations if label.category_id in class_ids]
     boxes = np.array([label.bbox for label in labels], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return Objects(boxes,
-                   np.array([class_ids[label.category_id] for label in labels], np.int64),
-                   np.array([label.image_id for label in labels], np.int64),
-                   np.array([label.iscrowd != 0 for label in labels], bool))
+    return LabelledObjects(boxes,
+                           np.array([class_ids[label.category_id] for label in labels], np.int64),
+                           np.array([label.image_id for label in labels], np.int64),
+                           np.array([label.iscrowd != 0 for label in labels], bool))
 
 
 def _concatenate(parts: Sequence[Detections]) -> Detections:

@@ -30,7 +30,7 @@ PIXEL_DIGITS, SCORE_DIGITS = 2, 4
 Milliseconds = Annotated[float, Meta(ge=0)]
 
 
-class Found(Spec):
+class StoredDetection(Spec):
     """A detection as it is stored."""
 
     class_name: str
@@ -48,7 +48,7 @@ class ReplayedFrame(Spec):
     """What was found in a frame."""
 
     stamp_ns: int
-    found: tuple[Found, ...]
+    found: tuple[StoredDetection, ...]
     """Best score first."""
     problem: str = ''
     """Why it could not be read; empty: it could."""
@@ -182,7 +182,8 @@ def compare_replays(before: Replay, now: Replay, tolerance: Tolerance) -> list[D
     return differences
 
 
-def _partners(old: Sequence[Found], new: Sequence[Found], min_iou: float) -> list[int | None]:
+def _partners(old: Sequence[StoredDetection], new: Sequence[StoredDetection],
+              min_iou: float) -> list[int | None]:
     """Return the index in ``new`` of each of ``old``; the better ones choose first."""
     partners: list[int | None] = [None] * len(old)
     for name in {each.class_name for each in old}:
@@ -195,13 +196,13 @@ def _partners(old: Sequence[Found], new: Sequence[Found], min_iou: float) -> lis
     return partners
 
 
-def _boxes(found: Sequence[Found], rows: Sequence[int]) -> np.ndarray:
+def _boxes(found: Sequence[StoredDetection], rows: Sequence[int]) -> np.ndarray:
     return np.array([found[row].box_xyxy for row in rows], np.float32).reshape(-1, 4)
 
 
-def _as_stored(found: Detections, class_names: Sequence[str]) -> tuple[Found, ...]:
+def _as_stored(found: Detections, class_names: Sequence[str]) -> tuple[StoredDetection, ...]:
     return tuple(
-        Found(class_names[class_id], round(score, SCORE_DIGITS),
-              tuple(round(value, PIXEL_DIGITS) for value in box))
+        StoredDetection(class_names[class_id], round(score, SCORE_DIGITS),
+                        tuple(round(value, PIXEL_DIGITS) for value in box))
         for box, score, class_id in zip(found.boxes_xyxy.tolist(), found.scores.tolist(),
                                         found.class_ids.tolist(), strict=True))

@@ -110,8 +110,8 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
                     difference[name], largest_difference(outputs[name], wanted, name)))
             if detector is reference:
                 for name, output in outputs.items():
-                    found[name].append(reference.finish(output, letterbox))
-                    decoded[name].append(before_nms.finish(output, letterbox))
+                    found[name].append(reference.postprocess(output, letterbox))
+                    decoded[name].append(before_nms.postprocess(output, letterbox))
     if not found['reference']:
         raise ModelError('parity: there is no image to compare the runtimes on')
     return _summary(found, decoded, scale, difference, measure)

@@ -58,7 +58,7 @@ class LayerChoice(Spec):
     """int8 or float."""
 
 
-class Choice(Spec):
+class Int8Choice(Spec):
     """The int8 form that was chosen, and what it was chosen by."""
 
     method: str
@@ -136,7 +136,7 @@ def write_text(folder: Path, files: NcnnFiles | Int8Files, text: NcnnText) -> No
 
 def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
            held_out: Sequence[FloatArray], measure: Measure, max_loss: float,
-           progress: Progress = lambda _, items: items) -> Choice:
+           progress: Progress = lambda _, items: items) -> Int8Choice:
     """
     Find thresholds, and the layers to keep in float.
 
@@ -169,12 +169,13 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
         [alone[name] for name in order])
     losses = _search(network, [(name, chosen[name]) for name in order], first, measure, max_loss)
     in_float = order[:list(losses)[-1]]
-    return Choice(method, method_errors, _layer_choices(network, alone, in_float),
-                  tuple(in_float), {name: chosen[name] for name in order[len(in_float):]}, losses)
+    return Int8Choice(method, method_errors, _layer_choices(network, alone, in_float),
+                      tuple(in_float), {name: chosen[name] for name in order[len(in_float):]},
+                      losses)
 
 
 def take(network: FloatNetwork, thresholds: Mapping[str, float], held_out: Sequence[FloatArray],
-         progress: Progress = lambda _, items: items) -> Choice:
+         progress: Progress = lambda _, items: items) -> Int8Choice:
     """
     Take given thresholds as they are: the layers that have one are in int8, all others in float.
 
@@ -185,9 +186,9 @@ def take(network: FloatNetwork, thresholds: Mapping[str, float], held_out: Seque
     error_of = _error_against(network, held_out)
     alone = {name: error_of({name: thresholds[name]})
              for name in progress('layers', list(thresholds))}
-    return Choice(TABLE, {TABLE: error_of(thresholds)}, _layer_choices(network, alone, ()),
-                  tuple(name for name in network.convolutions if name not in thresholds),
-                  dict(thresholds), {})
+    return Int8Choice(TABLE, {TABLE: error_of(thresholds)}, _layer_choices(network, alone, ()),
+                      tuple(name for name in network.convolutions if name not in thresholds),
+                      dict(thresholds), {})
 
 
 def _error_against(network: FloatNetwork, held_out: Sequence[FloatArray]

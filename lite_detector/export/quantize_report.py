@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lite_detector.core.config import Spec
 from lite_detector.data.pictures import require_matplotlib
-from lite_detector.export.quantize import Choice
+from lite_detector.export.quantize import Int8Choice
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -40,7 +40,7 @@ class Verdict(Spec):
         return self.loss <= self.max_loss
 
 
-def summary(verdict: Verdict, choice: Choice) -> str:
+def summary(verdict: Verdict, choice: Int8Choice) -> str:
     """Return what matters, in lines to print."""
     return '\n'.join((
         f'{verdict.images} images of {verdict.annotations}, which calibrated nothing:',
@@ -52,7 +52,7 @@ def summary(verdict: Verdict, choice: Choice) -> str:
         f'  in float beside depthwise ones: {", ".join(choice.in_float) or "none"}'))
 
 
-def report(name: str, verdict: Verdict, choice: Choice) -> str:
+def report(name: str, verdict: Verdict, choice: Int8Choice) -> str:
     """
     Return the page on a quantized model, Markdown.
 
@@ -83,7 +83,7 @@ def report(name: str, verdict: Verdict, choice: Choice) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def draw_layers(name: str, choice: Choice) -> matplotlib.figure.Figure:
+def draw_layers(name: str, choice: Int8Choice) -> matplotlib.figure.Figure:
     """
     Draw what each layer alone does to the outputs.
 

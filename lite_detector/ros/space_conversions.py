@@ -8,7 +8,7 @@ from __future__ import annotations
 from struct import unpack_from
 
 from lite_detector.core.errors import LocateError
-from lite_detector.core.following import Seen
+from lite_detector.core.following import SeenObjects
 from lite_detector.core.projection import Calibration
 from lite_detector.core.types import ImageSize
 from lite_detector.ros.serialized_detections import FoundObjects
@@ -24,15 +24,15 @@ def calibration_of(msg: CameraInfo) -> Calibration:
         (msg.binning_x, msg.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height))
 
 
-def seen_of(found: FoundObjects) -> Seen:
+def seen_of(found: FoundObjects) -> SeenObjects:
     """Return 2D detections as the follower and the locator take them."""
     half = found.boxes[:, 2:] / 2
     corners = np.concatenate((found.boxes[:, :2] - half, found.boxes[:, :2] + half), axis=1)
     if not np.isfinite(corners).all():
         raise LocateError('detections have boxes that are no numbers')
     stamp = found.header.stamp
-    return Seen(stamp.sec + stamp.nanosec / 1e9, corners.astype(np.float32), found.class_names,
-                found.ids)
+    return SeenObjects(stamp.sec + stamp.nanosec / 1e9, corners.astype(np.float32),
+                       found.class_names, found.ids)
 
 
 def stamp_ns_of(data: bytes) -> int:

@@ -16,10 +16,10 @@ from lite_detector.search.network import (
     add_neck_and_head,
     add_stage,
     add_stem,
-    Frame,
     network_graph,
+    NetworkFrame,
 )
-from lite_detector.search.operators import Graph, Operator, Shape
+from lite_detector.search.operators import Graph, MapShape, Operator
 from lite_detector.search.space import Genes, IntArray, Space, SpaceSpec, StageArrays
 import numpy as np
 
@@ -36,7 +36,7 @@ class Task(NamedTuple):
     """
 
     space: SpaceSpec
-    frame: Frame
+    frame: NetworkFrame
     network_ms: NetworkMs | None
     limits: tuple[float | None, ...]
     weights: tuple[float, ...]
@@ -164,10 +164,10 @@ class Evaluator:
         return np.array([known[key] for key in keys])[inverse.reshape(-1)]
 
 
-def _add_rest(graph: Graph, channels: list[int], frame: Frame) -> None:
+def _add_rest(graph: Graph, channels: list[int], frame: NetworkFrame) -> None:
     """Add neck and head behind maps of these channels, which come from nowhere."""
     levels = range(len(graph.shapes), len(graph.shapes) + len(channels))
-    graph.shapes += [Shape(width, frame.size.height // stride, frame.size.width // stride)
+    graph.shapes += [MapShape(width, frame.size.height // stride, frame.size.width // stride)
                      for stride, width in zip((8, 16, 32), channels, strict=True)]
     add_neck_and_head(graph, list(levels), frame)
 

@@ -19,7 +19,7 @@ Measure = Callable[[Sequence[int]], list[float]]
 MAX_TRIES = 8
 
 
-class Choice(NamedTuple):
+class MeasuredChoice(NamedTuple):
     """
     Places in a front, the best network first, and what was measured.
 
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
     fits: bool
 
 
-class Found(NamedTuple):
+class FoundNetwork(NamedTuple):
     """
     A network that a search hands out.
 
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
 
 def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
-           measure: Measure | None) -> Choice:
+           measure: Measure | None) -> MeasuredChoice:
     """
     Choose the best network whose measured time keeps the budget, and others that cost less.
 
@@ -67,7 +67,7 @@ def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
     best, refused = len(front.scores) - 1, []
     if measure is None:
         places = _spread(front.costs[:, axis], best, keep)
-        return Choice(places, (None,) * len(places), (), True)
+        return MeasuredChoice(places, (None,) * len(places), (), True)
     while True:
         measured, = measure([best])
         if limit_ms is None or measured <= limit_ms:
@@ -82,7 +82,7 @@ def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
     places = _spread(front.costs[:, axis], best, keep)
     measured_ms = measure(places)
     fits = limit_ms is None or measured <= limit_ms
-    return Choice(places, (measured, *measured_ms[1:]), tuple(refused), fits)
+    return MeasuredChoice(places, (measured, *measured_ms[1:]), tuple(refused), fits)
 
 
 def _spread(costs: DoubleArray, best: int, keep: int) -> tuple[int, ...]:

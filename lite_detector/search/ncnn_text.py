@@ -29,14 +29,14 @@ FUSED_OPTIONS = {'none': '', 'relu': ' 9=1', 'leaky_relu': ' 9=2 -23310=1,0.1',
 assert set(FUSED_OPTIONS) == FUSED
 
 
-class NcnnText(NamedTuple):
+class NetworkText(NamedTuple):
     """The two files of an ncnn network; map number n of the graph is blob ``str(n)``."""
 
     param: str
     weights: bytes
 
 
-def write_ncnn(graph: Graph) -> NcnnText:
+def write_ncnn(graph: Graph) -> NetworkText:
     """Return the ncnn network of a graph."""
     writer = _Writer(graph)
     for node in graph.nodes:
@@ -57,9 +57,9 @@ class _Writer:
         self._layer('Input {}', [], ['0'])
         self._offer(0)
 
-    def text(self) -> NcnnText:
+    def text(self) -> NetworkText:
         head = f'{PARAM_MAGIC}\n{len(self._lines)} {self._blobs}\n'
-        return NcnnText(head + '\n'.join(self._lines) + '\n', b''.join(self._chunks))
+        return NetworkText(head + '\n'.join(self._lines) + '\n', b''.join(self._chunks))
 
     def write(self, node: Node) -> None:
         operator = node.operator

@@ -21,7 +21,7 @@ ACTIVATION: Activation = 'leaky_relu'
 """Of NanoDet and NanoDet-Plus."""
 
 
-class Frame(NamedTuple):
+class NetworkFrame(NamedTuple):
     """
     What a search leaves as it is.
 
@@ -37,7 +37,7 @@ class Frame(NamedTuple):
     size: ImageSize
 
 
-def network_graph(structure: StructureSpec, frame: Frame) -> Graph:
+def network_graph(structure: StructureSpec, frame: NetworkFrame) -> Graph:
     """
     Return the graph of a detector; its outputs are the raw heads, fine to coarse.
 
@@ -70,7 +70,7 @@ def add_stage(graph: Graph, source: int, stage: StageSpec) -> int:
     return source
 
 
-def add_neck_and_head(graph: Graph, levels: list[int], frame: Frame) -> None:
+def add_neck_and_head(graph: Graph, levels: list[int], frame: NetworkFrame) -> None:
     """
     Add what follows the backbone.
 

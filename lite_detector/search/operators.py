@@ -80,7 +80,7 @@ class Operator(NamedTuple):
         return self.out_channels * self.kernel ** 2 if self.kind == 'depthwise' else 0
 
 
-class Shape(NamedTuple):
+class MapShape(NamedTuple):
     """Of a map between two operators."""
 
     channels: int
@@ -112,7 +112,7 @@ class Graph:
     def __init__(self, size: ImageSize, channels: int = 3) -> None:
         self.image = 0
         self.nodes: list[Node] = []
-        self.shapes = [Shape(channels, size.height, size.width)]
+        self.shapes = [MapShape(channels, size.height, size.width)]
         """Of each map, by its number."""
 
     @property
@@ -150,7 +150,7 @@ class Graph:
         half = shape.channels // 2
         operator = Operator('split', shape.channels, half, shape.height, shape.width)
         first, second = self.append(operator, (source,),
-                                    [Shape(half, shape.height, shape.width)] * 2)
+                                    [MapShape(half, shape.height, shape.width)] * 2)
         return first, second
 
     def resize(self, source: int, factor: int = 2) -> int:
@@ -171,7 +171,7 @@ class Graph:
         return self._add('add', (first, second), activation=activation)
 
     def append(self, operator: Operator, sources: tuple[int, ...],
-               shapes: Sequence[Shape]) -> list[int]:
+               shapes: Sequence[MapShape]) -> list[int]:
         """Add any operator that gives maps of these shapes."""
         numbers = list(range(len(self.shapes), len(self.shapes) + len(shapes)))
         self.shapes += shapes
@@ -186,7 +186,7 @@ class Graph:
         inside = kind in ('conv', 'depthwise') and activation in FUSED
         operator = Operator(kind, in_channels, out_channels, shape.height, shape.width, kernel,
                             stride, activation if inside else 'none')
-        result, = self.append(operator, sources, [Shape(out_channels, *operator.out_size)])
+        result, = self.append(operator, sources, [MapShape(out_channels, *operator.out_size)])
         if inside or activation == 'none':
             return result
         result, = self.append(

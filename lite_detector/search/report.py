@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lite_detector.core.structure import StructureSpec
 from lite_detector.search.candidates import Candidates
-from lite_detector.search.choice import Found
+from lite_detector.search.choice import FoundNetwork
 from lite_detector.search.costs import Costs
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ class Page(NamedTuple):
     limit: float | None
     front: Candidates
     seen: npt.NDArray[np.float64]
-    found: Sequence[Found]
+    found: Sequence[FoundNetwork]
 
 
 def html(page: Page) -> str:
@@ -127,7 +127,7 @@ def _axes(across: _Scale, up: _Scale, unit: str) -> str:
     return ''.join(parts)
 
 
-def _marks(found: Found, across: _Scale, up: _Scale, axis: int) -> str:
+def _marks(found: FoundNetwork, across: _Scale, up: _Scale, axis: int) -> str:
     x, y = across(found.costs[axis]), up(found.score)
     name = f'<title>{escape(found.name)}</title>'
     mark = f'<circle cx="{x}" cy="{y}" r="5" fill="#1f5fbf">{name}</circle>'

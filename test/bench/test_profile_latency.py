@@ -9,7 +9,7 @@ import sys
 
 from lite_detector.bench import operator_speed
 from lite_detector.bench.operator_grid import operator_grid
-from lite_detector.bench.operator_speed import measure_networks, measure_operators, Settings
+from lite_detector.bench.operator_speed import measure_networks, measure_operators, OperatorRun
 from lite_detector.cli import main
 from lite_detector.commands import profile_latency
 from lite_detector.core.types import ImageSize
@@ -45,7 +45,7 @@ def test_grid_has_every_operator_once_and_no_giants(quick):
 @pytest.mark.parametrize('threads', [1, 2])
 def test_every_operator_takes_time(threads):
     for operators in (TINY[:6], TINY[6:]):
-        times_ms = measure_operators(operators, Settings(threads, 'fp32', 1), 1.0)
+        times_ms = measure_operators(operators, OperatorRun(threads, 'fp32', 1), 1.0)
         assert len(times_ms) == len(operators)
         assert min(times_ms) > 0
 
@@ -54,8 +54,8 @@ def test_times_are_given_for_the_clock_rate_of_the_table(monkeypatch):
     # a clock that ticks evenly: every step takes as long as it reads the clock
     monkeypatch.setattr(operator_speed.time, 'thread_time', iter(range(10 ** 6)).__next__)
     # asking takes one tick and is subtracted: nothing is left but the shortest time
-    assert measure_operators(TINY[:1], Settings(), 1.0) == [1e-4]
-    table = replace(operator_speed.new_table(Settings()), reference_ms=250.0)
+    assert measure_operators(TINY[:1], OperatorRun(), 1.0) == [1e-4]
+    table = replace(operator_speed.new_table(OperatorRun()), reference_ms=250.0)
     # a network takes one tick, 1000 ms, as does the reference, which is to take 250
     assert measure_networks([Graph(ImageSize(8, 8))], table, 2) == [250.0]
 

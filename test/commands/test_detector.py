@@ -288,7 +288,7 @@ def test_nms_threshold_of_the_selection_decides_about_overlaps(tmp_path):
     for threshold, count in ((0.49, 1), (0.51, 2)):
         detector = load(folder, selection=Selection(nms_iou_threshold=threshold))
         candidates = detector.backend.infer(detector.make_blob(image, detector.fit(image)))
-        assert len(detector.finish(candidates, detector.fit(image))) == count
+        assert len(detector.postprocess(candidates, detector.fit(image))) == count
 
 
 # a cell is 32 pixels of the input: with 32 x 32 the whole picture, with 192 x 128 half a cell

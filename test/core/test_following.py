@@ -11,7 +11,7 @@ from lite_detector.core.following import (
     OFF,
     PREDICTED,
     SEARCHING,
-    Seen,
+    SeenObjects,
 )
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ import pytest
 CENTER = (320.0, 240.0)
 
 
-def seen(stamp_s: float, *objects: tuple[str, float, float], ids: str = '') -> Seen:
+def seen(stamp_s: float, *objects: tuple[str, float, float], ids: str = '') -> SeenObjects:
     """Return objects of 40x80 px, as name and centre; ids has one letter for each."""
     boxes = [(x - 20, y - 40, x + 20, y + 40) for _, x, y in objects]
-    return Seen(stamp_s, np.array(boxes, np.float32).reshape(-1, 4),
-                [name for name, _, _ in objects], list(ids) or [''] * len(objects))
+    return SeenObjects(stamp_s, np.array(boxes, np.float32).reshape(-1, 4),
+                       [name for name, _, _ in objects], list(ids) or [''] * len(objects))
 
 
 def started(*objects, ids: str = '', wanted: str = 'person', **options) -> Follower:
@@ -139,7 +139,7 @@ class Flight:
         self._yaw, self._stamp_s = 0.0, 100.0
 
     def image(self, show_first: bool = True,
-              alone: bool = False) -> tuple[Seen, list[int], np.ndarray]:
+              alone: bool = False) -> tuple[SeenObjects, list[int], np.ndarray]:
         """Return what is found, which person each box is, and the true centre of the first."""
         random, step_s = self._random, self._random.uniform(0.05, 0.12)
         self._stamp_s += step_s
@@ -161,8 +161,8 @@ class Flight:
                  + random.normal(0, 0.03, (len(shown), 4)) * np.tile(sides, 2))
         ids = [self._ids[who] if self._tracked else '' for who in shown]
         truth = (boxes[0][:2] + boxes[0][2:]) / 2
-        return Seen(self._stamp_s, noisy.astype(np.float32), ['person'] * len(shown),
-                    ids), shown, truth
+        return SeenObjects(self._stamp_s, noisy.astype(np.float32), ['person'] * len(shown),
+                           ids), shown, truth
 
     def _box(self, x: float, z: float) -> np.ndarray:
         turned = (np.cos(self._yaw) * x - np.sin(self._yaw) * z,

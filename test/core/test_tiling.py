@@ -5,11 +5,11 @@ import cv2
 from lite_detector.core.errors import ConfigError, ImageError
 from lite_detector.core.tiling import (
     checked_view,
+    Crop,
     grid_of,
     Mask,
     merge_views,
     View,
-    Window,
     windows_of,
 )
 from lite_detector.core.types import Detections, ImageSize
@@ -19,8 +19,8 @@ import pytest
 from tiny_models import square_image
 
 SIZE = ImageSize(100, 200)
-LEFT, RIGHT = Window(0, 0, 120, 100), Window(80, 0, 200, 100)
-WHOLE = Window(0, 0, 200, 100)
+LEFT, RIGHT = Crop(0, 0, 120, 100), Crop(80, 0, 200, 100)
+WHOLE = Crop(0, 0, 200, 100)
 
 
 def detections(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
@@ -47,8 +47,8 @@ def test_one_tile_is_the_whole_image():
 def test_tiles_lie_row_by_row_with_the_whole_behind():
     # side = length / (count - (count - 1) * overlap): 200 / (2 - 0.4) = 125, 100 / 1.6 = 62.5
     windows = windows_of(SIZE, View(columns=2, rows=2, overlap=0.4))
-    assert windows == [Window(0, 0, 125, 63), Window(75, 0, 200, 63),
-                       Window(0, 37, 125, 100), Window(75, 37, 200, 100), WHOLE]
+    assert windows == [Crop(0, 0, 125, 63), Crop(75, 0, 200, 63),
+                       Crop(0, 37, 125, 100), Crop(75, 37, 200, 100), WHOLE]
 
 
 @pytest.mark.parametrize('size', [ImageSize(480, 641), ImageSize(1081, 1919)], ids=str)
@@ -77,9 +77,9 @@ def test_tiles_take_turns_beside_the_whole():
 
 @pytest.mark.parametrize('region, window', [
     ((0, 0, 1, 1), WHOLE),
-    ((0.25, 0.5, 1, 1), Window(50, 50, 200, 100)),
-    ((50, 10, 150, 90), Window(50, 10, 150, 90)),
-    ((50, 10, 5000, 5000), Window(50, 10, 200, 100)),
+    ((0.25, 0.5, 1, 1), Crop(50, 50, 200, 100)),
+    ((50, 10, 150, 90), Crop(50, 10, 150, 90)),
+    ((50, 10, 5000, 5000), Crop(50, 10, 200, 100)),
 ])
 def test_region_is_a_part_of_the_image_or_pixels(region, window):
     assert windows_of(SIZE, View(region=region)) == [window]

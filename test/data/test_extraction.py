@@ -11,8 +11,8 @@ import cv2
 from lite_detector.core.types import ImageSize
 from lite_detector.data.duplicates import look_of, nearest_look
 from lite_detector.data.extraction import (
-    Choice,
     choose_frames,
+    FrameChoice,
     FrameFacts,
     is_blurred,
     sharpness_of,
@@ -21,7 +21,7 @@ from lite_detector.data.extraction import (
 import numpy as np
 import pytest
 
-ALL = Choice(min_difference=0, blur=0, val_fraction=0)
+ALL = FrameChoice(min_difference=0, blur=0, val_fraction=0)
 
 
 def facts(time_s: float, look: int, sharpness: float = 1.0) -> FrameFacts:
@@ -31,7 +31,7 @@ def facts(time_s: float, look: int, sharpness: float = 1.0) -> FrameFacts:
 
 
 def test_choice_of_nothing_is_nothing():
-    chosen, left_out = choose_frames([], Choice())
+    chosen, left_out = choose_frames([], FrameChoice())
     assert chosen == {} and not left_out.total()
 
 
@@ -43,7 +43,7 @@ def test_choice_without_conditions_keeps_everything():
 def test_choice_leaves_out_looks_that_were_there_at_any_time():
     frames = [facts(0, 0b0000), facts(1, 0b0001), facts(2, 0b0111), facts(3, 0b0011),
               facts(4, 0b0000), facts(5, 0b111000)]
-    chosen, left_out = choose_frames(frames, Choice(min_difference=3, blur=0, val_fraction=0))
+    chosen, left_out = choose_frames(frames, FrameChoice(min_difference=3, blur=0, val_fraction=0))
     # 0b0111 and 0b111000 differ in 3 bits from 0; what is left out hides nothing behind it
     assert list(chosen) == [0, 2, 5]
     assert left_out['like another'] == 3
@@ -51,7 +51,7 @@ def test_choice_leaves_out_looks_that_were_there_at_any_time():
 
 def test_choice_looks_for_doubles_among_the_sharp_only():
     frames = [facts(0, 0, 100), facts(1, 0b1111, 1), facts(2, 0b1111, 100), facts(3, 0, 100)]
-    chosen, left_out = choose_frames(frames, Choice(min_difference=1, val_fraction=0))
+    chosen, left_out = choose_frames(frames, FrameChoice(min_difference=1, val_fraction=0))
     assert list(chosen) == [0, 2]
     assert left_out == {'blurred': 1, 'like another': 1, 'between training and validation': 0}
 

@@ -10,9 +10,9 @@ from lite_detector.cli import main
 from lite_detector.evaluation import replay
 from lite_detector.evaluation.replay import (
     compare_replays,
-    Found,
     Replay,
     ReplayedFrame,
+    StoredDetection,
     Tolerance,
 )
 import msgspec
@@ -23,11 +23,11 @@ from tiny_models import change_card, square_image
 BOX, NEXT = (10.0, 10.0, 30.0, 50.0), (50.0, 10.0, 70.0, 50.0)
 
 
-def found(score: float, box: tuple[float, ...] = BOX, name: str = 'cup') -> Found:
-    return Found(name, score, box)
+def found(score: float, box: tuple[float, ...] = BOX, name: str = 'cup') -> StoredDetection:
+    return StoredDetection(name, score, box)
 
 
-def seen(*frames: tuple[Found, ...] | str) -> Replay:
+def seen(*frames: tuple[StoredDetection, ...] | str) -> Replay:
     """Return a replay of frames; a string is the problem of one."""
     return Replay(
         format=1, recording='bag', topic='/image', model='tiny', input_size='96x64',

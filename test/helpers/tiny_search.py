@@ -10,7 +10,7 @@ from lite_detector.core.config import from_mapping
 from lite_detector.core.structure import BlockKind, StageSpec, StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.search.latency import LatencyTable, save_table
-from lite_detector.search.network import Frame, network_graph
+from lite_detector.search.network import network_graph, NetworkFrame
 from lite_detector.search.operators import Operator
 from lite_detector.search.space import Space, SpaceSpec
 from lite_detector.train.config.training import dump_config, load_config
@@ -69,7 +69,8 @@ def write_search(folder: Path, block: BlockKind = 'mobile', **changes: object) -
 
 def tiny_operators(block: BlockKind = 'mobile') -> list[Operator]:
     """Return the operators of the smallest and of the largest network of that search."""
-    frame, space = Frame('nanodet', 96, 2 + 4 * 8, ImageSize(64, 96)), Space(tiny_space(block))
+    frame = NetworkFrame('nanodet', 96, 2 + 4 * 8, ImageSize(64, 96))
+    space = Space(tiny_space(block))
     extremes = (space.smallest()[0], space.largest()[0])
     return sorted({operator for genes in extremes
                    for operator in network_graph(space.structure(genes), frame).operators})

@@ -13,7 +13,7 @@ from lite_detector.commands import search as command
 from lite_detector.core.config import load_yaml
 from lite_detector.core.types import ImageSize
 from lite_detector.search.candidates import Candidates
-from lite_detector.search.choice import Found
+from lite_detector.search.choice import FoundNetwork
 from lite_detector.search.costs import Costs, costs_of
 from lite_detector.search.latency import load_table
 from lite_detector.search.network import network_graph
@@ -203,7 +203,7 @@ def test_search_into_the_folder_of_another_is_refused(tmp_path, capsys):
 
 def page(**changes: object) -> Page:
     costs = Costs(4.0, 100.0, 0.5, 60, 1.2)
-    found = Found('tiny<1>', tiny_structure('shuffle'), 20.0, costs, 4.5)
+    found = FoundNetwork('tiny<1>', tiny_structure('shuffle'), 20.0, costs, 4.5)
     front = Candidates(np.zeros((2, 1), np.int16), np.array([10.0, 20.0]),
                        np.array([[2.0, 50, 0.2, 50, 1], costs]))
     return Page(**{'title': 'a & b', 'facts': ['budget: 5'], 'axis': 0, 'limit': 5.0,

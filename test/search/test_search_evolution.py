@@ -27,12 +27,12 @@ from lite_detector.search.evolution import (
     search,
     State,
 )
-from lite_detector.search.network import Frame, network_graph
+from lite_detector.search.network import network_graph, NetworkFrame
 import numpy as np
 import pytest
 from tiny_search import KINDS, milliseconds, tiny_space
 
-FRAME = Frame('nanodet', 96, 34, ImageSize(96, 160))
+FRAME = NetworkFrame('nanodet', 96, 34, ImageSize(96, 160))
 SMALL = EvolutionSpec(candidates=320, population=8, islands=2, seed=3)
 NO_LIMITS = (None,) * 5
 

@@ -12,7 +12,7 @@ from lite_detector.core.structure import StageSpec, StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.search.costs import BudgetSpec, costs_of
 from lite_detector.search.entropy import entropy_scores
-from lite_detector.search.network import Frame, network_graph
+from lite_detector.search.network import network_graph, NetworkFrame
 from lite_detector.search.operators import Graph
 from lite_detector.search.space import arrays_of, Space, SpaceSpec
 import numpy as np
@@ -137,7 +137,7 @@ def test_costs_of_a_model_of_the_package_are_those_of_its_files():
     folder = ROOT / 'models' / 'coco_320'  # NanoDet-Plus-m: ShuffleNetV2 1.0x
     stages = [StageSpec('shuffle', channels, blocks)
               for channels, blocks in ((116, 4), (232, 8), (464, 4))]
-    frame = Frame('nanodet_plus', 96, 80 + 4 * 8, ImageSize(320, 320))
+    frame = NetworkFrame('nanodet_plus', 96, 80 + 4 * 8, ImageSize(320, 320))
     graph = network_graph(StructureSpec(24, tuple(stages), pool=True), frame)
     costs = costs_of(graph.operators, milliseconds)
     layers = [line for line in (folder / 'model.param').read_text().splitlines()
@@ -150,7 +150,7 @@ def test_costs_of_a_model_of_the_package_are_those_of_its_files():
 @EVERY_KIND
 def test_graph_gives_one_head_for_each_stride(family, block):
     size = ImageSize(GRID, 3 * GRID)
-    graph = network_graph(tiny_structure(block), Frame(family, 64, 34, size))
+    graph = network_graph(tiny_structure(block), NetworkFrame(family, 64, 34, size))
     heads = [tuple(graph.shapes[output]) for output in graph.outputs]
     wanted = [(34, 4, 12), (34, 2, 6), (34, 1, 3), (34, 1, 2)]
     assert heads == wanted[:3 + (family == 'nanodet_plus')]

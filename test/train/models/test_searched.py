@@ -10,7 +10,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.structure import StageSpec, StructureSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.search.entropy import entropy_scores, kendall_tau, STRIDES
-from lite_detector.search.network import Frame, network_graph
+from lite_detector.search.network import network_graph, NetworkFrame
 from lite_detector.search.space import arrays_of, Space
 from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
@@ -57,7 +57,7 @@ def test_graph_of_the_search_has_the_convolutions_that_are_exported(block, famil
     size = ImageSize(64, 128)
     genes = Space(tiny_space(block)).draw(np.random.default_rng(0), 1)[0]
     structure = Space(tiny_space(block)).structure(genes)
-    frame = Frame(family, PAN_CHANNELS[family][variant], 3 + 4 * 8, size)
+    frame = NetworkFrame(family, PAN_CHANNELS[family][variant], 3 + 4 * 8, size)
     counted = Counter(
         (each.in_channels if each.kind == 'conv' else 1, each.out_channels, each.kernel,
          each.stride, *each.out_size)
