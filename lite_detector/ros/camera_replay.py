@@ -38,7 +38,7 @@ LINGER_S = 1.0
 """After the last frame, so that subscribers get it before this publisher is gone."""
 
 
-class Settings(Spec):
+class ReplaySettings(Spec):
     """Parameters of the node."""
 
     source: Annotated[str, Meta(
@@ -62,7 +62,7 @@ class Settings(Spec):
         description='Begin only when somebody listens.')] = False
 
 
-PARAMETERS = parameter_table(Settings)
+PARAMETERS = parameter_table(ReplaySettings)
 
 
 class CameraReplay(Node):
@@ -71,7 +71,7 @@ class CameraReplay(Node):
     def __init__(self) -> None:
         super().__init__('camera_replay')
         declare_parameters(self, PARAMETERS)
-        self._settings = current_settings(self, Settings, PARAMETERS)
+        self._settings = current_settings(self, ReplaySettings, PARAMETERS)
         settings = self._settings
         files = (photo_files() if settings.source == PHOTOS
                  else find_media([Path(os.path.expanduser(settings.source))]))
@@ -122,7 +122,7 @@ def photo_files() -> list[Path]:
     return files
 
 
-def frames_of(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, ImageArray]]:
+def frames_of(files: Sequence[Path], settings: ReplaySettings) -> Iterator[tuple[str, ImageArray]]:
     """
     Yield the frames of all files in turn.
 

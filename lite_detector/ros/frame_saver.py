@@ -26,7 +26,7 @@ from vision_msgs.msg import Detection2DArray
 SUMMARY_FILE = 'summary.json'
 
 
-class Settings(Spec):
+class SaverSettings(Spec):
     """Parameters of the node."""
 
     output_dir: Annotated[str, Meta(
@@ -36,7 +36,7 @@ class Settings(Spec):
         ge=0, le=1000000)] = 1000
 
 
-PARAMETERS = parameter_table(Settings)
+PARAMETERS = parameter_table(SaverSettings)
 
 
 class FrameSaver(Node):
@@ -45,7 +45,7 @@ class FrameSaver(Node):
     def __init__(self) -> None:
         super().__init__('frame_saver')
         declare_parameters(self, PARAMETERS)
-        self._settings = current_settings(self, Settings, PARAMETERS)
+        self._settings = current_settings(self, SaverSettings, PARAMETERS)
         self._folder = Path(os.path.expanduser(self._settings.output_dir))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -187,3 +187,12 @@ def test_functions_are_short_enough_to_read():
 
 def test_files_are_named_for_what_is_in_them():
     assert not [path_in_package(path) for path in FILES if path.stem in BANNED_NAMES]
+
+
+def test_class_names_are_used_once():
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path_in_package(path))
+    assert not {name: found for name, found in places.items() if len(found) > 1}

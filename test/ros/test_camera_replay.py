@@ -14,7 +14,7 @@ from lite_detector.ros.camera_replay import (
     pan_zoom,
     photo_files,
     PHOTO_NAMES,
-    Settings,
+    ReplaySettings,
 )
 from lite_detector.ros.conversions import compressed_msg_to_bgr, image_msg_to_bgr
 from node_process import assert_one_error_line, Client, RELIABLE, ros_arguments
@@ -71,14 +71,14 @@ def levels_of(frames) -> list[tuple[str, int]]:
 
 
 def test_frames_of_no_file_is_empty():
-    assert list(frames_of([], Settings(loop=True))) == []
-    assert list(frames_of([], Settings(loop=False))) == []
+    assert list(frames_of([], ReplaySettings(loop=True))) == []
+    assert list(frames_of([], ReplaySettings(loop=False))) == []
 
 
 def test_frames_of_once_gives_every_image_and_every_frame_of_a_video(photos, tmp_path):
     video = write_video(tmp_path / 'clip.avi', [20, 60, 100])
     files = [photos / 'a_dark.png', video, photos / 'b_grey.png']
-    frames = list(frames_of(files, Settings(loop=False)))
+    frames = list(frames_of(files, ReplaySettings(loop=False)))
     assert levels_of(frames) == [('a_dark', 40), ('clip', 20), ('clip', 60), ('clip', 100),
                                  ('b_grey', 120)]
     for _, image in frames:
@@ -87,33 +87,33 @@ def test_frames_of_once_gives_every_image_and_every_frame_of_a_video(photos, tmp
 
 def test_frames_of_loop_begins_again(photos, tmp_path):
     files = [photos / 'a_dark.png', write_video(tmp_path / 'clip.avi', [20, 60])]
-    frames = islice(frames_of(files, Settings(loop=True)), 8)
+    frames = islice(frames_of(files, ReplaySettings(loop=True)), 8)
     assert levels_of(frames) == 2 * [('a_dark', 40), ('clip', 20), ('clip', 60)] + [
         ('a_dark', 40), ('clip', 20)]
 
 
 def test_frames_of_with_pan_zoom_shows_each_image_that_often(photos):
     files = [photos / 'a_dark.png', photos / 'b_grey.png']
-    frames = list(frames_of(files, Settings(loop=False, pan_zoom=3)))
+    frames = list(frames_of(files, ReplaySettings(loop=False, pan_zoom=3)))
     assert levels_of(frames) == 3 * [('a_dark', 40)] + 3 * [('b_grey', 120)]
 
 
 def test_frames_of_with_pan_zoom_shows_a_video_as_it_is(tmp_path):
     video = write_video(tmp_path / 'clip.avi', [20, 60])
-    assert len(list(frames_of([video], Settings(loop=False, pan_zoom=5)))) == 2
+    assert len(list(frames_of([video], ReplaySettings(loop=False, pan_zoom=5)))) == 2
 
 
 @pytest.mark.parametrize('loop', [False, True])
 def test_frames_of_a_video_without_a_frame_is_an_error_and_no_endless_loop(tmp_path, loop):
     path = cut_video(tmp_path / 'cut.avi')
     with pytest.raises(ImageError, match=r'cut\.avi: '):
-        list(frames_of([path], Settings(loop=loop)))
+        list(frames_of([path], ReplaySettings(loop=loop)))
 
 
 def test_frames_of_a_file_that_does_not_decode_is_an_error(tmp_path):
     (tmp_path / 'bad.jpg').write_bytes(b'no image')
     with pytest.raises(ImageError, match=r'bad\.jpg: 8 bytes that do not decode as an image'):
-        list(frames_of([tmp_path / 'bad.jpg'], Settings(loop=True)))
+        list(frames_of([tmp_path / 'bad.jpg'], ReplaySettings(loop=True)))
 
 
 def test_pan_zoom_at_phase_0_and_1_is_the_whole_image():
