@@ -174,7 +174,7 @@ def _locate(where: str, image_id: int | str | None, image: _Image, index: ImageI
             '--images'))
         return None
     return _ImageRecord(where, image_id, written, place.name or written,
-                          place.name is None or place.is_certain, _size(image))
+                        place.name is None or place.is_certain, _size(image))
 
 
 def _claim(record: _ImageRecord, owners: dict[str, _ImageRecord],
