@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'resize': "the card's", 'threads': '1; --sweep: 1, 2 and 4',
         'precision': 'auto; --sweep: auto, bf16, and int8 if the folder has it',
         'image': 'a generated picture', 'image-size': f'{DEFAULT_SIZE}, or as --image is'}, 5.0)
+    parser.set_defaults(model=[DEFAULT_MODEL])
     parser.add_argument('--compared', type=Path, metavar='FILE',
                         help='take AP from what `compare --json` wrote, at every size and '
                              'precision (from the cards: of their own size)')
@@ -105,7 +106,7 @@ def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
 
 
 def _measure_several(args: argparse.Namespace, image_bgr: ImageArray) -> None:
-    models = models_from(args.model or [DEFAULT_MODEL])
+    models = models_from(args.model)
     settings = [setting for model in models.values()
                 for setting in settings_to_try(model.card, args)]
     compared = _compared(args.compared, settings) if args.compared else None

@@ -18,11 +18,11 @@ from typing import Any
 
 from lite_detector.backends.base import Backend, open_backend
 from lite_detector.core.agreement import output_error
-from lite_detector.core.calibration import Histogram, METHODS
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Int8Files, ModelCard, NcnnFiles, Runtimes
 from lite_detector.core.types import FloatArray
+from lite_detector.export.calibration import Histogram, METHODS
 from lite_detector.export.import_ncnn import read_network, StoredLayer
 from lite_detector.export.int8_network import candidates, NcnnText, write_int8
 from lite_detector.train.weights.conv_weights import ConvWeights

@@ -11,11 +11,11 @@ import threading
 from lite_detector.backends import devices
 from lite_detector.backends.base import DeviceChoice, open_backend
 from lite_detector.core.agreement import output_error
-from lite_detector.core.calibration import METHODS
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import Detector
+from lite_detector.export.calibration import METHODS
 from lite_detector.export.int8_network import write_int8
 from lite_detector.export.quantize import FloatNetwork
 from lite_detector.ros import precision as precision_module

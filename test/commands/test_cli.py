@@ -344,7 +344,8 @@ def test_configuration_has_the_home_directory_in_values_and_changes(tmp_path, mo
 
 
 @pytest.mark.parametrize(('command', 'arguments', 'model'), [
-    ('detect', ['a.png'], DEFAULT_MODEL), ('replay', ['bag'], DEFAULT_MODEL)])
+    ('detect', ['a.png'], DEFAULT_MODEL), ('replay', ['bag'], DEFAULT_MODEL),
+    ('benchmark', [], [DEFAULT_MODEL])])
 def test_command_without_a_model_takes_that_of_the_node(monkeypatch, command, arguments, model):
     assert parsed(monkeypatch, command, *arguments).model == model
 

@@ -3,7 +3,7 @@
 
 """Thresholds of int8 from histograms whose answer is known."""
 
-from lite_detector.core.calibration import Histogram, kl_threshold, METHODS, percentile
+from lite_detector.export.calibration import Histogram, kl_threshold, METHODS, percentile
 import numpy as np
 import pytest
 
