@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import sys
 import time
 
-from lite_detector.core.tracking import Tracker
 from lite_detector.core.types import Detections
+from lite_detector.scene.tracking import Tracker
 import numpy as np
 
 RATE_HZ = 20.0

@@ -26,9 +26,9 @@ for platform in 2_34 2_28 2_27 2_17; do
 done
 options+=(--platform manylinux2014_aarch64)
 tests_a76=(backends core/{decode,decode_yolof,draw,geometry,image_header,media,model_card,nms}
-    core/{preprocess,tiling,tracking,types} data/{bags,coco} evaluation/matching search/latency
-    export/{calibration,import_ncnn} commands/{cli,detector,download,zoo} ros_core/{camera_stats,frames}
-    bench/benchmark house/{parity,shipped_models})
+    core/{preprocess,tiling,types} data/{bags,coco} evaluation/matching scene/tracking
+    search/latency export/{calibration,import_ncnn} commands/{cli,detector,download,zoo}
+    ros_core/{camera_stats,frames} bench/benchmark house/{parity,shipped_models})
 tests_a72=(backends/{backends,precision} commands/cli house/shipped_models)
 
 step() {

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from lite_detector.core.projection import Calibration
 from lite_detector.ros.locate_node import LocateNode
 from lite_detector.ros.serialized_detections import empty_rows, RESULT, write_detections
+from lite_detector.scene.projection import Calibration
 import numpy as np
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image

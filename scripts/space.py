@@ -12,12 +12,12 @@ import sys
 import time
 from typing import NamedTuple
 
-from lite_detector.core.depth import DepthImage
-from lite_detector.core.locating import locate
-from lite_detector.core.object_sizes import KnownSize
-from lite_detector.core.point_cloud import project_points
-from lite_detector.core.projection import Calibration, CameraModel
 from lite_detector.core.types import ImageSize
+from lite_detector.scene.depth import DepthImage
+from lite_detector.scene.locating import locate
+from lite_detector.scene.object_sizes import KnownSize
+from lite_detector.scene.point_cloud import project_points
+from lite_detector.scene.projection import Calibration, CameraModel
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test' / 'helpers'))

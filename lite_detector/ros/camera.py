@@ -14,7 +14,6 @@ from typing import NamedTuple
 from lite_detector.core.encodings import compressed_to_reduced, lost_colour
 from lite_detector.core.errors import ImageError
 from lite_detector.core.reduction import Reduced
-from lite_detector.core.tracking import Tracked, Tracker
 from lite_detector.core.types import Detections, FloatArray, ImageArray, size_of
 from lite_detector.detector import Detector
 from lite_detector.ros.camera_stats import CameraStats
@@ -29,6 +28,7 @@ from lite_detector.ros.messages import detection_array, nanoseconds_of
 from lite_detector.ros.overlay import Overlay
 from lite_detector.ros.serialized import read_in_place, SerializedImage
 from lite_detector.ros.settings import Settings
+from lite_detector.scene.tracking import Tracked, Tracker
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image

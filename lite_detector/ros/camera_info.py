@@ -10,10 +10,10 @@ import time
 
 from lite_detector.core.errors import LocateError
 from lite_detector.core.image_header import claimed_size
-from lite_detector.core.projection import CameraModel
 from lite_detector.core.types import ImageSize
 from lite_detector.ros.inputs import Input
 from lite_detector.ros.space_conversions import calibration_of, stamp_ns_of
+from lite_detector.scene.projection import CameraModel
 import numpy as np
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
-from lite_detector.core.depth import check_depth, DepthImage
 from lite_detector.core.encodings import check_sides, image_view, LONGEST_NAME
 from lite_detector.core.errors import LocateError
-from lite_detector.core.point_cloud import project_points
-from lite_detector.core.projection import CameraModel
 from lite_detector.ros.serialized import read_in_place
+from lite_detector.scene.depth import check_depth, DepthImage
+from lite_detector.scene.point_cloud import project_points
+from lite_detector.scene.projection import CameraModel
 import numpy as np
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, PointCloud2, PointField

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper
-from lite_detector.core.following import Follower, FOLLOWING, OFF
 from lite_detector.ros.camera_stats import CameraStats
 from lite_detector.ros.diagnostics import HEALTH_PERIOD_S, steady_updater, WARNING_PERIOD_S
 from lite_detector.ros.inputs import Input
+from lite_detector.scene.following import Follower, FOLLOWING, OFF
 from rclpy.node import Node
 
 

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PointStamped, Vector3Stamped
-from lite_detector.core.depth import DepthImage
 from lite_detector.core.errors import LocateError
-from lite_detector.core.following import Follower, Target
-from lite_detector.core.locating import box_rays, check_boxes, locate, Located
-from lite_detector.core.motion import PositionFilter
-from lite_detector.core.object_sizes import parse_object_sizes
-from lite_detector.core.projection import bearings, CameraModel
 from lite_detector.ros.camera import NO_EVENTS
 from lite_detector.ros.camera_info import CameraInfoInput
 from lite_detector.ros.camera_stats import CameraStats
@@ -37,6 +31,12 @@ from lite_detector.ros.pairing import Pair, Pairing
 from lite_detector.ros.runner import run_node
 from lite_detector.ros.serialized_detections import FoundObjects, read_detections
 from lite_detector.ros.space_conversions import seen_of, stamp_ns_of
+from lite_detector.scene.depth import DepthImage
+from lite_detector.scene.following import Follower, Target
+from lite_detector.scene.locating import box_rays, check_boxes, locate, Located
+from lite_detector.scene.motion import PositionFilter
+from lite_detector.scene.object_sizes import parse_object_sizes
+from lite_detector.scene.projection import bearings, CameraModel
 import numpy as np
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.following import Follower
-from lite_detector.core.object_sizes import parse_object_sizes
 from lite_detector.ros.parameters import live_parameter, parameter_table
+from lite_detector.scene.following import Follower
+from lite_detector.scene.object_sizes import parse_object_sizes
 from msgspec import Meta
 
 

@@ -13,7 +13,6 @@ import threading
 
 import cv2
 from lite_detector.core.selection import margins
-from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.detector import Detector
 from lite_detector.ros.camera import Camera, NO_EVENTS, Serving
 from lite_detector.ros.capture import Capture, Seen
@@ -35,6 +34,7 @@ from lite_detector.ros.runner import run_node
 from lite_detector.ros.settings import PARAMETERS, Settings
 from lite_detector.ros.thread_choice import with_threads
 from lite_detector.ros.threads import start_thread
+from lite_detector.scene.tracking import FOLLOW_SHARE
 from lite_detector.zoo import find_model
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile

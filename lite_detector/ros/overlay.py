@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from geometry_msgs.msg import Point
 from lite_detector.core.draw import class_color, draw_detections
-from lite_detector.core.tracking import Tracked
 from lite_detector.core.types import Detections, ImageArray
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
 from lite_detector.ros.messages import nanoseconds_of
+from lite_detector.scene.tracking import Tracked
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header

@@ -11,10 +11,10 @@ from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
-from lite_detector.core.tracking import FOLLOW_SHARE
 from lite_detector.core.types import DEVICE_PATTERN, DEVICES, ImageSize, MAX_THREADS
 from lite_detector.detector import Selection
 from lite_detector.ros.parameters import live_parameter, parameter_table
+from lite_detector.scene.tracking import FOLLOW_SHARE
 from lite_detector.zoo import DEFAULT_MODEL
 from msgspec import Meta
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from struct import unpack_from
 
 from lite_detector.core.errors import LocateError
-from lite_detector.core.following import SeenObjects
-from lite_detector.core.projection import Calibration
 from lite_detector.core.types import ImageSize
 from lite_detector.ros.serialized_detections import FoundObjects
+from lite_detector.scene.following import SeenObjects
+from lite_detector.scene.projection import Calibration
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 

@@ -6,8 +6,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lite_detector.core.depth import DepthImage
 from lite_detector.core.types import ImageSize
+from lite_detector.scene.depth import DepthImage
 import numpy as np
 
 CAMERA_HEIGHT_M = 1.2

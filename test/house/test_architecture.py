@@ -29,7 +29,8 @@ MAY_IMPORT = {
     'detector': {'core', 'backends'},
     'data': {'core'},
     'search': {'core'},
-    'ros': {'core', 'detector', 'zoo'},
+    'scene': {'core'},
+    'ros': {'core', 'scene', 'detector', 'zoo'},
     'evaluation': {'core', 'detector', 'zoo', 'data'},
     'labelling': {'core', 'detector', 'data'},
     'bench': {'core', 'backends', 'detector', 'zoo', 'search'},
@@ -126,7 +127,7 @@ def may_import_library(path: Path, name: str) -> bool:
     # the command line asks for rclpy to say how to get it
     if ROS_LIBRARIES.fullmatch(name) and not place.startswith('ros/') and place != 'cli.py':
         return False
-    if place.startswith('core/'):
+    if place.startswith(('core/', 'scene/')):
         return name in CORE_LIBRARIES or (name, path.name) == ('PIL', 'lettering.py')
     return True
 

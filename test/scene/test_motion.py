@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-from lite_detector.core.motion import PositionFilter, START_SPEED_M_S
+from lite_detector.scene.motion import PositionFilter, START_SPEED_M_S
 import numpy as np
 import pytest
 

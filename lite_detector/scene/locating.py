@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lite_detector.core.depth import DepthImage, object_depths
 from lite_detector.core.errors import LocateError
-from lite_detector.core.object_sizes import KnownSize
-from lite_detector.core.projection import bearings, CameraModel
-from lite_detector.core.tracking import MEASURED
 from lite_detector.core.types import FloatArray
+from lite_detector.scene.depth import DepthImage, object_depths
+from lite_detector.scene.object_sizes import KnownSize
+from lite_detector.scene.projection import bearings, CameraModel
+from lite_detector.scene.tracking import MEASURED
 import numpy as np
 import numpy.typing as npt
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lite_detector.core.tracking import MEMORY_S
+from lite_detector.scene.tracking import MEMORY_S
 import numpy as np
 import numpy.typing as npt
 

@@ -4,7 +4,7 @@
 from itertools import count
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.following import (
+from lite_detector.scene.following import (
     Follower,
     FOLLOWING,
     LOST,

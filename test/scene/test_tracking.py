@@ -3,8 +3,8 @@
 
 from itertools import count
 
-from lite_detector.core.tracking import MEMORY_S, Tracker
 from lite_detector.core.types import Detections
+from lite_detector.scene.tracking import MEMORY_S, Tracker
 import numpy as np
 import pytest
 from track_scenes import TrackScore, wandering

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from lite_detector.core.depth import DepthImage
-from lite_detector.core.projection import CameraModel
+from lite_detector.scene.depth import DepthImage
+from lite_detector.scene.projection import CameraModel
 import numpy as np
 import numpy.typing as npt
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError
 from lite_detector.core.geometry import iou_matrix
-from lite_detector.core.tracking import BoxFilter, NEAR
 from lite_detector.core.types import FloatArray
+from lite_detector.scene.tracking import BoxFilter, NEAR
 import numpy as np
 
 ID_PREFIX = 'id:'

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from depth_scenes import center_medians, mean_depths, scenes
-from lite_detector.core.depth import check_depth, DepthImage, object_depths
 from lite_detector.core.errors import LocateError
-from lite_detector.core.point_cloud import project_points
-from lite_detector.core.projection import Calibration, CameraModel
 from lite_detector.core.types import ImageSize
+from lite_detector.scene.depth import check_depth, DepthImage, object_depths
+from lite_detector.scene.point_cloud import project_points
+from lite_detector.scene.projection import Calibration, CameraModel
 import numpy as np
 import pytest
 

@@ -3,8 +3,8 @@
 
 import cv2
 from lite_detector.core.errors import LocateError
-from lite_detector.core.projection import bearings, Calibration, CameraModel
 from lite_detector.core.types import ImageSize
+from lite_detector.scene.projection import bearings, Calibration, CameraModel
 import numpy as np
 import pytest
 

@@ -1,12 +1,12 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-from lite_detector.core.depth import DepthImage
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.locating import locate
-from lite_detector.core.object_sizes import KnownSize, parse_object_sizes
-from lite_detector.core.projection import Calibration, CameraModel
 from lite_detector.core.types import ImageSize
+from lite_detector.scene.depth import DepthImage
+from lite_detector.scene.locating import locate
+from lite_detector.scene.object_sizes import KnownSize, parse_object_sizes
+from lite_detector.scene.projection import Calibration, CameraModel
 import numpy as np
 import pytest
 
