@@ -50,6 +50,18 @@ def test_shellcheck_finds_nothing():
     assert_silent([shellcheck, '.ci/run', *map(str, sorted(ROOT.glob('scripts/*.sh')))])
 
 
+def test_prose_has_no_banned_words():
+    pages = sorted([*ROOT.glob('*.md'), *ROOT.glob('*/README.md'), *ROOT.glob('docs/**/*.md')])
+    assert_silent([sys.executable, 'scripts/prose.py', *map(str, pages)])
+
+
+def test_codespell_finds_nothing():
+    if find_spec('codespell_lib') is None:
+        pytest.skip('codespell is not installed here')
+    assert_silent([sys.executable, '-m', 'codespell_lib', *SOURCES, 'config', 'docs', '.github',
+                   *map(str, ROOT.glob('*.md'))])
+
+
 def test_every_python_file_carries_the_licence():
     files = [path for name in SOURCES for path in [ROOT / name, *(ROOT / name).rglob('*.py')]]
     sources = {path: path.read_text(encoding='utf-8') for path in files if path.is_file()}
