@@ -79,8 +79,9 @@ class ComparedAps:
 def _rows_of(report: Any) -> list[tuple[Network, dict[str, float]]]:
     """Return the settings of a file and their AP; it was a list of flat rows once."""
     if isinstance(report, list):
-        rows = [((row['model'], f'{row["side"]}x{row["side"]}', row['resize'], row['precision']),
-                 row['ap']) for row in report]
+        rows: list[Any] = [
+            ((row['model'], f'{row["side"]}x{row["side"]}', row['resize'], row['precision']),
+             row['ap']) for row in report]
     else:
         rows = [([row['setting'][key] for key in ('model', 'input_size', 'resize', 'precision')],
                  {title: found['ap'] for title, found in row['ap_on'].items()})

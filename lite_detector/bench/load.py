@@ -40,5 +40,6 @@ def busy_processes(count: int) -> Iterator[None]:
                                        stderr=subprocess.DEVNULL)
             stack.enter_context(process)
             stack.callback(process.kill)
+            assert process.stdout is not None, 'a pipe'
             process.stdout.readline()
         yield

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from lite_detector.bench.machine import describe_machine
 from lite_detector.core.errors import ModelError
 from lite_detector.core.types import ImageSize
-from lite_detector.search.latency import LatencyTable
+from lite_detector.search.latency import LatencyTable, TablePrecision
 from lite_detector.search.ncnn_text import write_ncnn
 from lite_detector.search.operators import Graph, MapShape, Operator
 import numpy as np
@@ -48,7 +48,7 @@ class OperatorRun:
     """How ncnn runs."""
 
     threads: int = 1
-    precision: str = 'auto'
+    precision: TablePrecision = 'auto'
     rounds: int = 9
     """Of which medians are taken."""
 
@@ -85,7 +85,7 @@ def measure_operators(operators: Sequence[Operator], settings: OperatorRun,
     reference = _Whole(_reference(), settings)
     seconds, references = [], []
     for index in range(settings.rounds + 1):
-        row = batch.run(np.random.default_rng(index).permutation(len(operators)))
+        row = batch.run(np.random.default_rng(index).permutation(len(operators)).tolist())
         reference_s = reference.run()
         if index:  # the first round warms up
             seconds.append(row)

@@ -125,7 +125,7 @@ def run_sweep(job: Job, image_bgr: ImageArray, load: int, progress: Progress,
             watch.load = count
             with busy_processes(count):
                 measured[name], slowdown[name] = _measure(job, watch.pass_on, reference)
-    loaded = measured.get('loaded') or [None] * len(job.settings)
+    loaded: Sequence[Latency | None] = measured.get('loaded') or [None] * len(job.settings)
     rows = [Row(setting, None, idle, busy) for setting, idle, busy
             in zip(job.settings, measured['idle'], loaded, strict=True)]
     return Sweep(load, rows, slowdown, watch.samples, reference)

@@ -81,7 +81,8 @@ def _draw_times(axes: Axes, sweep: Sweep, chosen: Row | None) -> None:
     rows = ordered(sweep)[::-1]
     times = {'idle': [row.idle for row in rows]}
     if sweep.busy_processes:
-        times[f'beside {sweep.busy_processes} busy processes'] = [row.loaded for row in rows]
+        times[f'beside {sweep.busy_processes} busy processes'] = [
+            row.loaded for row in rows if row.loaded]
     for index, (label, latencies) in enumerate(times.items()):
         places = [place + 0.15 - 0.3 * index for place in range(len(rows))]
         axes.hlines(places, [each.wall_ms for each in latencies],
@@ -89,8 +90,8 @@ def _draw_times(axes: Axes, sweep: Sweep, chosen: Row | None) -> None:
         axes.plot([each.wall_ms for each in latencies], places, 'o', markersize=4,
                   color=f'C{index}', label=label)
     axes.set_yticks(range(len(rows)), [plain_text(str(row.setting)) for row in rows], fontsize=7)
-    for row, label in zip(rows, axes.get_yticklabels(), strict=True):
-        label.set_fontweight('bold' if row is chosen else 'normal')
+    for row, tick in zip(rows, axes.get_yticklabels(), strict=True):
+        tick.set_fontweight('bold' if row is chosen else 'normal')
     axes.set(xlabel='milliseconds, image to detections: median, and a line to the p95',
              xscale='log', ylim=(-0.7, len(rows) - 0.3))
     axes.xaxis.set_major_formatter('{x:g}')

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 import os
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def measure_apart(job: Job, progress: Progress) -> Times:
                    'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, '-c', START], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None and process.stdout is not None, 'pipes'
         try:
             with suppress(BrokenPipeError):  # it ended at once; its status says so below
                 process.stdin.write(msgspec.json.encode(job))
@@ -110,7 +112,7 @@ def _measure(job: Job, progress: Progress) -> Times:
     image_bgr = np.load(job.image)
     detectors = open_detectors(job.folders, job.settings, job.runtime, job.device)
     with single_threaded_opencv():
-        steps = {number: lambda detector=detector: detector.detect(image_bgr)
+        steps = {str(number): partial(detector.detect, image_bgr)
                  for number, detector in enumerate(detectors.values())}
         timings = interleave(steps, job.seconds, clock_for(job.settings[0].threads), progress,
                              WARM_UP_ROUNDS, MIN_ROUNDS)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from lite_detector.core.types import Detections, FloatArray, IntArray
+from lite_detector.core.types import Detections, DoubleArray, IntArray
 from lite_detector.data.coco import CocoDataset
 from lite_detector.data.dataset import BoolArray
 from lite_detector.evaluation.coco_metrics import shared_categories
@@ -84,7 +84,7 @@ def rank(dataset: CocoDataset, found: Mapping[int, Detections],
             for class_id, category in shared_categories(dataset, class_names).items()]
 
 
-def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> FloatArray:
+def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> DoubleArray:
     """
     Return the AP of each draw in percent; NaN where a draw holds no labelled object.
 
@@ -102,7 +102,7 @@ def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> FloatAr
         return 100 * total / classes
 
 
-def interval(values: FloatArray) -> Interval | None:
+def interval(values: DoubleArray) -> Interval | None:
     """Return the 95 % interval of the values of all draws; None if no draw has one."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -148,7 +148,7 @@ def _rank_class(class_id: int, category_id: int, rows: Mapping[int, int],
                         np.concatenate(counted, axis=1)[:, order], objects)
 
 
-def _class_ap(ranking: ClassRanking, weights: IntArray) -> FloatArray:
+def _class_ap(ranking: ClassRanking, weights: IntArray) -> DoubleArray:
     """Return the AP of one class in [0, 1] for each draw; NaN where nothing of it is labelled."""
     totals = weights @ ranking.objects
     size = max(1, CHUNK_VALUES // max(1, len(ranking.images)))
@@ -157,7 +157,7 @@ def _class_ap(ranking: ClassRanking, weights: IntArray) -> FloatArray:
     return np.where(totals > 0, np.concatenate(parts), np.nan)
 
 
-def _chunk_ap(ranking: ClassRanking, weights: IntArray, totals: IntArray) -> FloatArray:
+def _chunk_ap(ranking: ClassRanking, weights: IntArray, totals: IntArray) -> DoubleArray:
     times = weights[:, ranking.images].astype(np.float32)
     all_seen = np.cumsum(times, axis=1)
     result = np.zeros(len(weights))

@@ -18,13 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from lite_detector.core.errors import DataError, LiteDetectorError
-from lite_detector.core.types import Detections
+from lite_detector.core.types import Detections, DoubleArray
 from lite_detector.data.coco import CocoCategory, CocoDataset, CocoImage, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.detector import Detector, Selection
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 AP_SELECTION = Selection(score_threshold=0.05)
 """What AP is measured with, wherever it is measured: it asks for the whole curve, which hardly
@@ -183,7 +181,7 @@ def _results(dataset: CocoDataset, found: Mapping[int, Detections],
             if class_id in categories]
 
 
-def _mean_percent(precision: npt.NDArray[np.float64]) -> float | None:
+def _mean_percent(precision: DoubleArray) -> float | None:
     known = precision[precision > -1]  # -1: nothing is labelled that this could be measured on
     return round(100 * float(known.mean()), 2) if known.size else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from lite_detector.core.errors import DataError
-from lite_detector.core.types import Detections, FloatArray
+from lite_detector.core.types import Detections, DoubleArray
 from lite_detector.data.coco import CocoDataset, find_images
 from lite_detector.data.dataset import read_sized_image
 from lite_detector.detector import Detector
@@ -50,7 +50,7 @@ class ApOfDraws(NamedTuple):
     """
 
     metrics: CocoMetrics
-    draws: FloatArray
+    draws: DoubleArray
 
 
 def labelled_images(name: str, dataset: CocoDataset, folder: Path,

@@ -45,5 +45,5 @@ def confusion_matrix(matches: Matches, score_threshold: float, num_classes: int)
         for row, column in zip(found, detections.class_ids[mine], strict=True):
             counts[num_classes if row == NOBODY else objects.class_ids[theirs[row]], column] += 1
         unseen = np.delete(theirs, found[found != NOBODY])
-        np.add.at(counts, (objects.class_ids[unseen], num_classes), 1)
+        np.add.at(counts[:, num_classes], objects.class_ids[unseen], 1)
     return counts

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import math
 from typing import NamedTuple
 
-from lite_detector.core.types import FloatArray
+from lite_detector.core.types import DoubleArray, FloatArray
 from lite_detector.data.dataset import BoolArray
 from lite_detector.evaluation.matching import Matches
 import numpy as np
-import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
 RECALL_LEVELS = np.linspace(0, 1, 101)
 """Where COCO reads precision."""
 DECIMALS = 3
@@ -43,9 +41,9 @@ class Curve:
     :param labelled: how many objects there are.
     """
 
-    thresholds: Values
-    precision: Values
-    recall: Values
+    thresholds: DoubleArray
+    precision: DoubleArray
+    recall: DoubleArray
     labelled: int
 
     @classmethod
@@ -65,13 +63,13 @@ class Curve:
         return cls(scores[last], found / kept, found / max(1, labelled), labelled)
 
     @property
-    def f1(self) -> Values:
+    def f1(self) -> DoubleArray:
         """Harmonic mean of precision and recall, shape (k,); 0 where both are."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / np.where(total > 0, total, 1)
 
     @property
-    def interpolated(self) -> Values:
+    def interpolated(self) -> DoubleArray:
         """Best precision at each of RECALL_LEVELS or beyond, shape (101,); 0 if not reached."""
         best = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0)
         return best[np.searchsorted(self.recall, RECALL_LEVELS)]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, cast, TYPE_CHECKING
 
 from lite_detector.core.draw import plain_text
 from lite_detector.core.types import IntArray
@@ -39,7 +39,7 @@ def draw_precision_recall(curves: Mapping[str, Curve], title: str) -> Figure:
     axes = figure.subplots()
     _share_axes(axes, 'recall: part of the objects found', 'precision: part of the boxes right')
     for (name, curve), style in zip(curves.items(), _styles(len(curves)), strict=True):
-        style = {'label': f'{_short(name)}: AP50 {100 * curve.ap:.1f}', **style}
+        style = {'label': f'{_short(name)}: AP50 {100 * (curve.ap or 0):.1f}', **style}
         axes.plot(RECALL_LEVELS, curve.interpolated, **style)
     if len(curves) > 1:
         mean = np.mean([curve.interpolated for curve in curves.values()], axis=0)
@@ -132,8 +132,8 @@ def draw_sizes(bins: Sequence[SizeBin], threshold: float, title: str) -> Figure:
     places = np.arange(len(bins))
     axes.bar(places, [100 * (each.ap50 or 0) for each in bins], 0.7, color='#9ecae1',
              label='AP50, mean of the classes')
-    known = [index for index, each in enumerate(bins) if each.recall is not None]
-    axes.plot(known, [100 * bins[index].recall for index in known], 'o-', color='black',
+    known = {index: each.recall for index, each in enumerate(bins) if each.recall is not None}
+    axes.plot(list(known), [100 * recall for recall in known.values()], 'o-', color='black',
               label=f'found at score >= {threshold:.3f}')
     labels = [f'{each.low:g} '
               + (f'to {each.high:g}' if np.isfinite(each.high) else 'or more')
@@ -150,10 +150,10 @@ def _figure(width: float, height: float) -> Figure:
     return require_matplotlib().figure.Figure(figsize=(width, height), layout='constrained')
 
 
-def _styles(count: int) -> list[dict[str, object]]:
+def _styles(count: int) -> list[dict[str, Any]]:
     """Return how the line of each class looks; a grey one is told in the legend once."""
     named = min(count, MAX_NAMED)
-    styles: list[dict[str, object]] = [
+    styles: list[dict[str, Any]] = [
         {'color': f'C{index % 10}', 'linestyle': '-' if index < 10 else '--', 'zorder': 2}
         for index in range(named)]
     for index in range(named, count):
@@ -171,7 +171,8 @@ def _finish(figure: Figure, axes: Axes, title: str, has_data: bool,
             place: str = 'outside lower center') -> None:
     axes.set_title(title)
     if has_data:
-        figure.legend(loc=place, ncols=1 if 'right' in place else 5, fontsize=9)
+        # matplotlib's types do not know of `outside`
+        figure.legend(loc=cast(Any, place), ncols=1 if 'right' in place else 5, fontsize=9)
     else:
         _say(axes, 'no labelled objects')
 

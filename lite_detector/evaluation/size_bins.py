@@ -69,7 +69,7 @@ def measure_sizes(matches: Matches, scales: Mapping[int, float],
             mine = candidates & (matches.detections.class_ids == class_id)
             curve = Curve.of(matches.detections.scores[mine], matches.right[mine],
                              int((objects.class_ids[inside] == class_id).sum()))
-            aps.append(curve.ap)
+            aps.append(curve.ap or 0.0)
         result.append(SizeBin(low, high, int(inside.sum()),
                               float(np.mean(aps)) if aps else None,
                               float((~missed[inside]).mean()) if aps else None))

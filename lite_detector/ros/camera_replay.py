@@ -113,7 +113,7 @@ def photo_files() -> list[Path]:
     :raises DataError: if the package or its photographs are not installed.
     """
     spec = importlib.util.find_spec('skimage')
-    folders = spec.submodule_search_locations if spec else []
+    folders = (spec and spec.submodule_search_locations) or []
     files = [path for folder in folders for name in PHOTO_NAMES
              for path in sorted(Path(folder, 'data').glob(f'{name}.*'))]
     if not files:

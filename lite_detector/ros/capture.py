@@ -245,6 +245,7 @@ class Capture:
     def _in_the_way(self, job: _Job, size: int) -> list[str] | None:
         """Return what has to go for a frame; None: it is worth less than what is there."""
         goes: list[str] = []
+        assert self._kept is not None, 'read by _keep'
         files, total = len(self._kept) + 1, sum(kept.size for kept in self._kept.values()) + size
         for name, kept in sorted(self._kept.items(), key=lambda item: item[1]):
             if files <= self._max_files and total <= self._max_bytes:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lite_detector.core.errors import LocateError
-from lite_detector.core.types import FloatArray, ImageSize, size_of
+from lite_detector.core.types import DoubleArray, FloatArray, ImageSize, size_of
 import numpy as np
 import numpy.typing as npt
 
@@ -133,7 +133,7 @@ def _samples() -> tuple[FloatArray, FloatArray, FloatArray, list[int]]:
     within, beyond = away < 0.5, away > 0.5 + GAP
     # the middle of a box is more likely of the object than its corners
     middle = within * (1 - away)
-    xs: list[npt.NDArray[np.float64]] = []
+    xs: list[DoubleArray] = []
     ys, weights, starts = [], [], []
     for part in (np.outer(middle, middle), np.outer(within, beyond), np.outer(beyond, within)):
         starts.append(sum(len(each) for each in xs))

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.types import ImageSize
+from lite_detector.core.types import DoubleArray, ImageSize
 from lite_detector.search.costs import Costs, costs_of, NetworkMs
-from lite_detector.search.entropy import DoubleArray, entropy_scores
+from lite_detector.search.entropy import entropy_scores
 from lite_detector.search.network import (
     add_neck_and_head,
     add_stage,

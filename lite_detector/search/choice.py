@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lite_detector.core.structure import StructureSpec
+from lite_detector.core.types import DoubleArray
 from lite_detector.search.candidates import Candidates
 from lite_detector.search.costs import Costs
-from lite_detector.search.entropy import DoubleArray
 import numpy as np
 
 Measure = Callable[[Sequence[int]], list[float]]

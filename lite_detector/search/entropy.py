@@ -16,11 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lite_detector.core.structure import BlockKind
+from lite_detector.core.types import DoubleArray
 from lite_detector.search.space import IntArray, StageArrays, Structures
 import numpy as np
-import numpy.typing as npt
 
-DoubleArray = npt.NDArray[np.float64]
 STRIDES = (2, 4, 8, 16, 32)
 IMAGE_CHANNELS = 3
 REP_FAN_IN = 3 * 3 + 1

@@ -20,10 +20,10 @@ from typing import Annotated, Any, NamedTuple
 
 from lite_detector.core.config import from_mapping, Spec
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.types import DoubleArray
 from lite_detector.search.candidates import Candidates, Evaluator, front_of, join, select, Task
 from msgspec import Meta
 import numpy as np
-import numpy.typing as npt
 
 GENERATIONS = 10
 """Of a round."""
@@ -62,7 +62,7 @@ class State(NamedTuple):
     candidates: int
     islands: tuple[Candidates, ...]
     front: Candidates
-    seen: npt.NDArray[np.float64]
+    seen: DoubleArray
 
 
 class SavedState(Spec):
@@ -153,7 +153,7 @@ def _front(populations: Sequence[Candidates], evaluate: Evaluator) -> Candidates
 
 Job = tuple[Candidates, int, tuple[int, int, int]]
 """An island, the size of its population, and the seed."""
-Grown = tuple[Candidates, npt.NDArray[np.float64]]
+Grown = tuple[Candidates, DoubleArray]
 """The island, and cost and score of some that were seen."""
 
 

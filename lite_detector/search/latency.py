@@ -30,6 +30,7 @@ from lite_detector.search.operators import Operator
 import msgspec
 from msgspec import Meta
 
+TablePrecision = Literal['auto', 'fp32', 'bf16']
 Milliseconds = Annotated[float, Meta(gt=0)]
 Family = tuple[str, int, int, str]
 """Kind, kernel, stride and activation layer."""
@@ -50,7 +51,7 @@ class LatencyTable(Spec, dict=True):
     machine: str
     """Processor, versions and date."""
     threads: Annotated[int, Meta(ge=1)]
-    precision: Literal['auto', 'fp32', 'bf16']
+    precision: TablePrecision
     reference_ms: Milliseconds
     """Of the network by which all measurements are brought to one clock rate."""
     call_ms: Annotated[float, Meta(ge=0)]

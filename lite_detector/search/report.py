@@ -10,11 +10,11 @@ from html import escape
 from typing import NamedTuple
 
 from lite_detector.core.structure import StructureSpec
+from lite_detector.core.types import DoubleArray
 from lite_detector.search.candidates import Candidates
 from lite_detector.search.choice import FoundNetwork
 from lite_detector.search.costs import Costs
 import numpy as np
-import numpy.typing as npt
 
 WIDTH, HEIGHT = 860, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 16, 48
@@ -50,7 +50,7 @@ class Page(NamedTuple):
     axis: int
     limit: float | None
     front: Candidates
-    seen: npt.NDArray[np.float64]
+    seen: DoubleArray
     found: Sequence[FoundNetwork]
 
 
@@ -73,7 +73,7 @@ def html(page: Page) -> str:
 class _Scale:
     """From values to pixels along one side of the diagram."""
 
-    def __init__(self, values: npt.NDArray[np.float64], first: int, last: int) -> None:
+    def __init__(self, values: DoubleArray, first: int, last: int) -> None:
         low, high = float(values.min()), float(values.max())
         margin = 0.04 * (high - low) or 1.0
         self._low, self._span = low - margin, high - low + 2 * margin
