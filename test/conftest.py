@@ -56,10 +56,10 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
               for argument in config.args]
     if 'train' not in collect_ignore or not {folder, *folder.parents} & set(chosen):
         return
-    for path in sorted(folder.glob('test_*.py')):
+    for path in sorted(folder.rglob('test_*.py')):
         for name in re.findall(r'^def (test_\w+)', path.read_text(encoding='utf-8'), re.MULTILINE):
             item = TestWithoutTorch.from_parent(session, name=name, path=path,
-                                                nodeid=f'test/train/{path.name}::{name}')
+                                                nodeid=f'{path.relative_to(ROOT)}::{name}')
             item.extra_keyword_matches.add(path.stem)
             item.add_marker('torch')
             items.append(item)

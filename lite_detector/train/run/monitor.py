@@ -10,6 +10,7 @@ import csv
 import logging
 from pathlib import Path
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.media import write_jpeg
 from lite_detector.core.types import ImageArray
 from lite_detector.data.pictures import require_matplotlib
@@ -74,12 +75,11 @@ class Monitor:
 
 def _write_table(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in history for name in row))
-    scratch = path.with_name(f'.{path.name}.tmp')
-    with scratch.open('w', newline='', encoding='utf-8') as file:
+    with (atomic_file(path) as scratch,
+          scratch.open('w', newline='', encoding='utf-8') as file):
         table = csv.DictWriter(file, names)
         table.writeheader()
         table.writerows({name: f'{value:.6g}' for name, value in row.items()} for row in history)
-    scratch.replace(path)
 
 
 def write_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> None:

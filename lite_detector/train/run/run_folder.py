@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
 from lite_detector.train.config.training import (
@@ -108,10 +109,9 @@ class RunFolder:
         self._data = {'counts': counts, 'warnings': list(warnings), 'left_out': list(left_out)}
         if not self._has_begun:
             return
-        scratch = self.path / f'.{DATA_FILE}.tmp'
         try:
-            scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._data)) + b'\n')
-            scratch.replace(self.path / DATA_FILE)
+            with atomic_file(self.path / DATA_FILE) as scratch:
+                scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._data)) + b'\n')
         except OSError as error:
             raise ConfigError(f'--output {self.path}: {error.strerror}') from None
 

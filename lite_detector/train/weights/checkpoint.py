@@ -10,12 +10,12 @@ A checkpoint holds nothing but tensors and plain data, so loading one runs no co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-import os
 from pathlib import Path
 import pickle
 import struct
 from typing import Any
 
+from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import NetworkCard
@@ -100,14 +100,10 @@ def save_file(path: Path, content: dict[str, Any]) -> None:
 
     :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
     """
-    scratch = path.with_name(f'.{path.name}.tmp')
     try:
-        with scratch.open('wb') as file:
+        with atomic_file(path, durable=True) as scratch, scratch.open('wb') as file:
             torch.save(content, file)
-            os.fsync(file.fileno())  # else a power cut may leave the name without the content
-        scratch.replace(path)
     except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-        scratch.unlink(missing_ok=True)
         reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
         raise ConfigError(f'{path}: cannot write: {reason}') from None
 
