@@ -158,7 +158,9 @@ class Bench:
             return
         yield from process_table(DEFAULT_MODEL, self._image_bgr, self._seconds)
         from node_cost import cost_tables
+        from peers import peers_table
         yield from cost_tables(DEFAULT_MODEL, self._image_bgr, self._seconds)
+        yield from peers_table(self._image_bgr, self._seconds)
 
     def _pipelines(self, model: str) -> dict[str, Callable[[], object]]:
         detector = load_model(model)

@@ -70,18 +70,19 @@ def cost_tables(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[s
     yield (f'| camera | {" | ".join(STEPS)} | rest | all |\n|---|{"---|" * len(STEPS)}---|---|')
     for case in CASES:
         if case.cameras == 1:
-            yield from _step_row(model, case, _enlarged(image_bgr, case.size), seconds)
+            yield from _step_row(model, case, enlarged(image_bgr, case.size), seconds)
     yield '\n## The node by thread\n'
     yield (f'{model}, the node as a process beside cameras of {CAMERA_RATE_HZ:.0f} Hz: CPU ms per '
            'detection. `detect` is the worker, `messages` takes the images, `executor` is the '
            'main thread with the rest, `DDS` all threads of the middleware.\n')
     yield ('| camera | Hz | detect | messages | executor | DDS | others | all | '
-           'memory MB (anonymous) |\n|---|---|---|---|---|---|---|---|---|')
+           'memory MB (anonymous, shared by DDS) |\n|---|---|---|---|---|---|---|---|---|')
     for case in CASES:
-        yield _thread_row(model, case, _enlarged(image_bgr, case.size), seconds)
+        yield _thread_row(model, case, enlarged(image_bgr, case.size), seconds)
 
 
-def _enlarged(image_bgr: ImageArray, size: ImageSize) -> ImageArray:
+def enlarged(image_bgr: ImageArray, size: ImageSize) -> ImageArray:
+    """Return an image at the size of a camera."""
     return cv2.resize(image_bgr, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
 
 
@@ -155,13 +156,13 @@ def _thread_row(model: str, case: Case, image_bgr: ImageArray, seconds: float) -
         spent = {name: 1e3 * (seconds_ - before.get(name, 0.0)) / count
                  for name, seconds_ in thread_times(node.pid).items()}
         status = Path(f'/proc/{node.pid}/status').read_text()
-    rss, anonymous = (int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) / 1024
-                      for key in ('VmRSS', 'RssAnon'))
+    rss, anonymous, shared = (int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) / 1024
+                              for key in ('VmRSS', 'RssAnon', 'RssShmem'))
     dds = sum(value for name, value in spent.items() if name.startswith('dds'))
     known = [*(spent.get(name, 0.0) for name in ('detect', 'messages', 'executor')), dds]
     columns = [*known, sum(spent.values()) - sum(known), sum(spent.values())]
     return (f'| {case} | {count / seconds:.1f} | {" | ".join(f"{ms:.2f}" for ms in columns)} | '
-            f'{rss:.0f} ({anonymous:.0f}) |')
+            f'{rss:.0f} ({anonymous:.0f}, {shared:.0f}) |')
 
 
 def thread_times(pid: int) -> dict[str, float]:

@@ -193,12 +193,18 @@ def spin(executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], 
 
 
 @contextmanager
-def started(command: str, *ros_args: str, **parameters: object) -> Iterator[subprocess.Popen]:
-    """Run a node of the package as a process with these arguments of ROS and parameters."""
+def started(command: str | Path, *ros_args: str,
+            **parameters: object) -> Iterator[subprocess.Popen]:
+    """
+    Run a node as a process.
+
+    :param command: of the package, or a script.
+    :param ros_args: arguments of ROS.
+    """
     pairs = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+    words = [command] if isinstance(command, Path) else ['-m', 'lite_detector', command]
     process = subprocess.Popen(
-        [sys.executable, '-m', 'lite_detector', command, '--ros-args', *ros_args,
-         *pairs],
+        [sys.executable, *words, '--ros-args', *ros_args, *pairs],
         env={**os.environ, 'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)},
         stderr=subprocess.DEVNULL)
     try:
