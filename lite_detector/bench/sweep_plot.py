@@ -45,7 +45,8 @@ def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,
         axes.grid(alpha=0.3)
         if budget_ms is not None:
             axes.axvline(budget_ms, color='black', linestyle=':', label=f'{budget_ms:g} ms')
-    handles = dict(zip(*panels[0].get_legend_handles_labels()[::-1], strict=True))
+    handles = {label: handle for axes in panels
+               for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc='outside upper center', ncols=3, fontsize=9)
     if known:
         _draw_heat(panels[-1], sweep)
@@ -56,12 +57,13 @@ def _draw_ap(axes: Axes, rows: Sequence[Row], title: str) -> None:
     models = list(dict.fromkeys(row.setting.model for row in rows))
     lines: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
+        if title not in row.ap_on:
+            continue
         one = row.setting
         lines.setdefault((one.model, one.resize, one.precision, str(one.threads),
                           one.wait_policy), []).append(row)
     for (model, resize, precision, *_), line in lines.items():
-        points = sorted((row.decisive.wall_ms, row.ap_on[title].ap) for row in line
-                        if title in row.ap_on)
+        points = sorted((row.decisive.wall_ms, row.ap_on[title].ap) for row in line)
         axes.plot([ms for ms, _ in points], [ap for _, ap in points], marker=MARKERS[resize],
                   color=f'C{models.index(model) % 10}', linewidth=0.7, alpha=0.7,
                   linestyle='-' if precision == 'fp32' else ':',
