@@ -49,8 +49,8 @@ DEFAULTS = {'model': DEFAULT_MODEL, 'size': None, 'resize': None, 'threads': 1,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--sweep', action='store_true',
-                        help='of what is not given, measure all that is worth a try; every '
-                             'combination is measured in turn')
+                        help='measure all combinations of the values given, and of all values '
+                             'worth trying where none are given')
     add_measuring_options(parser, {
         'model': f'{DEFAULT_MODEL}; one setting: also a checkpoint (.pt)',
         'size': "the card's; --sweep and --budget-ms: also smaller ones",
@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'image': 'a generated picture', 'image-size': f'{DEFAULT_SIZE}, or as --image is'}, 5.0)
     parser.set_defaults(model=[DEFAULT_MODEL])
     parser.add_argument('--compared', type=Path, metavar='FILE',
-                        help='take AP from what `compare --json` wrote, at every size and '
-                             'precision (from the cards: of their own size)')
+                        help='file of `compare --json` with the AP at each size and precision '
+                             '(AP of the cards, at their own size)')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -66,32 +66,32 @@ def add_measuring_options(parser: argparse.ArgumentParser, unset: Mapping[str, s
             ('resize', 'R', RESIZES, f'how images are fitted: {", ".join(RESIZES)}'),
             ('threads', 'N', None, 'threads per inference'),
             ('precision', 'P', PRECISIONS, ', '.join(PRECISIONS)),
-            ('wait-policy', 'P', WAIT_POLICIES, 'how threads wait for each other, if several '
-             f'settings are measured: {", ".join(WAIT_POLICIES)}')):
+            ('wait-policy', 'P', WAIT_POLICIES, 'how threads wait for each other, of several '
+             f'settings: {", ".join(WAIT_POLICIES)}')):
         parser.add_argument(f'--{option}', nargs='+', metavar=metavar, choices=choices,
                             type=int if metavar == 'N' else str,
                             help=f'{text} ({unset.get(option, "passive")})')
     add_runtime_options(parser)
     parser.add_argument('--image', type=Path, metavar='FILE',
-                        help='measure on this image: what the camera will see, since boxes cost '
-                             f'time too ({unset["image"]})')
+                        help='image to measure on; take one of the camera, because decoding and '
+                             f'NMS depend on its objects ({unset["image"]})')
     parser.add_argument('--image-size', type=image_size, metavar='WxH',
-                        help=f'scale it to this ({unset["image-size"]})')
+                        help=f'size that the image is scaled to ({unset["image-size"]})')
     parser.add_argument('--seconds', type=float, default=seconds, metavar='S',
-                        help=f'time for each setting ({seconds:g}); in minutes a board gets hot')
+                        help=f'seconds per setting ({seconds:g}); a board heats up within minutes')
     parser.add_argument('--load', type=int, default=0, metavar='N',
-                        help='meanwhile keep N other processes busy; several settings are '
-                             'measured idle too (0)')
+                        help='number of busy processes meanwhile; several settings are measured '
+                             'idle too (0)')
     parser.add_argument('--budget-ms', type=float, metavar='X',
-                        help='choose the best setting that takes at most X ms for 19 of 20 '
-                             'images, with a quarter of it left to the rest of the node')
+                        help='time budget per image in ms: choose the best setting with a p95 of '
+                             'at most 75 %% of it; the rest is for the node')
     parser.add_argument('--output', type=Path, metavar='FILE',
-                        help='write the chosen setting as ROS parameters, for '
+                        help='ROS parameter file of the chosen setting, for '
                              '`ros2 launch lite_detector detect.launch.py params_file:=FILE`')
     parser.set_defaults(prog=parser.prog)
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
-    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the tables')
-    parser.add_argument('--plot', type=picture_file, metavar='FILE', help='draw the settings')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file for the figures')
+    parser.add_argument('--markdown', type=Path, metavar='FILE', help='file for the tables')
+    parser.add_argument('--plot', type=picture_file, metavar='FILE', help='picture of AP or time of the settings')
 
 
 def check_measuring_options(args: argparse.Namespace) -> None:
