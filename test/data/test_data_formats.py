@@ -5,7 +5,6 @@
 
 import json
 from pathlib import Path
-import time
 
 from lite_detector.core.errors import DataError
 from lite_detector.data.coco import find_images, to_coco
@@ -14,30 +13,18 @@ import msgspec
 import numpy as np
 import pytest
 from tiny_datasets import (
+    assert_refused,
     BOXES,
     CLASS_NAMES,
     coco_content,
     SIZES,
-    voc_object,
-    voc_text,
     with_file,
     write_coco,
     write_voc,
-    write_yolo,
     WRITERS,
 )
 
 EVERY_FORMAT = pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
-
-
-def assert_refused(annotations, images, *words: str, class_names=None) -> None:
-    """Check that the dataset is refused by one line that says these words."""
-    with pytest.raises(DataError) as caught:
-        open_dataset(annotations, images, class_names)
-    message = str(caught.value)
-    assert '\n' not in message
-    for word in words:
-        assert word in message
 
 
 def assert_tells_boxes(dataset) -> None:
@@ -214,165 +201,6 @@ def test_open_as_coco_leaves_ids_and_areas_of_a_coco_file_alone(tmp_path):
 
 
 # Pascal VOC
-
-def test_voc_difficult_objects_are_regions_to_ignore(tmp_path):
-    dataset = open_dataset(*with_file(write_voc(tmp_path), 'a.xml', voc_text('a', ''.join(
-        voc_object('ant', (1, 2, 3, 4), f'<difficult>{value}</difficult>')
-        for value in ('1', '0', '', 'Unspecified')))))
-    assert dataset[0].ignore.tolist() == [True, False, False, False]
-
-
-def test_voc_of_negatives_alone_has_the_classes_given(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    for stem in ('a', 'c'):
-        (annotations / f'{stem}.xml').write_text(voc_text(stem, ''))
-    assert open_dataset(annotations, images, CLASS_NAMES).class_names == CLASS_NAMES
-    assert_refused(annotations, images, 'there is no class')
-
-
-@pytest.mark.parametrize('name', [r'C:\photos\a.png', 'photos/a.png', 'renamed.jpg', ''])
-def test_voc_finds_the_image_under_another_name(name, tmp_path):
-    annotations, images = write_voc(tmp_path)
-    path = annotations / 'a.xml'
-    path.write_text(path.read_text().replace('a.png', name))
-    assert open_dataset(annotations, images)[0].image_path == images / 'a.png'
-
-
-def test_voc_copy_that_names_the_first_image_has_its_own(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    (annotations / 'a_flip.xml').write_text((annotations / 'a.xml').read_text())
-    assert_refused(annotations, images, 'a_flip.xml: its image a.png is that of a.xml too')
-    (images / 'a_flip.png').write_bytes((images / 'a.png').read_bytes())
-    assert open_dataset(annotations, images).labels[1].image_path.name == 'a_flip.png'
-
-
-@pytest.mark.parametrize('size', ['', '<size><width>0</width><height>0</height></size>',
-                                  '<size><height>40</height></size>'])
-def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
-    text = f'<annotation><filename>a.png</filename>{size}</annotation>'
-    dataset = open_dataset(*with_file(write_voc(tmp_path), 'a.xml', text))
-    assert dataset[0].image_bgr.shape == (40, 64, 3)
-
-
-@pytest.mark.parametrize(('text', 'words'), [
-    ('', ['not valid XML']),
-    ('<annotation>', ['not valid XML']),
-    ('<?xml version="1.0" encoding="klingon"?><annotation>', ['not valid XML']),
-    ('<html/>', ['no Pascal VOC file', '<html>']),
-    (voc_text('a', voc_object('', (1, 2, 3, 4))), ['object 1', 'no <name>']),
-    (voc_text('a', '<object><name>ant</name></object>'), ['object 1 (ant)', 'no <bndbox>']),
-    (voc_text('a', voc_object('ant', (1, 2, 'x', 4))), ['object 1 (ant), line 1: xmax', "'x'"]),
-    (voc_text('a', voc_object('ant', (1, 2, '1e30', 4))),
-     ['object 1 (ant), line 1: xmax', "'1e30'"]),
-    (voc_text('a', voc_object('ant', (1, 2, 'nan', 4))),
-     ['object 1 (ant), line 1: xmax', "'nan'"]),
-    (voc_text('a', voc_object('ant', (1, 2, 3, 4)).replace('xmax', 'x')), ['no <xmax>']),
-    (voc_text('a', voc_object('ant', (1, 2, 3, 4)) + voc_object('ant', (3, 2, 1, 4))),
-     ['object 2 (ant)', 'negative size', '3 2 1 4']),
-])
-def test_voc_that_is_wrong_is_refused(text, words, tmp_path):
-    assert_refused(*with_file(write_voc(tmp_path), 'a.xml', text), 'a.xml: ', *words)
-
-
-def test_voc_names_the_first_three_files_that_are_wrong(tmp_path):
-    annotations, images = write_voc(tmp_path)
-    for stem in BOXES:
-        (annotations / f'{stem}.xml').write_text('')
-    assert_refused(annotations, images, 'a.xml: ', '3 of 3 images are broken', 'b.xml: ',
-                   'c.xml: ')
-
-
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16'])
-def test_voc_refuses_entities_before_they_expand(encoding, tmp_path):
-    entities = ''.join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10 if level else "ha"}">'
-                       for level in range(12))
-    text = (f'<!DOCTYPE annotation [{entities}]><annotation><filename>&e11;</filename>'
-            '</annotation>')
-    paths = with_file(write_voc(tmp_path), 'a.xml', text.encode(encoding))
-    began = time.monotonic()
-    assert_refused(*paths, 'a.xml: a document type (DTD) is not allowed')
-    assert time.monotonic() - began < 0.1  # the parser's own limit comes later
-
-
-def test_voc_refuses_to_read_other_files(tmp_path):
-    text = '<!DOCTYPE annotation [<!ENTITY e SYSTEM "b.xml">]><annotation>&e;</annotation>'
-    assert_refused(*with_file(write_voc(tmp_path), 'a.xml', text),
-                   'a.xml: a document type (DTD) is not allowed')
-
-
-# YOLO
-
-@pytest.mark.parametrize('names', ['[zebra, ant]', '{0: zebra, 1: ant}', '{1: ant, 0: zebra}'])
-def test_yolo_takes_the_names_of_a_data_yaml_two_folders_up(names, tmp_path):
-    labels, images = write_yolo(tmp_path, class_file=None)
-    (tmp_path / 'data.yaml').write_text(f'train: ../elsewhere\nnc: 2\nnames: {names}\n')
-    for annotations in (labels, tmp_path / 'data.yaml', tmp_path):
-        dataset = open_dataset(annotations, images)
-        assert dataset.class_names == CLASS_NAMES
-        assert [len(each.class_ids) for each in dataset.labels] == [2, 0, 1]
-
-
-def test_yolo_takes_label_files_that_lie_beside_the_images(tmp_path):
-    labels, images = write_yolo(tmp_path)
-    for path in labels.iterdir():
-        path.rename(images / path.name)
-    assert len(open_dataset(images, images)[0].class_ids) == 2
-
-
-def test_yolo_takes_names_from_the_caller_where_no_file_has_them(tmp_path):
-    labels, images = write_yolo(tmp_path, class_file=None)
-    assert_refused(labels, images, 'what the class ids mean', 'classes.txt')
-    assert open_dataset(labels, images, CLASS_NAMES).class_names == CLASS_NAMES
-
-
-def test_yolo_empty_label_file_is_a_negative(tmp_path):
-    assert len(open_dataset(*with_file(write_yolo(tmp_path), 'c.txt', '\n'))[2].class_ids) == 0
-
-
-def test_yolo_label_file_without_an_image_is_a_missing_image(tmp_path):
-    assert_refused(*with_file(write_yolo(tmp_path), 'd.txt', ''), 'd.jpg: no such image; 1 of 4')
-
-
-@pytest.mark.parametrize(('line', 'words'), [
-    ('0 0.5 0.5 0.5', ['got 4 fields; expected 5']),
-    ('0 0.5 0.5 0.5 0.5 7', ['the last value is 7; expected a confidence']),
-    ('zebra 0.5 0.5 0.5 0.5', ["'zebra'"]),
-    ('0.5 0.5 0.5 0.5 0.5', ["'0.5'"]),
-    ('0 0.5 half 0.5 0.5', ["'half'"]),
-    ('2 0.5 0.5 0.5 0.5', ['class 2 is unknown; there are 2']),
-    ('-1 0.5 0.5 0.5 0.5', ['class -1 is unknown']),
-    ('0 32 0.5 0.5 0.5', ['got 32, wanted a fraction', 'pixel values']),
-    ('0 1.5 0.5 0.5 0.5', ['fully outside the image']),
-    ('0 0.5 nan 0.5 0.5', ["'nan' is no number"]),
-    ('0 0.5 0.5 -0.5 0.5', ['width or height <= 0']),
-])
-def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_path):
-    paths = with_file(write_yolo(tmp_path), 'a.txt', f'0 0.5 0.5 0.5 0.5\n\n{line}\n')
-    assert_refused(*paths, 'a.txt:3: ', *words)
-
-
-@pytest.mark.parametrize(('name', 'content', 'words'), [
-    ('classes.txt', b'', ['classes.txt: there is no class']),
-    ('classes.txt', b'zebra\n\nant\n', ["classes.txt: class 1 is named ''"]),
-    ('classes.txt', b'ant\nant\n', ["classes.txt: class 'ant' is named twice"]),
-    ('classes.txt', b'\x89PNG\0', ['classes.txt: not a text file']),
-    ('data.yaml', b'names: [zebra, ant', ['data.yaml: not valid YAML']),
-    ('data.yaml', b'nc: 2', ['data.yaml: $: ', 'names']),
-    ('data.yaml', b'names: [yes, ant]', ['names: class 0 is yes', 'put it in quotes']),
-    ('data.yaml', b'names: {a: zebra, b: ant}', ['got ids a, b; expected different numbers']),
-])
-def test_yolo_file_of_names_that_is_wrong_is_refused(name, content, words, tmp_path):
-    assert_refused(*with_file(write_yolo(tmp_path, class_file=None), name, content), *words)
-
-
-def test_yolo_without_a_label_file_says_where_it_looked(tmp_path):
-    labels, images = write_yolo(tmp_path)
-    for path in (labels / 'a.txt', labels / 'c.txt'):
-        path.unlink()
-    assert_refused(labels, images, 'no label file', str(images))
-
-
-# Real data
 
 @pytest.mark.parametrize(('name', 'images', 'counts'), [
     ('bccd/instances_train.json', 'images', {'Platelets': 209, 'RBC': 2381, 'WBC': 214}),

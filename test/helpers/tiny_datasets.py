@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from lite_detector.core.errors import DataError
+from lite_detector.data.formats import open_dataset
 import numpy as np
+import pytest
 
 CLASS_NAMES = ('zebra', 'ant')
 SIZES = {'a': (40, 64), 'b': (64, 40), 'c': (40, 64)}
@@ -108,3 +111,13 @@ def with_file(paths: tuple[Path, Path], name: str, content: str | bytes) -> tupl
 
 WRITERS: dict[str, Callable[[Path], tuple[Path, Path]]] = {
     'coco': write_coco, 'voc': write_voc, 'yolo': write_yolo}
+
+
+def assert_refused(annotations, images, *words: str, class_names=None) -> None:
+    """Check that the dataset is refused by one line that says these words."""
+    with pytest.raises(DataError) as caught:
+        open_dataset(annotations, images, class_names)
+    message = str(caught.value)
+    assert '\n' not in message
+    for word in words:
+        assert word in message
