@@ -17,19 +17,11 @@ from lite_detector.detector import Detector, Selection
 import numpy as np
 import pytest
 from tiny_models import square_image
+from tiny_results import detections
 
 SIZE = ImageSize(100, 200)
 LEFT, RIGHT = Crop(0, 0, 120, 100), Crop(80, 0, 200, 100)
 WHOLE = Crop(0, 0, 200, 100)
-
-
-def detections(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
-    """Make detections of (box_xyxy, score, class_id)."""
-    if not rows:
-        return Detections.empty()
-    boxes, scores, class_ids = zip(*rows, strict=True)
-    return Detections(np.array(boxes, np.float32), np.array(scores, np.float32),
-                      np.array(class_ids, np.int64))
 
 
 def rows_of(found: Detections) -> list[tuple[tuple[float, ...], float, int]]:

@@ -27,7 +27,27 @@ TIMEOUT_S = 20.0
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-class Graph:
+class SpinningClient:
+    """The executor of a client, served until something holds."""
+
+    _executor: SingleThreadedExecutor
+
+    def spin_until(self, condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
+        """Serve the client until something holds, and return it; fail after the time-out."""
+        end = time.monotonic() + timeout_s
+        while not (value := condition()):
+            assert time.monotonic() < end, 'timed out'
+            self._executor.spin_once(timeout_sec=0.02)
+        return value
+
+    def spin_for(self, seconds: float) -> None:
+        """Serve the client for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.02)
+
+
+class Graph(SpinningClient):
     """
     A running detector and a test client.
 
@@ -75,20 +95,6 @@ class Graph:
         messages = self.received[topic]
         self.client.create_subscription(kind, topic, messages.append, qos)
         return messages
-
-    def spin_until(self, condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-        """Serve the client until something holds, and return it; fail after the time-out."""
-        end = time.monotonic() + timeout_s
-        while not (value := condition()):
-            assert time.monotonic() < end, 'timed out'
-            self._executor.spin_once(timeout_sec=0.02)
-        return value
-
-    def spin_for(self, seconds: float) -> None:
-        """Serve the client for a while."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
 
     def publisher(self, topic: str, kind: type = Image, qos: QoSProfile = SENSOR_QOS) -> Any:
         """Return a publisher that the detector listens to."""

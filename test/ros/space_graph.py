@@ -4,11 +4,10 @@
 """The locate node in a thread of its own, and a client that plays its camera and detector."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 import gc
 import threading
-import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -17,6 +16,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from ros_graph import SpinningClient
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -91,7 +91,7 @@ def cloud_of(stamp_s: float, points: np.ndarray, frame_id: str = 'lens') -> Poin
                        data=record.tobytes())
 
 
-class SpaceGraph:
+class SpaceGraph(SpinningClient):
     """
     A running locate node and a test client.
 
@@ -128,20 +128,6 @@ class SpaceGraph:
         # as in ros_graph: a node that lingers would be found in place of its successor
         self.__dict__.clear()
         gc.collect()
-
-    def spin_until(self, condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-        """Serve the client until something holds, and return it; fail after the time-out."""
-        end = time.monotonic() + timeout_s
-        while not (value := condition()):
-            assert time.monotonic() < end, 'timed out'
-            self._executor.spin_once(timeout_sec=0.02)
-        return value
-
-    def spin_for(self, seconds: float) -> None:
-        """Serve the client for a while."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
 
     def listen(self, topic: str, kind: type, qos: Any = 10) -> list[Any]:
         """Subscribe once the topic is there, and return the list that messages go to."""

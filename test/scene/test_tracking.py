@@ -7,19 +7,11 @@ from lite_detector.core.types import Detections
 from lite_detector.scene.tracking import MEMORY_S, Tracker
 import numpy as np
 import pytest
+from tiny_results import detections
 from track_scenes import TrackScore, wandering
 
 NAMES = ['person', 'car']
 THRESHOLD = 0.4
-
-
-def detections(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
-    """Make detections of (box_xyxy, score, class_id)."""
-    if not rows:
-        return Detections.empty()
-    boxes, scores, class_ids = zip(*rows, strict=True)
-    return Detections(np.array(boxes, np.float32), np.array(scores, np.float32),
-                      np.array(class_ids, np.int64))
 
 
 def box(x: float, y: float = 50, side: float = 40) -> tuple[float, ...]:

@@ -11,20 +11,11 @@ from lite_detector.train.losses.assign.dsla import cheapest
 from lite_detector.train.losses.boxes import grid_priors, Priors
 import pytest
 import torch
+from truths import truth_of
 
 # 8 columns and 4 rows at stride 8, 4 and 2 at stride 16, 2 and 1 at stride 32; no offset
 GRID = grid_priors(ImageSize(height=32, width=64), (8, 16, 32), 0.0)
 PLACES = len(GRID.centers)
-
-
-def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = (),
-             scores: list[float] | None = None) -> GroundTruth:
-    """Return the labels of an image; class 0 where none is given."""
-    return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                       torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
-                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
-                       torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
 def run(truth: GroundTruth, num_classes: int = 2) -> Assignment:

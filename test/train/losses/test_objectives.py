@@ -26,6 +26,7 @@ from networks import network_card
 import pytest
 from tiny_models import ANCHORS, REG_MAX
 import torch
+from truths import truth_of
 
 LN2 = math.log(2)
 SIZE = ImageSize(height=64, width=96)
@@ -52,15 +53,6 @@ def objective_of(variation: str, num_classes: int = 2, loss: dict | None = None,
     spec = ModelSpec(family, SMALLEST[family], num_classes, num_anchors=len(ANCHORS[0]))
     return build_objective(build_model(spec), network_card(spec),
                            from_mapping(loss or options, LossSpec, 'test'), **others)
-
-
-def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = (),
-             scores: list[float] | None = None) -> GroundTruth:
-    return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                       torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
-                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
-                       torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
 NOTHING = truth_of()

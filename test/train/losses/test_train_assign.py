@@ -13,22 +13,13 @@ from lite_detector.train.losses.assign.dsla import assign_dsla, cost_matrix
 from lite_detector.train.losses.boxes import grid_priors, pairwise_iou, Priors
 import pytest
 import torch
+from truths import truth_of
 
 LN2 = math.log(2)
 # 8 columns and 4 rows at stride 8, 4 and 2 at stride 16, 2 and 1 at stride 32
 SIZE, STRIDES = ImageSize(height=32, width=64), (8, 16, 32)
 GRID = grid_priors(SIZE, STRIDES, 0.5)
 PLACES = len(GRID.centers)
-
-
-def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = (),
-             scores: list[float] | None = None) -> GroundTruth:
-    """Return the labels of an image; class 0 where none is given."""
-    return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                       torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
-                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
-                       torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
 def predict(truth: GroundTruth, num_classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

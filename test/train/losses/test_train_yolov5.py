@@ -15,21 +15,12 @@ from lite_detector.train.losses.boxes import pairwise_iou
 import numpy as np
 import pytest
 import torch
+from truths import truth_of
 
 # 6 columns and 4 rows, one anchor
 SIZE, STRIDES, ANCHORS = ImageSize(height=64, width=96), (16,), torch.tensor([[[16.0, 16.0]]])
 PUBLIC = torch.tensor([[[10, 13], [16, 30], [33, 23]], [[30, 61], [62, 45], [59, 119]],
                        [[116, 90], [156, 198], [373, 326]]], dtype=torch.float32)
-
-
-def truth_of(*boxes: tuple[float, ...], labels: list[int] | None = None,
-             ignored: tuple[tuple[float, ...], ...] = (),
-             scores: list[float] | None = None) -> GroundTruth:
-    """Return the labels of an image; class 0 where none is given."""
-    return GroundTruth(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                       torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
-                       torch.tensor(scores or [1.0] * len(boxes), dtype=torch.float32),
-                       torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4))
 
 
 def around(x: float, y: float, width: float = 16, height: float = 16) -> tuple[float, ...]:
