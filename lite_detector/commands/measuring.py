@@ -91,7 +91,8 @@ def add_measuring_options(parser: argparse.ArgumentParser, unset: Mapping[str, s
     parser.set_defaults(prog=parser.prog)
     parser.add_argument('--json', type=Path, metavar='FILE', help='file for the figures')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='file for the tables')
-    parser.add_argument('--plot', type=picture_file, metavar='FILE', help='picture of AP or time of the settings')
+    parser.add_argument('--plot', type=picture_file, metavar='FILE',
+                        help='picture of AP or time of the settings')
 
 
 def check_measuring_options(args: argparse.Namespace) -> None:
