@@ -36,7 +36,7 @@ def choose(sweep: Sweep, cards: Mapping[str, ModelCard], budget_ms: float,
 
     :param sweep: what was measured.
     :param cards: name of the model -> its card, in the order of preference.
-    :param same_images: all AP of the sweep are of the same images, whatever the cards tell.
+    :param same_images: all AP of the sweep are of the same images, whatever the cards say.
     :raises LiteDetectorError: naming the fastest, if none is fast enough.
     """
     rows = [row for row in sweep.rows if can_be_served(row, cards)]
@@ -67,7 +67,7 @@ def can_be_served(row: Row, cards: Mapping[str, ModelCard]) -> bool:
 
 
 def aps_are_comparable(cards: Mapping[str, ModelCard]) -> bool:
-    """Return whether all cards that tell an AP measured it on the same images."""
+    """Return whether all cards with an AP measured it on the same images."""
     return len({(str(card.metrics.get('annotations')), str(card.metrics.get('images')))
                 for card in cards.values() if _ap(card)}) <= 1
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How hot a board is, how fast it runs, and whether it is held back, as far as it tells.
+How hot a board is, how fast it runs, and whether it is throttled, as far as it reports that.
 
-Linux tells in ``/sys``, a Raspberry Pi also by ``vcgencmd get_throttled``. What a machine does
-not tell is None: a virtual machine often tells nothing.
+Linux reports it in ``/sys``, a Raspberry Pi also by ``vcgencmd get_throttled``. What a machine
+does not report is None: a virtual machine often reports nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Heat(msgspec.Struct, frozen=True):
     frequency_mhz: float | None
     """Of the fastest core."""
     held_back: tuple[str, ...] | None
-    """Why the board is slower than it could be; empty: it is not; None: it does not tell."""
+    """Why the board is slower than it could be; empty: it is not; None: not reported."""
 
 
 class HeatWatch:

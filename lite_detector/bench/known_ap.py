@@ -21,7 +21,7 @@ Network = tuple[str, str, str, str]
 
 
 def ap_of_card(card: ModelCard, setting: Setting) -> float | None:
-    """Return the AP that a card tells of a setting, or None; int8 has one of its own."""
+    """Return the AP of a setting in its card, or None; int8 has one of its own."""
     if setting.precision in INT8:
         quantized = card.quantization.get('metrics', {})
         ap = quantized.get('ap_int8') if _same_images(card.metrics, quantized) else None
@@ -40,7 +40,7 @@ class ComparedAps:
     The AP of settings, all measured on the same images.
 
     :param path: written by ``compare --json``.
-    :raises ConfigError: if it is no such file, or tells AP of no images or of several sets.
+    :raises ConfigError: if it is no such file, or has AP on no images or on several sets.
     """
 
     def __init__(self, path: Path) -> None:

@@ -49,7 +49,7 @@ class Speed(msgspec.Struct, frozen=True):
     forward_cpu_ms: float
     end_to_end_cpu_ms: float
     peak_rss_mb: float | None
-    """Most memory that this process ever held; None where the system does not tell."""
+    """Most memory that this process ever held; None where the system does not report it."""
     fps: float
     """Images per second, one after the other."""
 
@@ -81,7 +81,7 @@ def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_cl
     :param seconds: wall time to spend, after the rounds to warm up.
     :param cpu_clock: ``time.thread_time`` where a step computes in this thread alone, else
         ``time.process_time``.
-    :param progress: told the seconds as they pass.
+    :param progress: called with the seconds that passed since the last call.
     :param warm_up_rounds: rounds that do not count.
     :param min_rounds: as many are made, however long they take.
     """
@@ -114,7 +114,7 @@ def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, s
         is to be seen in it.
     :param num_threads: threads per inference.
     :param seconds: wall time to spend.
-    :param progress: told the seconds as they pass.
+    :param progress: called with the seconds that passed since the last call.
     :raises LiteDetectorError: if the image or the network does not work.
     """
     with single_threaded_opencv():

@@ -8,7 +8,7 @@ What is compared is measured in turn, image by image. OpenMP reads its environme
 pool of threads, so each wait policy and number of threads has a process of its own, started anew
 for each turn: a pool that waits actively would burden all others. A board gets hot and then slow,
 so the figures are those of the second half of the turns. On a busy board a process may share its
-core with others or not, for seconds: so turns are short, and the worst one tells the late images.
+core with others or not, for seconds: so turns are short, and p95 is that of the worst one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Row(msgspec.Struct, frozen=True):
 
     setting: Setting
     ap: float | None
-    """AP in percent of this input size, resize and precision; None: nobody tells it."""
+    """AP in percent of this input size, resize and precision; None: unknown."""
     idle: Latency
     loaded: Latency | None
     """Beside busy processes; None: not measured."""
@@ -109,7 +109,7 @@ def run_sweep(job: Job, image_bgr: ImageArray, load: int, progress: Progress,
     :param job: ``seconds`` are those of each setting, idle and loaded; the image is put into it.
     :param image_bgr: uint8, shape (height, width, 3).
     :param load: number of busy processes; 0: measure the idle board alone.
-    :param progress: told the seconds as they pass.
+    :param progress: called with the seconds that passed since the last call.
     :param reference: one of the settings, to which ``ratio`` refers.
     :return: rows in the order of the settings, without AP.
     :raises LiteDetectorError: if a setting does not work.

@@ -53,7 +53,7 @@ def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,
 
 
 def _draw_ap(axes: Axes, rows: Sequence[Row], title: str) -> None:
-    """Draw a line for each model and way to run it; the settings on the front tell their size."""
+    """Draw a line for each model and way to run it; settings on the front show their size."""
     models = list(dict.fromkeys(row.setting.model for row in rows))
     lines: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:

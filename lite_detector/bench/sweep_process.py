@@ -63,7 +63,7 @@ def measure_apart(job: Job, progress: Progress) -> Times:
     """
     Measure in a process of its own.
 
-    :param progress: told the seconds as they pass.
+    :param progress: called with the seconds that passed since the last call.
     :raises LiteDetectorError: if a setting does not work.
     """
     environment = {**os.environ, 'OMP_WAIT_POLICY': job.settings[0].wait_policy.upper(),

@@ -154,7 +154,7 @@ def conclude(args: argparse.Namespace, models: Models, sweep: Sweep, image: str,
     Choose for the budget, report, and write the parameters; the report is kept if nothing fits.
 
     :param image: size of what was measured on.
-    :param same_images: all AP are of the same images, whatever the cards tell.
+    :param same_images: all AP are of the same images, whatever the cards say.
     :raises LiteDetectorError: if nothing fits into the budget.
     """
     cards = {name: model.card for name, model in models.items()}

@@ -20,7 +20,7 @@ from lite_detector.evaluation.bootstrap import draw_images, interval, rank, resa
 from lite_detector.evaluation.coco_metrics import CocoMetrics, measure
 
 Key = TypeVar('Key', bound=Hashable)
-"""What tells one detector from another."""
+"""What identifies a detector."""
 
 
 class LabelledImages(NamedTuple):
@@ -85,7 +85,7 @@ def measure_ap(detectors: Mapping[Key, Detector], images: LabelledImages,
     The detectors are spread over the cores: it takes no time that anybody measures.
 
     :param detectors: their score threshold ought to be low.
-    :param progress: told the number of detections made since the last call.
+    :param progress: called with the number of detections since the last call.
     :param draws: how often images are drawn with replacement, for intervals; every model gets the
         same draws.
     :raises LiteDetectorError: as :func:`lite_detector.evaluation.coco_metrics.evaluate`.
