@@ -28,7 +28,7 @@ def class_color(class_id: int) -> Color:
 
 def draw_detections(image_bgr: ImageArray, detections: Detections,
                     class_names: Sequence[str],
-                    track_ids: Sequence[int] | None = None) -> ImageArray:
+                    track_ids: Sequence[int] | IntArray | None = None) -> ImageArray:
     """
     Draw every box with its class and score; the best score lies on top.
 

@@ -133,7 +133,8 @@ class Diagnostics:
         received = stats.received - received_before
         dropped = stats.dropped_newer - dropped_before
         self._seen[camera.label] = (stats.received, stats.dropped_newer)
-        if self._status().settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
+        settings = self._status().settings
+        if settings is None or settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
             return None
         return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
                 'for a newer one: the camera is far faster than the model; lower its rate')
@@ -148,7 +149,7 @@ class Diagnostics:
             report.summary(DiagnosticStatus.OK, status.state)
         report.add('state', status.state)
         report.add('enabled', str(status.enabled))
-        if status.detector:
+        if status.detector and status.settings:
             report.add('model', status.detector.card.name)
             report.add('runtime', status.settings.runtime)
             device = status.detector.device

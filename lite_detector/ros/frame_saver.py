@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError, DataError, ImageError
@@ -91,7 +91,7 @@ class FrameSaver(Node):
 
         :raises DataError: if the summary cannot be written.
         """
-        summary = {}
+        summary: dict[str, dict[str, Any]] = {}
         for name, frames in self._frames.items():
             classes = {class_id: {'share_of_frames': round(len(scores) / frames, 2),
                                   'mean_best_score': round(sum(scores) / len(scores), 2)}

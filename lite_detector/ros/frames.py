@@ -5,39 +5,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 import math
 import threading
 import time
 from typing import Generic, TypeVar
 
-T = TypeVar('T')
+Source = TypeVar('Source', bound=Hashable)
+Frame = TypeVar('Frame')
 
 
-class FrameSlots(Generic[T]):
+class FrameSlots(Generic[Source, Frame]):
     """
     One slot per camera that only ever holds its newest frame.
 
     The worker is served in turn: a camera that was just served comes last, so a fast camera
     cannot starve a slow one.
 
-    :param cameras: names.
+    :param cameras: anything that names a camera, or the cameras themselves.
     :param max_rate_hz: at most this many frames per second and camera; 0: no limit. What comes too
         early is not kept until it is due: the frame that comes then is newer.
     :param clock: seconds, monotonic.
     """
 
-    def __init__(self, cameras: Sequence[str], max_rate_hz: float = 0.0,
+    def __init__(self, cameras: Sequence[Source], max_rate_hz: float = 0.0,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._turn = list(cameras)
-        self._frames: dict[str, T] = {}
+        self._frames: dict[Source, Frame] = {}
         self._due = dict.fromkeys(cameras, -math.inf)
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
         self.max_rate_hz = max_rate_hz
 
-    def put(self, camera: str, frame: T) -> bool:
+    def put(self, camera: Source, frame: Frame) -> bool:
         """
         Store a frame in place of the one before, unless it is too early.
 
@@ -55,7 +56,7 @@ class FrameSlots(Generic[T]):
             self._changed.notify()
         return lost
 
-    def take(self) -> tuple[str, T] | None:
+    def take(self) -> tuple[Source, Frame] | None:
         """Wait for the next frame; None once the slots are closed."""
         with self._changed:
             while not self._closed:
@@ -67,7 +68,7 @@ class FrameSlots(Generic[T]):
                 self._changed.wait()
             return None
 
-    def clear(self) -> list[str]:
+    def clear(self) -> list[Source]:
         """Forget the frames that nobody has taken, and return their cameras."""
         with self._changed:
             cameras = list(self._frames)

@@ -165,10 +165,10 @@ class ImageInput:
                            if offers[source] == {ReliabilityPolicy.RELIABLE}
                            else ReliabilityPolicy.BEST_EFFORT)
         self._warn_of_two_types(source, offers)
-        current = self._current and (self._current.source, self._current.reliability)
-        if current != (source, reliability):
+        current = self._current
+        if current is None or (current.source, current.reliability) != (source, reliability):
             self._switch(source, reliability)
-        elif self._current.stamp or time.monotonic() - self._current.began_s > HANDOVER_S:
+        elif current.stamp or time.monotonic() - current.began_s > HANDOVER_S:
             self._destroy_former()
 
     def _switch(self, source: Source, reliability: ReliabilityPolicy) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lite_detector.core.config import Spec
 from lite_detector.core.errors import ConfigError, LiteDetectorError
@@ -22,6 +22,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.timer import Timer
 
 S = TypeVar('S', bound=Spec)
 
@@ -38,15 +39,21 @@ class ManagedNode(LifecycleNode, Generic[S]):
     """
 
     def __init__(self, name: str, kind: type[S], table: Mapping[str, ParameterRow],
-                 **node_options: object) -> None:
+                 **node_options: Any) -> None:
         super().__init__(name, **node_options)
         self._kind, self._table = kind, table
         declare_parameters(self, table)
-        self.settings: S | None = None
+        self._settings: S | None = None
         self._state, self._problem = 'unconfigured', ''
-        self._retry = None
+        self._retry: Timer | None = None
         self.add_on_set_parameters_callback(self._on_parameters)
         guard_transitions(self, lambda: self._state)
+
+    @property
+    def settings(self) -> S:
+        """Parameters that are in force; the node has been configured."""
+        assert self._settings is not None, 'configured'
+        return self._settings
 
     def warn_of_unknown_parameters(self, page: str) -> None:
         """
@@ -69,8 +76,8 @@ class ManagedNode(LifecycleNode, Generic[S]):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and set up; what is wrong leaves the node unconfigured."""
         try:
-            self.settings = current_settings(self, self._kind, self._table)
-            self._configure(self.settings)
+            self._settings = current_settings(self, self._kind, self._table)
+            self._configure(self._settings)
         except Exception as error:  # rclpy would be silent about it
             self._problem = reason_of(error)
             self.get_logger().error(f'not configured: {self._problem}')
@@ -137,7 +144,8 @@ class ManagedNode(LifecycleNode, Generic[S]):
         return SetParametersResult(successful=True)
 
     def _retry_autostart(self) -> None:
-        self.destroy_timer(self._retry)
+        if self._retry:
+            self.destroy_timer(self._retry)
         self._retry = None
         if self._state == 'unconfigured' and self._problem:
             self.autostart()
@@ -152,7 +160,7 @@ class ManagedNode(LifecycleNode, Generic[S]):
                                   'at start, or deactivate and clean up first')
         if new != old:
             self._change(old, new)
-            self.settings = new
+            self._settings = new
 
 
 def reason_of(error: Exception) -> str:

@@ -11,6 +11,7 @@ import threading
 from lite_detector.core.errors import ImageError
 from lite_detector.ros.camera import Camera
 from lite_detector.ros.frames import FrameSlots
+from lite_detector.ros.image_input import Received
 from lite_detector.ros.threads import start_thread
 
 NICENESS = 10
@@ -28,22 +29,22 @@ class LiveView:
     """
 
     def __init__(self, cameras: Sequence[Camera], warn: Callable[[Camera, str], None]) -> None:
-        self._slots: FrameSlots[bytes] = FrameSlots(cameras)
+        self._slots: FrameSlots[Camera, Received] = FrameSlots(cameras)
         self._warn = warn
         self._thread: threading.Thread | None = None
 
-    def offer(self, camera: Camera, data: bytes) -> None:
+    def offer(self, camera: Camera, received: Received) -> None:
         """
         Draw a frame, if somebody looks and no newer one comes before its turn.
 
-        :param data: the serialized message.
+        :param received: the serialized message and its type.
         """
         if not camera.overlay.has_viewers():
             return
         if self._thread is None:
             # what detects goes first
             self._thread = start_thread('live_view', self._work, niceness=NICENESS)
-        self._slots.put(camera, data)
+        self._slots.put(camera, received)
 
     def close(self, timeout_s: float | None = None) -> None:
         """
@@ -57,9 +58,9 @@ class LiveView:
 
     def _work(self) -> None:
         while (taken := self._slots.take()) is not None:
-            camera, data = taken
+            camera, received = taken
             try:
-                msg = camera.unpack(data)
+                msg = camera.unpack(received)
                 camera.overlay.draw(msg.header, camera.read(msg))
             except ImageError:  # the worker reports the same frame
                 pass

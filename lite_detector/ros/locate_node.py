@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import time
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PointStamped, Vector3Stamped
@@ -66,10 +66,11 @@ class LocateNode(ManagedNode[LocateSettings]):
     All work is done in the executor's thread, as soon as the depth of some detections is there.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__('locate', LocateSettings, LOCATE_PARAMETERS, **node_options)
         self._stats = CameraStats()
-        self._follower, self._lost = Follower(), None
+        self._follower = Follower()
+        self._lost: bool | None = None
         self._motion = PositionFilter()
         self._camera: CameraInfoInput | None = None
         self._transforms: Transforms | None = None
@@ -128,9 +129,10 @@ class LocateNode(ManagedNode[LocateSettings]):
     def _status(self) -> LocateStatus:
         return LocateStatus(self._state, self._problem, self._inputs, self._stats, self._follower)
 
-    def _listen_to_tf(self) -> None:
+    def _listen_to_tf(self) -> Transforms:
         from lite_detector.ros.transforms import Transforms  # only who needs it loads tf2
         self._transforms = self._transforms or Transforms(self)
+        return self._transforms
 
     def _change(self, old: LocateSettings, new: LocateSettings) -> None:
         if (new.follow, new.follow_memory_s) != (old.follow, old.follow_memory_s):
@@ -164,6 +166,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         self._serve_pairs()
 
     def _on_depth(self, data: bytes) -> None:
+        assert self._pairing is not None, 'subscribed with it'
         try:
             self._pairing.add_depth(stamp_ns_of(data), data)
         except LocateError as error:
@@ -171,6 +174,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         self._serve_pairs()
 
     def _serve_pairs(self) -> None:
+        assert self._pairing is not None, 'subscribed with it'
         for pair in self._pairing.decided(time.monotonic()):
             self._process(pair)
 
@@ -196,6 +200,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         """
         found = pair.detections
         header = found.header
+        assert self._camera is not None, 'subscribed with it'
         camera = self._camera.model(header.frame_id)
         seen = seen_of(found)
         check_boxes(seen.boxes_xyxy, camera)
@@ -216,6 +221,7 @@ class LocateNode(ManagedNode[LocateSettings]):
             self._publish_target(header, target, camera, located)
         if problem:
             raise problem
+        assert located is not None and objects is not None, 'no problem'
         self._outputs['detections_3d'].publish(detection_3d_array(out, objects))
         age = self.get_clock().now() - Time.from_msg(header.stamp)
         self._stats.on_published(age.nanoseconds / 1e9)
@@ -230,9 +236,8 @@ class LocateNode(ManagedNode[LocateSettings]):
             return read_depth(data, header.frame_id, camera)
 
         def lookup(source: str, stamp: TimeMsg) -> Transform:
-            self._listen_to_tf()
-            return self._transforms.lookup(header.frame_id, source, Time.from_msg(stamp),
-                                           settings.sync_tolerance_s)
+            return self._listen_to_tf().lookup(header.frame_id, source, Time.from_msg(stamp),
+                                               settings.sync_tolerance_s)
         return read_points(data, header.frame_id, camera, settings.max_distance_m, lookup)
 
     def _objects(self, found: FoundObjects, located: Located) -> tuple[Header, Objects]:
@@ -250,8 +255,8 @@ class LocateNode(ManagedNode[LocateSettings]):
             positions = positions @ rotation.T + transform.translation
             covariances = rotation @ covariances @ rotation.T
         return Header(stamp=header.stamp, frame_id=frame_id), Objects(
-            *([each[index] for index in known]
-              for each in (found.class_names, found.scores, found.ids)),
+            [found.class_names[index] for index in known],
+            [found.scores[index] for index in known], [found.ids[index] for index in known],
             positions, located.sizes[known], covariances, orientation, distances)
 
     def _publish_markers(self, header: Header, objects: Objects, stamp_s: float) -> None:

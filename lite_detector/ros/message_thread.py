@@ -67,19 +67,23 @@ class MessageThread:
             if self._thread is None:
                 self._guard = self._node.create_guard_condition(lambda: None, self._group)
                 self._thread = start_thread('messages', self._work, self._guard)
-            self._guard.trigger()
+            self._wake()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; its callback is not called afterwards."""
         with self.lock:
             del self._callbacks[subscription]
-            self._guard.trigger()
-        if not self._callbacks:
+            self._wake()
+        if not self._callbacks and self._thread and self._guard:
             self._thread.join()
             self._node.destroy_guard_condition(self._guard)
             self._guard = self._thread = None
         self._node.destroy_subscription(subscription)
+
+    def _wake(self) -> None:
+        if self._guard:
+            self._guard.trigger()
 
     def _work(self, guard: GuardCondition) -> None:
         while self._node.context.ok():
@@ -101,6 +105,8 @@ class MessageThread:
     def _take(self, subscription: Subscription) -> None:
         with self.lock:
             on_data = self._callbacks.get(subscription)
-            data = on_data and take_serialized(subscription)
+            if on_data is None:
+                return
+            data = take_serialized(subscription)
             if data:
                 on_data(data)

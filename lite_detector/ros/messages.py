@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builtin_interfaces.msg import Time
-from lite_detector.core.model_card import ModelCard
-from lite_detector.core.types import Detections
+from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.types import Detections, IntArray
 from lite_detector.ros.serialized_detections import empty_rows, RESULT, write_detections
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, VisionInfo
@@ -24,7 +24,7 @@ _VERSION = 1
 
 
 def detection_array(header: Header, detections: Detections, class_ids: Sequence[str],
-                    track_ids: Sequence[int] | None = None) -> bytes:
+                    track_ids: Sequence[int] | IntArray | None = None) -> bytes:
     """
     Return a serialized Detection2DArray.
 
@@ -49,7 +49,7 @@ def nanoseconds_of(stamp: Time) -> int:
     return stamp.sec * 10 ** 9 + stamp.nanosec
 
 
-def class_id_strings(card: ModelCard, class_id_format: str) -> list[str]:
+def class_id_strings(card: NetworkCard, class_id_format: str) -> list[str]:
     """
     Return what class_id says, by class index.
 
@@ -60,7 +60,7 @@ def class_id_strings(card: ModelCard, class_id_format: str) -> list[str]:
     return list(card.class_names)
 
 
-def label_info(header: Header, card: ModelCard, score_threshold: float) -> LabelInfo:
+def label_info(header: Header, card: NetworkCard, score_threshold: float) -> LabelInfo:
     """Return the map from class index to class name."""
     return LabelInfo(
         header=header, threshold=score_threshold,
@@ -68,7 +68,7 @@ def label_info(header: Header, card: ModelCard, score_threshold: float) -> Label
                    for index, name in enumerate(card.class_names)])
 
 
-def vision_info(header: Header, card: ModelCard, folder: Path) -> VisionInfo:
+def vision_info(header: Header, card: NetworkCard, folder: Path) -> VisionInfo:
     """Return what finds the objects, and where its class names stand."""
     return VisionInfo(header=header, method=f'{card.name}: {card.description}',
                       database_location=str(folder), database_version=_VERSION)

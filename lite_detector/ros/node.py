@@ -10,6 +10,7 @@ from itertools import count
 import os
 from pathlib import Path
 import threading
+from typing import Any
 
 import cv2
 from lite_detector.core.selection import margins
@@ -54,12 +55,12 @@ class DetectorNode(ManagedNode[Settings]):
     unpacks, detects and publishes. The executor has the rest.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__('detector', Settings, PARAMETERS, **node_options)
         self._serving: Serving | None = None
         self._messages = MessageThread(self)
         self._cameras: list[Camera] = []
-        self._slots: FrameSlots | None = None
+        self._slots: FrameSlots[Camera, Received] | None = None
         self._worker: threading.Thread | None = None
         self._live_view: LiveView | None = None
         self._working = threading.Lock()  # held for a frame, or to time a network in peace
@@ -98,7 +99,7 @@ class DetectorNode(ManagedNode[Settings]):
         self._live_view = LiveView(self._cameras, self._warn)
         if self._enabled:
             self._subscribe()
-        card = self._serving.detector.card
+        card = self._served().detector.card
         self.get_logger().info(f'detecting with {card.name} ({self.settings.runtime}) on '
                                + ', '.join(camera.topic for camera in self._cameras))
         return super().on_activate(state)
@@ -140,8 +141,13 @@ class DetectorNode(ManagedNode[Settings]):
         self._serving = None
 
     def _status(self) -> NodeStatus:
-        return NodeStatus(self._state, self._enabled, self._problem, self.settings,
+        return NodeStatus(self._state, self._enabled, self._problem, self._settings,
                           self._serving.detector if self._serving else None)
+
+    def _served(self) -> Serving:
+        """Return the model of a node that has been configured."""
+        assert self._serving is not None, 'configured'
+        return self._serving
 
     def _load(self, settings: Settings) -> Serving:
         folder = find_model(settings.model)
@@ -171,7 +177,7 @@ class DetectorNode(ManagedNode[Settings]):
         if self._slots and self._slots.put(camera, received):
             camera.stats.on_replaced()
 
-    def _work(self, slots: FrameSlots) -> None:
+    def _work(self, slots: FrameSlots[Camera, Received]) -> None:
         while (taken := slots.take()) is not None:
             camera, received = taken
             try:
@@ -182,7 +188,7 @@ class DetectorNode(ManagedNode[Settings]):
 
     def process(self, camera: Camera, received: Received) -> None:
         """Detect in one frame and publish; the whole work of the worker thread."""
-        serving = self._serving
+        serving = self._served()
         served = camera.serve(received, serving, full=self._capture is not None,
                               draw=not self.settings.annotate_every_frame)
         if self._capture:
@@ -214,8 +220,9 @@ class DetectorNode(ManagedNode[Settings]):
             self.get_logger().info(f'model is now {self._serving.detector.card.name}')
         else:
             # another detector, so that the worker never sees half of a change
-            detector = self._serving.detector.configured(new.selection(), new.view())
-            self._serving = self._serve(detector, self._serving.folder, new)
+            serving = self._served()
+            detector = serving.detector.configured(new.selection(), new.view())
+            self._serving = self._serve(detector, serving.folder, new)
         if self._slots and new.max_rate_hz != old.max_rate_hz:
             self._slots.set_max_rate(new.max_rate_hz)
         self._publish_infos(new)
@@ -228,7 +235,8 @@ class DetectorNode(ManagedNode[Settings]):
             else:
                 for camera in self._cameras:
                     camera.unsubscribe()
-                for camera in self._slots.clear():  # or a busy worker would publish them yet
+                # or a busy worker would publish them yet
+                for camera in self._slots.clear() if self._slots else ():
                     camera.stats.on_replaced()
         self._enabled = request.data
         response.success = True
@@ -237,7 +245,7 @@ class DetectorNode(ManagedNode[Settings]):
 
     def _publish_infos(self, settings: Settings) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        detector, _, folder, _ = self._serving
+        detector, _, folder, _ = self._served()
         self._info_publishers[0].publish(vision_info(header, detector.card, folder))
         for publisher in self._info_publishers[1:]:
             publisher.publish(label_info(header, detector.card, settings.score_threshold))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from geometry_msgs.msg import Point
 from lite_detector.core.draw import class_color, draw_detections
@@ -46,7 +46,8 @@ class Overlay:
     :param event_callbacks: of the publishers.
     """
 
-    def __init__(self, node: Node, prefix: str, depth: int, event_callbacks: object) -> None:
+    def __init__(self, node: Node, prefix: str, depth: int,
+                 event_callbacks: Any) -> None:
         self._node = node
         self._boxes: _Boxes | None = None
         kinds = {'annotated': Image, 'annotated/compressed': CompressedImage}
@@ -110,7 +111,8 @@ def image_marker(header: Header, detections: Detections) -> ImageMarker:
     :param header: of the image.
     :param detections: boxes in pixels of the image.
     """
-    points, colors = [], []
+    points: list[Point] = []
+    colors = []
     for (left, top, right, bottom), class_id in zip(
             detections.boxes_xyxy.tolist(), detections.class_ids.tolist(), strict=True):
         blue, green, red = (channel / 255 for channel in class_color(class_id))

@@ -23,7 +23,7 @@ S = TypeVar('S', bound=Spec)
 LIVE = {'live': True}
 
 
-def live_parameter(description: str, wanted: str = '', **bounds: float | str) -> Meta:
+def live_parameter(description: str, wanted: str = '', **bounds: Any) -> Meta:
     """
     Describe a field whose parameter may change while the node is active.
 
@@ -70,10 +70,12 @@ class ParameterRow:
         descriptor = ParameterDescriptor(
             name=self.name, description=self.description, dynamic_typing=True,
             additional_constraints=self.range_text())
-        if with_range and isinstance(self.default, float):
+        if not with_range or self.minimum is None or self.maximum is None:
+            return descriptor
+        if isinstance(self.default, float):
             descriptor.floating_point_range = [FloatingPointRange(
                 from_value=float(self.minimum), to_value=float(self.maximum))]
-        elif with_range and self.minimum is not None:
+        else:
             descriptor.integer_range = [IntegerRange(
                 from_value=int(self.minimum), to_value=int(self.maximum),
                 step=self.multiple_of or 1)]
@@ -103,7 +105,8 @@ def parameter_table(kind: type[Spec]) -> dict[str, ParameterRow]:
     """
     hints = get_type_hints(kind, include_extras=True)
     table = {}
-    for field in msgspec.inspect.type_info(kind).fields:
+    struct: Any = msgspec.inspect.type_info(kind)
+    for field in struct.fields:
         meta, info = field.type, field.type.type
         # msgspec sorts the values of a Literal; people want the order they were written in
         literal = isinstance(info, msgspec.inspect.LiteralType)

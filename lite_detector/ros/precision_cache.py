@@ -86,7 +86,9 @@ def _model(folder: Path) -> Iterator[bytes]:
     yield (folder / CARD_FILE).read_bytes()
     card = load_card(folder)
     ncnn = card.runtimes.ncnn
-    for files in filter(None, (ncnn, ncnn and ncnn.int8 and card.int8_files())):
+    if ncnn is None:
+        return
+    for files in (ncnn, card.int8_files()) if ncnn.int8 else (ncnn,):
         for path in checked_files(folder, files).values():
             yield path.read_bytes()
 

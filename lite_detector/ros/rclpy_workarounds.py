@@ -94,8 +94,8 @@ def wait_for_messages(context: Context, subscriptions: Sequence[Subscription],
     :raises InvalidHandle: if an entity is destroyed before.
     """
     with ExitStack() as held:  # what is destroyed meanwhile is so afterwards
-        for entity in (context, guard, *subscriptions):
-            held.enter_context(entity.handle)
+        for handle in (context.handle, guard.handle, *(each.handle for each in subscriptions)):
+            held.enter_context(handle)
         wait_set = rclpy_implementation.WaitSet(len(subscriptions), 1, 0, 0, 0, 0, context.handle)
         wait_set.clear_entities()
         wait_set.add_guard_condition(guard.handle)

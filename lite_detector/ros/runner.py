@@ -62,7 +62,8 @@ def _start_ros(args: Sequence[str] | None) -> None:
         # the first word would be the name of the program
         stray = remove_ros_args(['program', *(args or ())])[1:]
         if not stray:
-            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+            rclpy.init(args=None if args is None else list(args),
+                       signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # its type has no public name
         raise ConfigError(_refusal(str(error))) from None
     if stray:
@@ -80,7 +81,7 @@ def _refusal(said: str) -> str:
     try:
         Path(path).read_text(encoding='utf-8')
     except OSError as error:
-        reason = error.strerror
+        reason = error.strerror or str(error)
     except UnicodeDecodeError:
         reason = 'it is not a text file'
     return (f'{path}: ROS cannot read this file of parameters: {reason}; wanted YAML as in '

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, lru_cache
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lite_detector.ros.serialized import CdrReader, PLAIN_CDR
 import numpy as np
@@ -73,7 +73,8 @@ def write_detections(kind: Kind, header: Header, class_names: Sequence[str], row
     :param rows: the numbers of the result and of the box, shape (n, 44 + those of the box).
     :param ids: id by detection.
     """
-    if not _is_known(kind):
+    # mypy takes a class whose type is not known for one without a hash
+    if not _is_known(kind):  # type: ignore[arg-type]
         return serialize_message(_message(kind, header, class_names, rows, ids))
     return _written(header, class_names, rows, ids)
 
@@ -171,7 +172,7 @@ def _message(kind: Kind, header: Header, class_names: Sequence[str], rows: Array
     return kind(header=header, detections=items)
 
 
-def _fill_pose(pose: object, numbers: Sequence[float]) -> None:
+def _fill_pose(pose: Any, numbers: Sequence[float]) -> None:
     position, orientation = pose.position, pose.orientation
     position.x, position.y, position.z = numbers[:3]
     orientation.x, orientation.y, orientation.z, orientation.w = numbers[3:]

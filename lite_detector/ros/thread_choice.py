@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 import os
 from pathlib import Path
 import time
@@ -62,7 +63,7 @@ def with_threads(folder: Path, options: Mapping[str, Any],
     image_bgr = generated_image(CAMERA)
     blob = first.make_blob(image_bgr, first.fit(image_bgr))
     with quiet or nullcontext():
-        timed = time_each({count: lambda network=detector.backend: network.infer(blob)
+        timed = time_each({count: partial(detector.backend.infer, blob)
                            for count, detector in detectors.items()})
     chosen = choose(timed)
     return {**options, 'num_threads': chosen}, (
