@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo test test-quick test-humble test-arm64 lint bench endurance clean
+.PHONY: help setup setup-train demo test test-quick test-humble test-arm64 lint bench endurance docs check-docs clean
 
 help:  ## Show these commands
 	@sed -n 's/^\([a-z0-9-]*\):  ## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ bench:  ## Measure the speed on this machine
 
 endurance:  ## Endurance and fault tests, short (ARGS='soak --minutes 30' runs one of them, long)
 	@scripts/endurance.sh $(ARGS)
+
+docs:  ## Build the documentation, with warnings as errors; it goes to .bench/docs/
+	@scripts/docs.sh
+
+check-docs:  ## Run the commands of README and guides as written
+	@scripts/check_docs.sh $(ARGS)
 
 clean:  ## Remove everything that the commands above made
 	rm -rf .bench demo_output

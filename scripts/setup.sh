@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Install what is missing and build the package, all inside .bench/ of this checkout.
-# Usage: scripts/setup.sh [train] [test] [demo]      (adds what training, the tests, or the demo need)
+# Usage: scripts/setup.sh [train] [test] [demo] [docs]   (adds what training, tests, demo or docs need)
 # LITE_DETECTOR_ROS=humble adds the relocatable Humble.
 # It may be interrupted and run again at any time; what is done already takes a second.
 set -euo pipefail
@@ -196,6 +196,7 @@ main() {
     ! needs_opencv || names+=(opencv)
     [[ " $* " != *' test '* ]] || names+=(test)
     [[ " $* " != *' train '* ]] || names+=(train bags)
+    [[ " $* " != *' docs '* ]] || names+=(docs)
     install_requirements --deps "${names[@]}"
     if [[ " $* " == *' test '* ]]; then
         get_apart onnxruntime-openvino
