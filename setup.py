@@ -1,6 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
@@ -57,7 +58,7 @@ def requirements(name: str) -> list[str]:
 
 setup(
     name=PACKAGE,
-    version='0.1.0',
+    version=ElementTree.parse('package.xml').findtext('version'),
     description='Lightweight object detection for drones and robots on ROS 2',
     author='lite_detector authors',
     maintainer='lite_detector authors',
