@@ -104,7 +104,7 @@ class ManagedNode(LifecycleNode, Generic[S]):
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good."""
+        """Stop permanently."""
         self._release()
         self._state = 'finalized'
         return TransitionCallbackReturn.SUCCESS
@@ -164,7 +164,7 @@ class ManagedNode(LifecycleNode, Generic[S]):
 
 
 def reason_of(error: Exception) -> str:
-    """Return one line that says what went wrong."""
+    """Return the reason in one line."""
     if isinstance(error, LiteDetectorError):
         return str(error)
     return f'{type(error).__name__}: {" ".join(str(error).split())}'
