@@ -14,7 +14,7 @@ WARMUP_SHARE = 0.1
 """A short run must not spend itself on warming up."""
 
 
-def rate_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
+def lr_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
     """
     Return by what the learning rate is multiplied.
 

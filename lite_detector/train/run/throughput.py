@@ -11,6 +11,7 @@ import time
 from typing import Any, TypeVar
 
 from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.learner import Learner
 from msgspec import Struct
 import torch
 
@@ -43,11 +44,12 @@ def measure_throughput(engine: Engine, seconds: float) -> Throughput:
     :param engine: which learns from this; its weights are good for nothing else afterwards.
     :param seconds: how long to measure, after warming up.
     """
-    epoch = engine.plan[0]
-    loader = engine.loader(epoch)
-    device = engine.device
-    loss_seconds = _time_losses(engine)
-    engine.begin(epoch)
+    plan, learner = engine.plan, engine.learner
+    epoch = plan.epochs[0]
+    loader = plan.loader(epoch)
+    device = learner.device
+    loss_seconds = _time_losses(learner)
+    learner.start_epoch(epoch)
     loads, steps = [], []
     number, began = 0, time.monotonic()
     while number < WARM_UP_STEPS + MIN_STEPS or time.monotonic() - began < seconds:
@@ -55,7 +57,7 @@ def measure_throughput(engine: Engine, seconds: float) -> Throughput:
             began = time.monotonic()
         spent, batch = _timed(device, loader.make_batch, number % epoch.batches)
         loads.append(spent)
-        steps.append(_timed(device, engine.step, batch, number, epoch)[0])
+        steps.append(_timed(device, learner.step, batch, number, epoch)[0])
         number += 1
     loads, steps, loss_seconds = (each[WARM_UP_STEPS:] for each in (loads, steps, loss_seconds))
     images = len(batch.images)
@@ -64,10 +66,10 @@ def measure_throughput(engine: Engine, seconds: float) -> Throughput:
                       round(load / step, 2), round(median(loss_seconds) / median(steps), 3))
 
 
-def _time_losses(engine: Engine) -> list[float]:
+def _time_losses(learner: Learner) -> list[float]:
     """Return a list that grows by the seconds of each computation of the losses."""
     found: list[float] = []
-    objective, device = engine.objective, engine.device
+    objective, device = learner.objective, learner.device
     losses = objective.losses
 
     def timed_losses(*arguments: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lite_detector.cli import main
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
-from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.learner import Learner
 from lite_detector.train.run.run_folder import BEST_FILE, LAST_FILE, START_FILE, STATE_FILE
 from lite_detector.train.weights.checkpoint import load_checkpoint, load_file, save_checkpoint
 from networks import trained_checkpoint
@@ -49,16 +49,16 @@ def test_distilled_run_resumes_bit_for_bit_into_a_plain_checkpoint(labels, teach
     assert train(whole, labels, teacher, **options) == 0
     assert ('teacher tiny_nanodet, nanodet 1.0x, strides 8, 16, 32: mgd of maps; scores of '
             '2 classes and distances' in capsys.readouterr().out)
-    step = Engine.step
+    step = Learner.step
 
     def stop_at_third(self, batch, iteration, epoch):
         if iteration == 3:
             raise KeyboardInterrupt
         return step(self, batch, iteration, epoch)
 
-    monkeypatch.setattr(Engine, 'step', stop_at_third)
+    monkeypatch.setattr(Learner, 'step', stop_at_third)
     assert train(cut, labels, teacher, **options) == 130
-    monkeypatch.setattr(Engine, 'step', step)
+    monkeypatch.setattr(Learner, 'step', step)
     assert main(['train', '--output', str(cut), '--resume', '--no-export']) == 0
     first, second = (load_file(each / STATE_FILE)['tensors']['objective'] for each in (whole, cut))
     assert equal(first, second)

@@ -16,7 +16,7 @@ from lite_detector.cli import main
 from lite_detector.core.image_header import FORMATS
 from lite_detector.core.model_card import load_card
 from lite_detector.train.config.model import ModelSpec
-from lite_detector.train.run.engine import Engine
+from lite_detector.train.run.learner import Learner
 from lite_detector.train.run.origin import short_path
 from lite_detector.train.run.run_folder import (
     BEST_FILE,
@@ -115,18 +115,18 @@ def test_console_tells_the_data_the_network_and_each_epoch(labels, tmp_path, cap
 
 
 def test_run_cut_within_an_epoch_resumes_bit_for_bit(whole_run, labels, tmp_path, monkeypatch):
-    step = Engine.step
+    step = Learner.step
 
     def cut(self, batch, iteration, epoch):
         if iteration == 3:  # the second batch of the second epoch
             raise KeyboardInterrupt
         return step(self, batch, iteration, epoch)
 
-    monkeypatch.setattr(Engine, 'step', cut)
+    monkeypatch.setattr(Learner, 'step', cut)
     run = {'phases': [{'epochs': 3}], 'save_every_minutes': 1e-9}
     assert train(tmp_path, labels, **run) == 130
     assert load_file(tmp_path / STATE_FILE)['state']['batch'] == 1
-    monkeypatch.setattr(Engine, 'step', step)
+    monkeypatch.setattr(Learner, 'step', step)
     assert main(['train', '--output', str(tmp_path), '--resume', SILENT]) == 0
     assert_same_end(whole_run, tmp_path)
 
@@ -212,13 +212,13 @@ def test_run_stops_when_nothing_gets_better(labels, tmp_path):
 
 def test_phases_have_their_own_size_batch_and_length(labels, tmp_path, monkeypatch):
     seen = []
-    step = Engine.step
+    step = Learner.step
 
     def look(self, batch, iteration, epoch):
         seen.append((epoch.number, tuple(batch.images.shape)))
         return step(self, batch, iteration, epoch)
 
-    monkeypatch.setattr(Engine, 'step', look)
+    monkeypatch.setattr(Learner, 'step', look)
     assert train(tmp_path, labels, phases=[
         {'epochs': 1}, {'epochs': 1, 'input_size': {'height': 128, 'width': 64},
                         'batch_size': 8}, {'epochs': 1}]) == 0

@@ -11,7 +11,7 @@ from lite_detector.train.models.build import build_model
 from lite_detector.train.run.ema import Ema, interpolate
 from lite_detector.train.run.figures import MAIN
 from lite_detector.train.run.optimizer import build_optimizer, freeze, set_rates, set_training
-from lite_detector.train.run.schedule import rate_factor
+from lite_detector.train.run.schedule import lr_factor
 from lite_detector.train.run.validation import search_between
 import pytest
 from shapes import ROOT
@@ -27,12 +27,12 @@ CONFIGS = ROOT / 'config' / 'train'
 ])
 def test_cosine_rises_falls_and_ends_where_it_should(iteration, factor):
     spec = ScheduleSpec('cosine', warmup_iterations=10, warmup_factor=0.1, final_factor=0.05)
-    assert rate_factor(iteration, 101, spec) == pytest.approx(factor)
+    assert lr_factor(iteration, 101, spec) == pytest.approx(factor)
 
 
 def test_warm_up_takes_at_most_a_tenth_of_a_short_run():
     spec = ScheduleSpec('constant', warmup_iterations=100, warmup_factor=0.0)
-    assert [rate_factor(iteration, 20, spec) for iteration in (0, 1, 2, 19)] == [0, 0.5, 1, 1]
+    assert [lr_factor(iteration, 20, spec) for iteration in (0, 1, 2, 19)] == [0, 0.5, 1, 1]
 
 
 @pytest.mark.parametrize(('iteration', 'factor'), [
@@ -42,33 +42,33 @@ def test_warm_up_takes_at_most_a_tenth_of_a_short_run():
 ])
 def test_schedule_of_damo_yolo_rises_quadratically_and_ends_flat(iteration, factor):
     spec = load_config(CONFIGS / 'damo_yolo_ns_416.yaml').schedule
-    assert rate_factor(iteration, 3000, spec) == pytest.approx(factor)
+    assert lr_factor(iteration, 3000, spec) == pytest.approx(factor)
 
 
 def test_cosine_without_a_final_share_reaches_its_end_in_the_last_step():
     spec = ScheduleSpec('cosine', warmup_iterations=0, final_factor=0.05)
-    assert rate_factor(98, 100, spec) > rate_factor(99, 100, spec) == pytest.approx(0.05)
+    assert lr_factor(98, 100, spec) > lr_factor(99, 100, spec) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('damo_yolo_*.yaml')), ids=lambda it: it.stem)
 def test_configuration_of_damo_yolo_ends_without_mosaic_at_the_smallest_rate(path):
     loaded = load_config(path)
     total = 100 * loaded.epochs
-    low = [rate_factor(100 * epoch, total, loaded.schedule) for epoch in range(loaded.epochs)]
+    low = [lr_factor(100 * epoch, total, loaded.schedule) for epoch in range(loaded.epochs)]
     plain = [phase.augment is not None and phase.augment.mosaic == 0
              for phase in loaded.phases for _ in range(phase.epochs)]
     assert [rate <= 0.05 for rate in low[5:]] == plain[5:] and sum(plain) == 16
 
 
 def test_run_of_one_step_has_a_rate():
-    assert rate_factor(0, 1, ScheduleSpec(warmup_factor=0.1)) == pytest.approx(0.1)
-    assert rate_factor(0, 1, ScheduleSpec(warmup_iterations=0)) == 1.0
+    assert lr_factor(0, 1, ScheduleSpec(warmup_factor=0.1)) == pytest.approx(0.1)
+    assert lr_factor(0, 1, ScheduleSpec(warmup_iterations=0)) == 1.0
 
 
 @pytest.mark.parametrize(('iteration', 'factor'), [(49, 1.0), (50, 0.1), (90, 0.01)])
 def test_steps_fall_at_their_parts_of_the_run(iteration, factor):
     spec = ScheduleSpec('step', warmup_iterations=0, milestones=(0.5, 0.9), gamma=0.1)
-    assert rate_factor(iteration, 100, spec) == pytest.approx(factor)
+    assert lr_factor(iteration, 100, spec) == pytest.approx(factor)
 
 
 def weights_of(value: float) -> nn.BatchNorm2d:
