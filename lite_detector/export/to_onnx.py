@@ -15,12 +15,13 @@ from lite_detector.core.model_card import OnnxFiles
 from lite_detector.core.types import ImageSize
 from lite_detector.export.half_weights import in_half, sums_many
 from lite_detector.train.models.rep_conv import fold
+from lite_detector.train.torch_workarounds import onnx_integer, onnx_sizes
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 import torch
 from torch import nn
-from torch.onnx import register_custom_op_symbolic, symbolic_helper
+from torch.onnx import register_custom_op_symbolic
 
 OPSET = 13
 FIXED_FILE = 'model.fixed.onnx'
@@ -92,8 +93,8 @@ def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
     computed wrongly by OpenVINO 2025.4 and 2026.4, which fold it into the next convolution with
     the inverse permutation (AP 0.01); shapes read from the tensor would be 40 operations.
     """
-    count = symbolic_helper._get_const(groups, 'i', 'groups')
-    _, channels, height, width = symbolic_helper._get_tensor_sizes(features)
+    count = onnx_integer(groups, 'groups')
+    _, channels, height, width = onnx_sizes(features)
 
     def reshape(value: Any, shape: list[int]) -> Any:
         return graph.op('Reshape', value, graph.op('Constant', value_t=torch.tensor(shape)))

@@ -36,14 +36,16 @@ MAY_IMPORT = {
     'bench': {'core', 'backends', 'detector', 'zoo', 'search'},
     'train': {'core', 'data', 'detector', 'backends.base', 'train.weights'},
     'train.config': {'core', 'data.findings'},
-    'train.data': {'core', 'data', 'train.config'},
+    'train.torch_workarounds': set(),
+    'train.data': {'core', 'data', 'train.config', 'train.torch_workarounds'},
     'train.models': {'core', 'train.config'},
     'train.weights': {'core', 'train.config', 'train.models'},
     'train.losses': {'core', 'train.config', 'train.data.truth', 'train.models'},
     'train.distill': {'core', 'train.config', 'train.data.truth', 'train.losses',
                       'train.weights'},
     'train.run': {'core', 'data', 'detector', 'evaluation', 'train'},
-    'export': {'core', 'backends', 'detector', 'data', 'train.models', 'train.weights'},
+    'export': {'core', 'backends', 'detector', 'data', 'train.models', 'train.weights',
+               'train.torch_workarounds'},
 }
 # `commands` is the table of the command line in several files: the two reach everything.
 REACH_EVERYTHING = ('cli', 'commands')

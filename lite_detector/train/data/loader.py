@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.preprocess import BlobBuffers
@@ -30,6 +29,7 @@ from lite_detector.train.data.augment.sample import (
 )
 from lite_detector.train.data.shared_memory import loader_death
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.torch_workarounds import iterate_forked
 import numpy as np
 import torch
 from torch import Tensor
@@ -178,7 +178,7 @@ class EpochLoader:
         results = DataLoader(_BatchOrError(self), batch_size=None, sampler=numbers,
                              collate_fn=_unchanged, num_workers=self.workers,
                              multiprocessing_context='fork')
-        for result in _until_a_worker_dies(_fork(results)):
+        for result in _until_a_worker_dies(iterate_forked(results)):
             if isinstance(result, Exception):
                 raise result
             yield result
@@ -201,17 +201,6 @@ class _BatchOrError:
             return error
         except RuntimeError as error:
             return loader_death(error) or error
-
-
-def _fork(results: DataLoader) -> Iterator[Batch | Exception]:
-    # A forked process has OpenCV's pool of threads without the threads and would wait for them
-    # for ever, also in cv2.setNumThreads: the pool has to be gone before.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        return iter(results)
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _until_a_worker_dies(results: Iterator[Batch | Exception]) -> Iterator[Batch | Exception]:

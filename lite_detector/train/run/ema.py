@@ -10,6 +10,7 @@ import copy
 import math
 
 from lite_detector.train.config.training import EmaSpec
+from lite_detector.train.torch_workarounds import lerp_all_
 import torch
 from torch import nn, Tensor
 
@@ -43,7 +44,7 @@ class Ema:
         floats = [(old[name], new.detach()) for name, new in model.state_dict().items()
                   if new.dtype.is_floating_point]
         averages, values = (list(column) for column in zip(*floats, strict=True))
-        torch._foreach_lerp_(averages, values, 1 - decay)
+        lerp_all_(averages, values, 1 - decay)
         for name, new in model.state_dict().items():
             if not new.dtype.is_floating_point:
                 old[name].copy_(new)
