@@ -4,8 +4,8 @@
 """
 What a network looks at: EigenCAM (Muhammad and Yeasin, 2020, arXiv:2008.00299).
 
-A pyramid level is one vector of features per place. What these vectors have in common is drawn as
-heat: the places that stand out from the rest of the image, whether a box came of it or not. An
+A pyramid level is one vector of features per cell. What these vectors have in common is drawn as
+heat: the cells that stand out from the rest of the image, whether a box came of it or not. An
 object that stays cold was not seen; one that is hot and has no box was seen and not named. Maps
 from gradients light up at the cells of the boxes alone, which tells little more than the boxes.
 """
@@ -90,12 +90,12 @@ def heat_map(detector: Detector, image_bgr: ImageArray) -> tuple[FloatArray, Det
 @torch.inference_mode()
 def eigen_cam(levels: Sequence[Tensor], fit: Letterbox) -> FloatArray:
     """
-    Return the mean heat of pyramid levels, each between 0 and its own hottest place.
+    Return the mean heat of pyramid levels, each between 0 and its own hottest cell.
 
     :param levels: features, shape (1, channels, h, w) each.
     :param fit: where the image lies in the network input; padding, which stands out like nothing
         else, has no say.
-    :return: in [0, 1], float32, shape (height, width) of the image in the input; 0 where no place
+    :return: in [0, 1], float32, shape (height, width) of the image in the input; 0 where no cell
         differs from another.
     """
     image = torch.zeros(1, 1, *fit.input_size)
@@ -125,16 +125,16 @@ def overlay_heat(image_bgr: ImageArray, heat: FloatArray) -> ImageArray:
 
 def _first_component(features: Tensor, inside: Tensor) -> Tensor:
     """
-    Project features on the first principal component of the places inside.
+    Project features on the first principal component of the cells inside.
 
     :param features: shape (channels, h, w).
-    :param inside: places of the image, bool, shape (h, w).
+    :param inside: cells of the image, bool, shape (h, w).
     :return: in [0, 1], shape (h, w).
     """
-    places = features.permute(1, 2, 0)
-    places = places - places[inside].mean(dim=0)
-    _, vectors = torch.linalg.eigh(places[inside].T @ places[inside])
-    heat = places @ vectors[:, -1]
+    cells = features.permute(1, 2, 0)
+    cells = cells - cells[inside].mean(dim=0)
+    _, vectors = torch.linalg.eigh(cells[inside].T @ cells[inside])
+    heat = cells @ vectors[:, -1]
     low, high = heat[inside].min(), heat[inside].max()
     # a component has no sign; objects are few, so the side that goes further is theirs
     if high < -low:

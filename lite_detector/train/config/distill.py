@@ -11,7 +11,7 @@ from lite_detector.core.config import Spec
 from lite_detector.core.model_card import SizeSpec
 from msgspec import Meta
 
-Weight = Annotated[float, Meta(ge=0, le=10_000)]
+TermWeight = Annotated[float, Meta(ge=0, le=10_000)]
 Temperature = Annotated[float, Meta(gt=0, le=100)]
 
 
@@ -20,19 +20,19 @@ class FeatureSpec(Spec):
 
     kind: Literal['cwd', 'mgd', 'mimic'] = 'cwd'
     """Where each channel looks, masked generation, or the values themselves."""
-    weight: Weight = 1.0
+    weight: TermWeight = 1.0
     temperature: Temperature = 1.0
-    """cwd: above 1 the weaker places of a channel count more."""
+    """cwd: above 1 the weaker cells of a channel count more."""
     masked: Annotated[float, Meta(ge=0, lt=1)] = 0.65
-    """mgd: part of the places that the student has to make up."""
+    """mgd: part of the cells that the student has to make up."""
 
 
 class HeadSpec(Spec):
     """Scores and distances, for two networks of the GFL families with the same cells."""
 
-    score_weight: Weight = 1.0
+    score_weight: TermWeight = 1.0
     """Of the classes that both know by name."""
-    distribution_weight: Weight = 0.25
+    distribution_weight: TermWeight = 0.25
     temperature: Temperature = 1.0
     """Of the distributions: above 1 their unlikely distances count more."""
 

@@ -13,7 +13,7 @@ from lite_detector.core.model_card import Family
 from msgspec import Meta
 
 Weight = Annotated[float, Meta(ge=0, le=1000)]
-Count = Annotated[int, Meta(ge=1, le=1000)]
+SmallCount = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class GflLoss(Spec):
@@ -32,7 +32,7 @@ class GflLoss(Spec):
 class DslaLoss(GflLoss):
     """What NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
 
-    dsla_top_k: Count = 13
+    dsla_top_k: SmallCount = 13
     dsla_iou_factor: Weight = 3.0
 
 
@@ -41,7 +41,7 @@ class NanoDetLoss(DslaLoss):
 
     assigner: Literal['atss', 'dsla'] = 'atss'
     """From the geometry alone, as published, or by what the network predicts already."""
-    atss_top_k: Count = 9
+    atss_top_k: SmallCount = 9
     prior_scale: Annotated[float, Meta(gt=0, le=100)] = 5.0
     """ATSS: a cell stands for a square of this many strides."""
 
@@ -58,7 +58,7 @@ class NanoDetPlusLoss(DslaLoss):
 class DamoYoloLoss(GflLoss):
     """DAMO-YOLO (https://github.com/tinyvision/DAMO-YOLO)."""
 
-    ota_top_k: Count = 10
+    ota_top_k: SmallCount = 10
     ota_iou_factor: Weight = 3.0
     center_radius: Annotated[float, Meta(gt=0, le=100)] = 2.5
     """In strides: an object is best learnt so near to its middle."""
@@ -90,8 +90,8 @@ class YolofLoss(Spec):
     """How much less the scores count that are nearly right."""
     box_weight: Weight = 1.0
     """Of the GIoU loss."""
-    top_k: Count = 4
-    """Anchors that an object picks by their place, and as many by what they predict."""
+    top_k: SmallCount = 4
+    """Anchors that an object picks by their position, and as many by what they predict."""
     min_iou: Annotated[float, Meta(ge=0, le=1)] = 0.15
     """An anchor that overlaps its object by less is ignored."""
     ignore_iou: Annotated[float, Meta(ge=0, le=1)] = 0.7

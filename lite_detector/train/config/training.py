@@ -86,7 +86,7 @@ class DataSpec(Spec):
     """Fixes the class ids; by default the annotations do."""
     min_score: Fraction = 0.0
     """Boxes that a model gave with less are ignored: neither objects nor background. 0: all
-    teach as much as they are believed."""
+    weigh as much as their score."""
     strict: bool = False
     """The first broken box, image or label file is an error."""
     max_broken: Fraction = 0.1

@@ -16,7 +16,7 @@ class GroundTruth(NamedTuple):
 
     :param boxes_xyxy: objects, in network pixels, float32, shape (m, 4).
     :param labels: their class ids, int64, shape (m,).
-    :param scores: how far each is believed, in [0, 1], float32, shape (m,); 1 where a person
+    :param scores: confidence of each, in [0, 1], float32, shape (m,); 1 where a person
         labelled it.
     :param ignored_xyxy: crowds and difficult objects, float32, shape (k, 4): what is found there
         is neither right nor wrong.

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 EPSILON = 1e-5
 MGD_SCALE = 2e-5
-"""As published, for a sum over all channels and places."""
+"""As published, for a sum over all channels and cells."""
 
 
 class ChannelWise(nn.Module):
@@ -94,7 +94,7 @@ FEATURE_LOSSES: dict[str, Callable[[int, int, FeatureSpec], nn.Module]] = {
 
 def normalized(maps: Tensor) -> Tensor:
     """
-    Return maps with mean 0 and variance 1 per channel, over the batch and all places.
+    Return maps with mean 0 and variance 1 per channel, over the batch and all cells.
 
     It is batch norm without gain, shift and running statistics; of a single value it makes 0.
 
@@ -106,13 +106,13 @@ def normalized(maps: Tensor) -> Tensor:
 
 def channel_wise_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """
-    Compute how much the places differ that channels look at, as a mean over images and channels.
+    Compute how much the cells differ that channels weigh, as a mean over images and channels.
 
-    A channel is a softmax over all places; the loss is KL(teacher || student) * temperature^2.
+    A channel is a softmax over all cells; the loss is KL(teacher || student) * temperature^2.
 
     :param student: shape (n, channels, h, w).
     :param teacher: the same shape.
-    :return: scalar, at least 0; 0 where both are the same, or the maps have one place.
+    :return: scalar, at least 0; 0 where both are the same, or the maps have one cell.
     """
     logs, wanted = ((maps / temperature).flatten(2).log_softmax(dim=2)
                     for maps in (student, teacher))

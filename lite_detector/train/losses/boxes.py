@@ -20,11 +20,11 @@ EPSILON = 1e-7
 
 class Priors(NamedTuple):
     """
-    The places where a network predicts, all levels after one another, each row by row.
+    The points at which a network predicts, all levels after one another, each row by row.
 
     :param centers: x, y in network pixels, float32, shape (n, 2).
     :param strides: pixels per cell, float32, shape (n,).
-    :param level_counts: places per level, adding up to n.
+    :param level_counts: priors per level, adding up to n.
     """
 
     centers: Tensor
@@ -35,7 +35,7 @@ class Priors(NamedTuple):
 def grid_priors(input_size: ImageSize, strides: Sequence[int], grid_offset: float,
                 device: torch.device | str = 'cpu') -> Priors:
     """
-    Return one prior per cell, in the order and at the places that ``core.decode`` reads.
+    Return one prior per cell, in the order and at the points that ``core.decode`` reads.
 
     :param input_size: network pixels; a side that is off a stride counts its last, cut cell.
     :param strides: pixels per cell of each level.
@@ -57,7 +57,7 @@ def square_boxes(priors: Priors, scale: float) -> Tensor:
     """
     Return the square of side ``scale * stride`` around each prior.
 
-    :param priors: n places.
+    :param priors: n of them.
     :param scale: NanoDet calls it octave_base_scale, and takes 5.
     :return: xyxy corners, float32, shape (n, 4).
     """

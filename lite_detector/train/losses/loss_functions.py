@@ -151,8 +151,8 @@ def objectness_loss(logits: Tensor, ious: Tensor, weights: Tensor,
 
     :param logits: before the sigmoid, shape (n,).
     :param ious: overlap of the predicted box with its object, 0 for background, shape (n,).
-    :param weights: of each place, 0 where ignored, shape (n,).
-    :param normalizer: YOLOv5 takes the number of places of the level.
+    :param weights: of each prior, 0 where ignored, shape (n,).
+    :param normalizer: YOLOv5 takes the number of priors of the level.
     """
     targets = ious.detach().clamp(0, 1)
     return bce_loss(logits[:, None], targets[:, None], weights, normalizer)

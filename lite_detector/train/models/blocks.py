@@ -12,18 +12,18 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-Activation = Callable[[], nn.Module]
+MakeActivation = Callable[[], nn.Module]
 """Makes one activation layer."""
 
-LEAKY_RELU: Activation = partial(nn.LeakyReLU, 0.1, inplace=True)
-RELU: Activation = partial(nn.ReLU, inplace=True)
-RELU6: Activation = partial(nn.ReLU6, inplace=True)
-SILU: Activation = partial(nn.SiLU, inplace=True)
-HARD_SWISH: Activation = partial(nn.Hardswish, inplace=True)
+LEAKY_RELU: MakeActivation = partial(nn.LeakyReLU, 0.1, inplace=True)
+RELU: MakeActivation = partial(nn.ReLU, inplace=True)
+RELU6: MakeActivation = partial(nn.ReLU6, inplace=True)
+SILU: MakeActivation = partial(nn.SiLU, inplace=True)
+HARD_SWISH: MakeActivation = partial(nn.Hardswish, inplace=True)
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride: int = 1,
-            groups: int = 1, activation: Activation | None = None) -> list[nn.Module]:
+            groups: int = 1, activation: MakeActivation | None = None) -> list[nn.Module]:
     """
     Return a convolution that keeps the size (up to its stride), batch norm and activation.
 
@@ -39,13 +39,13 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride
 
 
 def depthwise(channels: int, kernel_size: int, *, stride: int = 1,
-              activation: Activation | None = None) -> list[nn.Module]:
+              activation: MakeActivation | None = None) -> list[nn.Module]:
     """Return a convolution of each channel by itself, batch norm and activation."""
     return conv_bn(channels, channels, kernel_size, stride=stride, groups=channels,
                    activation=activation)
 
 
-def separable(in_channels: int, out_channels: int, kernel_size: int, activation: Activation,
+def separable(in_channels: int, out_channels: int, kernel_size: int, activation: MakeActivation,
               stride: int = 1) -> list[nn.Module]:
     """Return a depthwise and a pointwise convolution, both with batch norm and activation."""
     return [*depthwise(in_channels, kernel_size, stride=stride, activation=activation),

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.train.models.blocks import (
-    Activation,
     conv_bn,
     depthwise,
     LEAKY_RELU,
+    MakeActivation,
     separable,
 )
 import torch
@@ -30,7 +30,7 @@ class GhostModule(nn.Module):
     """A pointwise convolution to half of the channels, and a depthwise one for the rest."""
 
     def __init__(self, in_channels: int, out_channels: int,
-                 activation: Activation | None) -> None:
+                 activation: MakeActivation | None) -> None:
         super().__init__()
         half = out_channels // 2
         self.primary = nn.Sequential(*conv_bn(in_channels, half, activation=activation))

@@ -10,7 +10,7 @@ import copy
 from typing import Protocol, runtime_checkable
 
 from lite_detector.train.models.batch_norm import absorbed
-from lite_detector.train.models.blocks import Activation, conv_bn
+from lite_detector.train.models.blocks import conv_bn, MakeActivation
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -57,7 +57,7 @@ class RepConv(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1,
-                 activation: Activation | None = None) -> None:
+                 activation: MakeActivation | None = None) -> None:
         super().__init__()
         self.dense = nn.Sequential(*conv_bn(in_channels, out_channels, 3, stride=stride))
         self.point = nn.Sequential(*conv_bn(in_channels, out_channels, stride=stride))

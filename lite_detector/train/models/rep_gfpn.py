@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from lite_detector.train.models.blocks import Activation, conv_bn, RELU, separable, SILU
+from lite_detector.train.models.blocks import conv_bn, MakeActivation, RELU, separable, SILU
 from lite_detector.train.models.rep_conv import RepConv
 from lite_detector.train.models.tinynas import InvertedBlock
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-MakeBlock = Callable[[int], nn.Module]
+MakeFusion = Callable[[int], nn.Module]
 """From channels to a block that keeps them and the size."""
 
 
@@ -31,7 +31,7 @@ class RepBlock(nn.Module):
     :param hidden: channels between the two, as a share of those of the block.
     """
 
-    def __init__(self, channels: int, hidden: float, activation: Activation) -> None:
+    def __init__(self, channels: int, hidden: float, activation: MakeActivation) -> None:
         super().__init__()
         inner = int(channels * hidden)
         self.layers = nn.Sequential(RepConv(channels, inner, activation=activation),
@@ -55,8 +55,8 @@ class FusionStage(nn.Module):
     :param blocks: how many.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, blocks: int, make_block: MakeBlock,
-                 activation: Activation) -> None:
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, make_block: MakeFusion,
+                 activation: MakeActivation) -> None:
         super().__init__()
         half = out_channels // 2
         self.passed = nn.Sequential(*conv_bn(in_channels, half, activation=activation))
@@ -89,7 +89,7 @@ class RepGfpn(nn.Module):
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int], blocks: int,
-                 hidden: float | None, activation: Activation) -> None:
+                 hidden: float | None, activation: MakeActivation) -> None:
         super().__init__()
         self.out_channels = tuple(out_channels)
         fine, middle, coarse = in_channels
@@ -123,11 +123,11 @@ class RepGfpn(nn.Module):
         return [level3, level4, level5]
 
 
-def _halving(channels: int, activation: Activation) -> nn.Sequential:
+def _halving(channels: int, activation: MakeActivation) -> nn.Sequential:
     return nn.Sequential(*conv_bn(channels, channels, 3, stride=2, activation=activation))
 
 
-def _light_halving(channels: int, activation: Activation) -> nn.Sequential:
+def _light_halving(channels: int, activation: MakeActivation) -> nn.Sequential:
     return nn.Sequential(*separable(channels, channels, 3, activation, stride=2))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lite_detector.train.models.backbones.backbone import tapped
-from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, SILU
+from lite_detector.train.models.blocks import conv_bn, depthwise, MakeActivation, RELU, SILU
 from lite_detector.train.models.rep_conv import RepConv
 import torch
 from torch import nn, Tensor
@@ -80,7 +80,7 @@ class InvertedBlock(nn.Module):
     """
 
     def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int = 1,
-                 kernel_size: int = 5, activation: Activation = SILU) -> None:
+                 kernel_size: int = 5, activation: MakeActivation = SILU) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *conv_bn(in_channels, inner, activation=activation),
@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int,
-                 kernel_size: int, activation: Activation) -> None:
+                 kernel_size: int, activation: MakeActivation) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *conv_bn(in_channels, inner, kernel_size, activation=activation),
@@ -146,7 +146,7 @@ class CspStage(nn.Module):
     """
 
     def __init__(self, in_channels: int, stage: Stage, pooling: bool,
-                 activation: Activation = RELU, inside: Activation = SILU) -> None:
+                 activation: MakeActivation = RELU, inside: MakeActivation = SILU) -> None:
         super().__init__()
         width, half = stage.channels, stage.channels // 2
         self.down = nn.Sequential(*conv_bn(in_channels, width, 3, stride=2,
@@ -196,7 +196,7 @@ class Style(NamedTuple):
 
     stage: Callable[[int, Stage, bool], nn.Module]
     stem_kernel: int
-    activation: Activation
+    activation: MakeActivation
 
 
 STYLES = {

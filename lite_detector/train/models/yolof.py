@@ -34,7 +34,7 @@ COARSEST = 32
 """Stride of the last map of a backbone."""
 
 
-class Shape(NamedTuple):
+class YolofShape(NamedTuple):
     """
     A variant.
 
@@ -49,11 +49,11 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
-    '0.5x': Shape('0.5x', 96, 32),
-    '0.5x-dc5': Shape('0.5x', 96, 16),
-    '1.0x': Shape('1.0x', 128, 32),
-    '1.0x-dc5': Shape('1.0x', 128, 16),
-    '1.5x-dc5': Shape('1.5x', 160, 16),
+    '0.5x': YolofShape('0.5x', 96, 32),
+    '0.5x-dc5': YolofShape('0.5x', 96, 16),
+    '1.0x': YolofShape('1.0x', 128, 32),
+    '1.0x-dc5': YolofShape('1.0x', 128, 16),
+    '1.5x-dc5': YolofShape('1.5x', 160, 16),
 }
 
 
@@ -165,7 +165,7 @@ def joint_logits(class_logits: Tensor, object_logits: Tensor) -> Tensor:
     overflows nor takes the difference of two large numbers.
 
     :param class_logits: shape (..., classes).
-    :param object_logits: of the same places, shape (..., 1).
+    :param object_logits: of the same anchors, shape (..., 1).
     :return: shape (..., classes).
     """
     return -torch.logaddexp(-object_logits, functional.softplus(-object_logits) - class_logits)
@@ -173,7 +173,7 @@ def joint_logits(class_logits: Tensor, object_logits: Tensor) -> Tensor:
 
 def dilate_last_stage(backbone: nn.Module) -> None:
     """
-    Let the last stage keep the stride of 16: what it gave at 32 stays, at every second place.
+    Let the last stage keep the stride of 16: what it gave at 32 stays, at every second cell.
 
     Convolutions that halved the size keep it, and those after them look twice as far. The
     weights are the same, so those of ImageNet fit (DC5; Yu and Koltun, 2016, arXiv:1511.07122).

@@ -36,7 +36,7 @@ from lite_detector.train.run.outcome import (
     reported,
 )
 from lite_detector.train.run.plan import Epoch, Plan
-from lite_detector.train.run.prepare import Network
+from lite_detector.train.run.prepare import PreparedNetwork
 from lite_detector.train.run.run_folder import (
     BEST_FILE,
     LAST_FILE,
@@ -65,7 +65,7 @@ class Engine:
     :param teacher: the one that ``config.distill`` names.
     """
 
-    def __init__(self, config: TrainConfig, network: Network, samples: Sequence[Sample],
+    def __init__(self, config: TrainConfig, network: PreparedNetwork, samples: Sequence[Sample],
                  select: Dataset | None, folder: RunFolder, accelerator: Accelerator,
                  console: Console = SILENT, teacher: Teacher | None = None) -> None:
         self._config, self._network, self._folder = config, network, folder

@@ -20,7 +20,7 @@ from lite_detector.train.run.ema import Ema
 from lite_detector.train.run.machine import explained
 from lite_detector.train.run.optimizer import build_optimizer, set_rates, set_training
 from lite_detector.train.run.plan import Epoch
-from lite_detector.train.run.prepare import Network
+from lite_detector.train.run.prepare import PreparedNetwork
 from lite_detector.train.run.schedule import lr_factor
 import torch
 from torch import nn, Tensor
@@ -38,7 +38,7 @@ class Learner:
     :param teacher: the one that ``config.distill`` names.
     """
 
-    def __init__(self, config: TrainConfig, network: Network, total_steps: int,
+    def __init__(self, config: TrainConfig, network: PreparedNetwork, total_steps: int,
                  accelerator: Accelerator, teacher: Teacher | None = None) -> None:
         self._config = config
         self._total_steps = total_steps

@@ -12,7 +12,7 @@ from lite_detector.evaluation.coco_metrics import CocoMetrics
 from lite_detector.train.run.console import describe_metrics
 from lite_detector.train.run.ema import interpolate
 from lite_detector.train.run.figures import AP, MAIN
-from lite_detector.train.run.validation import Measure, search_between
+from lite_detector.train.run.validation import MeasureAp, search_between
 from lite_detector.train.weights.checkpoint import Checkpoint
 import msgspec
 from torch import nn, Tensor
@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 def best_mixture(start: Mapping[str, Tensor], best: Candidate, factors: Sequence[float],
-                 model: nn.Module, measure: Measure, say: Callable[[str], None]) -> Candidate:
+                 model: nn.Module, measure: MeasureAp, say: Callable[[str], None]) -> Candidate:
     """
     Return the best of an epoch and its mixtures with the start (:func:`search_between`).
 

@@ -39,7 +39,7 @@ CELLS = ('grid_offset', 'center_clamp')
 Say = Callable[[str], None]
 
 
-class Network(NamedTuple):
+class PreparedNetwork(NamedTuple):
     """A network before its first step, and what belongs to it."""
 
     spec: ModelSpec
@@ -52,7 +52,7 @@ class Network(NamedTuple):
 
 
 def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], Iterable[Tensor]],
-            say: Say) -> Network:
+            say: Say) -> PreparedNetwork:
     """
     Return the network that a run starts with.
 
@@ -80,8 +80,8 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
         is_fine_tuned = not report.narrowed
         is_detector = is_fine_tuned and report.boxes_kept and not report.fresh
     freeze(model, config.start.freeze)
-    return Network(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned,
-                   is_detector)
+    return PreparedNetwork(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned,
+                           is_detector)
 
 
 def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,
@@ -110,10 +110,10 @@ def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card:
 def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCard,
                    say: Say) -> None:
     """Warn of pixels and cells that weights were not trained on; they may learn to use them."""
-    places = [('preprocess', PIXELS)]
+    sections = [('preprocess', PIXELS)]
     if checkpoint.card.family == card.family:
-        places.append(('decode', CELLS))
-    for section, names in places:
+        sections.append(('decode', CELLS))
+    for section, names in sections:
         for name in names:
             known, now = (getattr(getattr(each, section), name)
                           for each in (checkpoint.card, card))

@@ -21,7 +21,7 @@ from lite_detector.train.config.training import (
 )
 from lite_detector.train.run.figures import AP
 from lite_detector.train.run.origin import code_version, package_version
-from lite_detector.train.run.prepare import Network
+from lite_detector.train.run.prepare import PreparedNetwork
 from lite_detector.train.weights.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -128,7 +128,7 @@ class RunFolder:
                 self._data = {}
         return self._data
 
-    def save_weights(self, name: str, network: Network, weights: Mapping[str, Tensor],
+    def save_weights(self, name: str, network: PreparedNetwork, weights: Mapping[str, Tensor],
                      state: RunState, figures: Mapping[str, float] = {}, **more: Any) -> None:
         """
         Write a checkpoint.

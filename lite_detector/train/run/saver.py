@@ -11,7 +11,7 @@ from typing import Any
 
 from lite_detector.train.run.learner import Learner
 from lite_detector.train.run.loss_meter import LossMeter
-from lite_detector.train.run.prepare import Network
+from lite_detector.train.run.prepare import PreparedNetwork
 from lite_detector.train.run.run_folder import LAST_FILE, RunFolder, RunState
 from torch import Tensor
 
@@ -26,7 +26,7 @@ class Saver:
     :param minutes: time from one save to the next within and between epochs.
     """
 
-    def __init__(self, folder: RunFolder, network: Network, is_main: bool,
+    def __init__(self, folder: RunFolder, network: PreparedNetwork, is_main: bool,
                  minutes: float) -> None:
         self._folder = folder
         self._network = network

@@ -25,7 +25,7 @@ from lite_detector.train.run.console import Console, SILENT
 from lite_detector.train.run.engine import Engine
 from lite_detector.train.run.machine import explained, gpu_problem, gpu_warning
 from lite_detector.train.run.optimizer import freeze
-from lite_detector.train.run.prepare import Network, prepare
+from lite_detector.train.run.prepare import prepare, PreparedNetwork
 from lite_detector.train.run.run_folder import RunFolder, START_FILE
 from lite_detector.train.run.throughput import measure_throughput, Throughput
 import torch
@@ -146,14 +146,14 @@ def _look_through(datasets: Datasets, folder: RunFolder, accelerator: Accelerato
     return datasets
 
 
-def _started_before(config: TrainConfig, folder: RunFolder) -> Network:
+def _started_before(config: TrainConfig, folder: RunFolder) -> PreparedNetwork:
     """Return the network that the run in a folder started with."""
     start = folder.load_weights(START_FILE)
     model = start.model()
     freeze(model, config.start.freeze)
     model = model.to(memory_format=torch.channels_last)
-    return Network(start.spec, start.card, model,
-                   bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
+    return PreparedNetwork(start.spec, start.card, model,
+                           bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
 
 
 def _cache_side(config: TrainConfig) -> int:

@@ -23,7 +23,7 @@ from lite_detector.train.run.figures import AP, MAIN
 from lite_detector.train.torch_backend import TorchBackend
 from torch import nn, Tensor
 
-Measure = Callable[[nn.Module], dict[str, float]]
+MeasureAp = Callable[[nn.Module], dict[str, float]]
 
 
 class Validation:
@@ -66,7 +66,7 @@ class Validation:
 
 def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_ap: float,
                    factors: Sequence[float], model: nn.Module,
-                   measure: Measure) -> dict[float, dict[str, float]]:
+                   measure: MeasureAp) -> dict[float, dict[str, float]]:
     """
     Go from the end of a fine-tune towards its start as long as that gets better.
 

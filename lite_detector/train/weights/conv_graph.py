@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
-Node = TypeVar('Node', bound=Hashable)
+N = TypeVar('N', bound=Hashable)
 
 
-def reads_in_order(outputs: Sequence[Node], inputs: Callable[[Node], Sequence[Node]],
-                   is_kept: Callable[[Node], bool]) -> dict[Node, frozenset[Node]]:
+def reads_in_order(outputs: Sequence[N], inputs: Callable[[N], Sequence[N]],
+                   is_kept: Callable[[N], bool]) -> dict[N, frozenset[N]]:
     """
     Return the kept nodes in the order of a depth-first walk, each behind all that it reads.
 
@@ -27,7 +27,7 @@ def reads_in_order(outputs: Sequence[Node], inputs: Callable[[Node], Sequence[No
     :param is_kept: whether a node is returned; others only hand on what they read.
     :return: kept node -> the kept nodes that it reads, directly or through others.
     """
-    reads: dict[Node, frozenset[Node]] = {}  # of every node that is done, in order
+    reads: dict[N, frozenset[N]] = {}  # of every node that is done, in order
     stack = list(reversed(outputs))
     while stack:
         node = stack[-1]

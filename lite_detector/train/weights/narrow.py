@@ -277,7 +277,7 @@ def _shuffled(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Valu
 
 
 def _item(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Value:
-    """Take one of several parts, or some of the places."""
+    """Take one of several parts, or some of them."""
     value, index = args
     if isinstance(value, tuple) and isinstance(index, int):
         return value[index]

@@ -10,7 +10,7 @@ from lite_detector.core.errors import ConfigError
 from lite_detector.core.types import ImageSize, size_of
 from lite_detector.train.config.augment import AugmentSpec
 from lite_detector.train.data.augment.color import ColorStep
-from lite_detector.train.data.augment.geometry import Frame, place, Placement, Warp, Window
+from lite_detector.train.data.augment.geometry import Extent, place, Placement, Region, Warp
 from lite_detector.train.data.augment.labels import Labels, labels_in_view
 from lite_detector.train.data.augment.policy import draw_mosaic_windows, draw_tile, draw_view
 import numpy as np
@@ -35,7 +35,7 @@ def with_boxes(boxes, ignore=None):
 
 
 def test_placement_worked_by_hand():
-    step = Placement(Window(10, 20, 50, 40), Window(100, 50, 180, 110))
+    step = Placement(Region(10, 20, 50, 40), Region(100, 50, 180, 110))
     boxes = np.array([[10, 20, 50, 40], [20, 30, 30, 35], [0, 0, 10, 20]], np.float32)
     np.testing.assert_array_equal(step.apply_boxes(boxes), [
         [100, 50, 180, 110], [120, 80, 140, 95], [80, -10, 100, 50]])
@@ -46,7 +46,7 @@ def test_placement_worked_by_hand():
 
 def test_flip_twice_is_no_flip():
     sample = noise(ImageSize(30, 40), 5)
-    step = Placement(Window(0, 0, 40, 30), Window(0, 0, 40, 30), flip=True)
+    step = Placement(Region(0, 0, 40, 30), Region(0, 0, 40, 30), flip=True)
     canvas = np.zeros((30, 40, 3), np.uint8)
     step.apply_image(sample.image_bgr, canvas, UNCHANGED)
     np.testing.assert_array_equal(canvas, sample.image_bgr[:, ::-1])
@@ -60,9 +60,9 @@ def test_flip_twice_is_no_flip():
                                   ImageSize(192, 256)])
 @pytest.mark.parametrize('center', [-500.0, 0.0, 128.0, 700.0])
 def test_placement_stays_within_image_and_window(size, center):
-    window = Window(40, 30, 200, 101)
+    window = Region(40, 30, 200, 101)
     for extent in (0.2, 10.3, 256.0, 3000.0):
-        step = place(size, Frame(center, center / 2, extent, extent / 3), window)
+        step = place(size, Extent(center, center / 2, extent, extent / 3), window)
         image, target = step.source, step.window
         assert 0 <= image.left < image.right <= size.width
         assert 0 <= image.top < image.bottom <= size.height
@@ -71,9 +71,9 @@ def test_placement_stays_within_image_and_window(size, center):
 
 
 def test_a_warp_that_does_not_turn_is_a_placement():
-    sample, frame = noise(ImageSize(48, 64), 6), Frame(128.0, 96.0, 256.0, 192.0)
-    flat = place(ImageSize(48, 64), frame, Window.of(INPUT), flip=True)
-    turned = place(ImageSize(48, 64), frame, Window.of(INPUT), True, 1e-6)
+    sample, frame = noise(ImageSize(48, 64), 6), Extent(128.0, 96.0, 256.0, 192.0)
+    flat = place(ImageSize(48, 64), frame, Region.of(INPUT), flip=True)
+    turned = place(ImageSize(48, 64), frame, Region.of(INPUT), True, 1e-6)
     assert isinstance(flat, Placement) and isinstance(turned, Warp)
     np.testing.assert_allclose(flat.apply_boxes(sample.boxes_xyxy),
                                turned.apply_boxes(sample.boxes_xyxy), atol=1e-3)
@@ -84,7 +84,8 @@ def test_a_warp_that_does_not_turn_is_a_placement():
 
 
 def test_quarter_turn_by_hand():
-    step = place(ImageSize(40, 80), Frame(100.0, 60.0, 80.0, 40.0), Window.of(INPUT), degrees=90.0)
+    step = place(ImageSize(40, 80), Extent(100.0, 60.0, 80.0, 40.0), Region.of(INPUT),
+                 degrees=90.0)
     # the left edge goes to the top, the top edge to the right
     np.testing.assert_allclose(step.apply_boxes(np.array([[0, 0, 80, 40], [0, 0, 10, 5]],
                                                          np.float32)),
@@ -130,16 +131,16 @@ def to_plain(spec: AugmentSpec) -> dict:
 def test_turned_box_follows_the_pixels(flip):
     sample = painted()
     for degrees in (-30.0, -7.0, 4.0, 20.0):
-        step = place(size_of(sample.image_bgr), Frame(130.0, 90.0, 200.0, 130.0),
-                     Window.of(INPUT), flip, degrees)
+        step = place(size_of(sample.image_bgr), Extent(130.0, 90.0, 200.0, 130.0),
+                     Region.of(INPUT), flip, degrees)
         np.testing.assert_allclose(find_white(paint(sample, step)),
                                    labels_in_view(sample, step, 0, 0).boxes_xyxy[0], atol=1.5)
 
 
 def test_turned_image_keeps_to_its_window_and_leaves_padding():
     sample = replace(painted(), image_bgr=np.full((150, 240, 3), 255, np.uint8))
-    window = Window(100, 60, 256, 192)
-    canvas = paint(sample, place(ImageSize(150, 240), Frame(178.0, 126.0, 150.0, 130.0), window,
+    window = Region(100, 60, 256, 192)
+    canvas = paint(sample, place(ImageSize(150, 240), Extent(178.0, 126.0, 150.0, 130.0), window,
                                  degrees=20.0))
     outside = np.ones(INPUT, bool)
     outside[60:, 100:] = False
@@ -147,7 +148,7 @@ def test_turned_image_keeps_to_its_window_and_leaves_padding():
     assert canvas[62, 102, 0] == PLAIN.pad_value and canvas[126, 178, 0] == 255
 
 
-HALF = Placement(Window(0, 0, 100, 100), Window(0, 0, 100, 100))
+HALF = Placement(Region(0, 0, 100, 100), Region(0, 0, 100, 100))
 """Shows the left half of an image of 200 x 100."""
 
 

@@ -46,7 +46,7 @@ def learnt(result: UniformMatch) -> list[int]:
 
 def box_pairs(result: UniformMatch) -> list[tuple[int, int]]:
     """Return (anchor, object), sorted."""
-    return sorted(zip(result.places.tolist(), result.objects.tolist(), strict=True))
+    return sorted(zip(result.positives.tolist(), result.objects.tolist(), strict=True))
 
 
 @pytest.mark.parametrize('dedupe', [True, False])
@@ -54,8 +54,8 @@ def test_image_without_boxes_is_background(dedupe):
     result = match(truth_of(), 4, dedupe=dedupe)
     assert learnt(result) == result.assignment.labels.tolist() == [X] * 6
     assert result.assignment.ious.tolist() == [0] * 6
-    assert len(result.places) == len(result.objects) == 0
-    assert result.places.dtype == result.objects.dtype == torch.int64
+    assert len(result.positives) == len(result.objects) == 0
+    assert result.positives.dtype == result.objects.dtype == torch.int64
 
 
 @pytest.mark.parametrize('truth', [truth_of(), truth_of((16, 16, 32, 32)),
@@ -63,7 +63,7 @@ def test_image_without_boxes_is_background(dedupe):
 def test_image_without_anchors_gives_nothing(truth):
     nothing = torch.zeros(0, 4)
     result = assign_uniform(nothing, nothing, truth)
-    assert len(result.assignment.gt_indices) == len(result.places) == 0
+    assert len(result.assignment.gt_indices) == len(result.positives) == 0
 
 
 def test_fewer_anchors_than_top_k_are_all_taken():
@@ -119,7 +119,7 @@ def test_an_anchor_that_overlaps_its_object_too_little_is_ignored(side, learns):
     result = match(truth_of((48, 16, side, side)), 1)
     assert learnt(result) == [X, 0 if learns else IGN, X, X, X, X]
     assert result.assignment.weights.tolist() == [1, float(learns), 1, 1, 1, 1]
-    assert len(result.places) == learns
+    assert len(result.positives) == learns
 
 
 @pytest.mark.parametrize(('width', 'spared'), [(22, False), (23, True)])

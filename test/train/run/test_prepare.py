@@ -12,7 +12,7 @@ from lite_detector.train.config.training import DataSpec, load_config, TrainConf
 from lite_detector.train.data.sources import open_datasets
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.build import build_model
-from lite_detector.train.run.prepare import Network, prepare
+from lite_detector.train.run.prepare import prepare, PreparedNetwork
 from lite_detector.train.weights.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -44,7 +44,7 @@ def config_of(**values) -> TrainConfig:
                        changes({**SMALL, 'network.variant': 'e', **dotted}))
 
 
-def prepared(samples: CachedDataset, **values) -> tuple[Network, list[str]]:
+def prepared(samples: CachedDataset, **values) -> tuple[PreparedNetwork, list[str]]:
     lines = []
     network = prepare(config_of(**values), samples, list, lines.append)
     return network, lines

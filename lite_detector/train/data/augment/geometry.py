@@ -21,7 +21,7 @@ from lite_detector.train.data.augment.color import ColorStep
 import numpy as np
 
 
-class Window(NamedTuple):
+class Region(NamedTuple):
     """Whole pixels of the network input: all of it, or a quarter of a mosaic."""
 
     left: int
@@ -30,7 +30,7 @@ class Window(NamedTuple):
     bottom: int
 
     @classmethod
-    def of(cls, size: ImageSize) -> Window:
+    def of(cls, size: ImageSize) -> Region:
         """Return all of an input."""
         return cls(0, 0, size.width, size.height)
 
@@ -39,7 +39,7 @@ class Window(NamedTuple):
         return canvas[self.top:self.bottom, self.left:self.right]
 
 
-class Frame(NamedTuple):
+class Extent(NamedTuple):
     """Where a whole image would lie in the network input, in view or not."""
 
     center_x: float
@@ -58,8 +58,8 @@ class Placement:
     :param flip: whether left and right change places within the window.
     """
 
-    source: Window
-    window: Window
+    source: Region
+    window: Region
     flip: bool = False
 
     def apply_image(self, image_bgr: ImageArray, canvas: ImageArray, color: ColorStep) -> None:
@@ -107,7 +107,7 @@ class Warp:
     """
 
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
-    window: Window
+    window: Region
 
     def apply_image(self, image_bgr: ImageArray, canvas: ImageArray, color: ColorStep) -> None:
         """
@@ -144,7 +144,7 @@ class Warp:
 GeometryStep = Placement | Warp
 
 
-def place(image_size: ImageSize, frame: Frame, window: Window, flip: bool = False,
+def place(image_size: ImageSize, frame: Extent, window: Region, flip: bool = False,
           degrees: float = 0.0) -> GeometryStep:
     """
     Lay an image into a frame of the network input, as far as a window shows it.
@@ -159,11 +159,11 @@ def place(image_size: ImageSize, frame: Frame, window: Window, flip: bool = Fals
         return Warp(_turned(image_size, frame, flip, math.radians(degrees)), window)
     columns = _snap(image_size.width, frame.center_x, frame.width, window.left, window.right)
     rows = _snap(image_size.height, frame.center_y, frame.height, window.top, window.bottom)
-    return Placement(Window(columns[0], rows[0], columns[1], rows[1]),
-                     Window(columns[2], rows[2], columns[3], rows[3]), flip)
+    return Placement(Region(columns[0], rows[0], columns[1], rows[1]),
+                     Region(columns[2], rows[2], columns[3], rows[3]), flip)
 
 
-def _turned(image_size: ImageSize, frame: Frame, flip: bool, angle: float
+def _turned(image_size: ImageSize, frame: Extent, flip: bool, angle: float
             ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     scale_x = frame.width / image_size.width * (-1 if flip else 1)
     scale_y = frame.height / image_size.height

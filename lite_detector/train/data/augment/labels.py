@@ -27,7 +27,7 @@ class Labels:
 
     :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
     :param class_ids: int64, shape (n,).
-    :param scores: how far each object is believed, in [0, 1], float32, shape (n,).
+    :param scores: confidence of each object, in [0, 1], float32, shape (n,).
     :param ignored_xyxy: where nobody says what there is, float32, shape (k, 4).
     :raises ValueError: if the shapes do not fit each other.
     """

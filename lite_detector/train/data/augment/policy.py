@@ -12,7 +12,7 @@ from lite_detector.core.model_card import PreprocessSpec
 from lite_detector.core.types import ImageSize
 from lite_detector.train.config.augment import AugmentSpec
 from lite_detector.train.data.augment.color import ColorStep
-from lite_detector.train.data.augment.geometry import Frame, GeometryStep, place, Window
+from lite_detector.train.data.augment.geometry import Extent, GeometryStep, place, Region
 from msgspec.structs import replace
 import numpy as np
 
@@ -45,12 +45,12 @@ def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
     width, height = _draw_extent(rng, spec, base, 1.0)
     reach_x = abs(width - base.width) / 2 + spec.translate * input_size.width
     reach_y = abs(height - base.height) / 2 + spec.translate * input_size.height
-    frame = Frame(base.center_x + rng.uniform(-reach_x, reach_x),
-                  base.center_y + rng.uniform(-reach_y, reach_y), width, height)
-    return _draw_turn(rng, spec, image_size, frame, Window.of(input_size))
+    frame = Extent(base.center_x + rng.uniform(-reach_x, reach_x),
+                   base.center_y + rng.uniform(-reach_y, reach_y), width, height)
+    return _draw_turn(rng, spec, image_size, frame, Region.of(input_size))
 
 
-def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, window: Window,
+def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, window: Region,
               input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
     """Draw how an image lies in its quarter of a mosaic: a part fills it, or all is in it."""
     base = serving_frame(image_size, input_size, preprocess)
@@ -58,21 +58,21 @@ def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
     # The room is negative where the image is the larger one: then its edges stay outside.
     room_x = window.right - window.left - width
     room_y = window.bottom - window.top - height
-    frame = Frame((window.left + window.right + rng.uniform(-1, 1) * room_x) / 2,
-                  (window.top + window.bottom + rng.uniform(-1, 1) * room_y) / 2, width, height)
+    frame = Extent((window.left + window.right + rng.uniform(-1, 1) * room_x) / 2,
+                   (window.top + window.bottom + rng.uniform(-1, 1) * room_y) / 2, width, height)
     return _draw_turn(rng, spec, image_size, frame, window)
 
 
-def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tuple[Window, ...]:
+def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tuple[Region, ...]:
     """Draw the four parts of a mosaic, row by row."""
     x = round(rng.uniform(*MOSAIC_CENTER) * input_size.width)
     y = round(rng.uniform(*MOSAIC_CENTER) * input_size.height)
-    return (Window(0, 0, x, y), Window(x, 0, input_size.width, y),
-            Window(0, y, x, input_size.height), Window(x, y, *input_size[::-1]))
+    return (Region(0, 0, x, y), Region(x, 0, input_size.width, y),
+            Region(0, y, x, input_size.height), Region(x, y, *input_size[::-1]))
 
 
 def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: PreprocessSpec
-                  ) -> Frame:
+                  ) -> Extent:
     """
     Return where serving puts an image.
 
@@ -82,17 +82,17 @@ def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: Prep
         preprocess = replace(preprocess, resize='letterbox_square')
     box = Letterbox.fit(image_size, input_size, preprocess, 1)
     height, width = box.resized_size
-    return Frame(box.left + width / 2, box.top + height / 2, width, height)
+    return Extent(box.left + width / 2, box.top + height / 2, width, height)
 
 
-def _draw_extent(rng: np.random.Generator, spec: AugmentSpec, base: Frame, more: float
+def _draw_extent(rng: np.random.Generator, spec: AugmentSpec, base: Extent, more: float
                  ) -> tuple[float, float]:
     scale = factor_between(rng, spec.scale) * more
     stretch = math.sqrt(factor_between(rng, spec.stretch))
     return base.width * scale * stretch, base.height * scale / stretch
 
 
-def _draw_turn(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, frame: Frame,
-               window: Window) -> GeometryStep:
+def _draw_turn(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, frame: Extent,
+               window: Region) -> GeometryStep:
     flip = bool(rng.random() < spec.flip)
     return place(image_size, frame, window, flip, rng.uniform(-spec.rotate, spec.rotate))

@@ -41,7 +41,7 @@ class TrainingSample(NamedTuple):
     :param blob: normalised pixels, float32, shape (3, height, width).
     :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
     :param class_ids: int64, shape (n,).
-    :param scores: how far each object is believed, in [0, 1], float32, shape (n,).
+    :param scores: confidence of each object, in [0, 1], float32, shape (n,).
     :param ignored_xyxy: what is found there is neither right nor wrong, float32, shape (k, 4).
     :param image_paths: all files that went in.
     """

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 OUTSIDE_COST = 1e5
-"""Of a place that is not both in the box and near its middle: the last resort."""
+"""Of a prior that is not both in the box and near its middle: the last resort."""
 
 
 @torch.no_grad()
@@ -26,24 +26,24 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
                        top_k: int = 10, iou_factor: float = 3.0,
                        center_radius: float = 2.5) -> Assignment:
     """
-    Give each object the places around its middle that already predict it best.
+    Give each object the priors around its middle that already predict it best.
 
     AlignedOTA (DAMO-YOLO, Xu et al., 2022, arXiv:2211.15444, section 2.3, after SimOTA of YOLOX,
-    arXiv:2107.08430). An object may have the places in its box, and those nearer to its middle
-    than ``center_radius`` strides; a place that is not both costs far more than one that is. So
-    an object that lies between all places, or is smaller than a cell, has one too, unless it has
-    no area. Costs, and how many places an object takes, are those of ``assign_dsla``.
+    arXiv:2107.08430). An object may have the priors in its box, and those nearer to its middle
+    than ``center_radius`` strides; a prior that is not both costs far more than one that is. So
+    an object that lies between all priors, or is smaller than a cell, has one too, unless it has
+    no area. Costs, and how many priors an object takes, are those of ``assign_dsla``.
 
-    The public code lets an object take, where its own are few, the places of any other object,
+    The public code lets an object take, where its own are few, the priors of any other object,
     however far; here it does not.
 
-    :param priors: n places.
+    :param priors: n of them.
     :param logits: predicted class scores before the sigmoid, shape (n, classes).
     :param boxes_xyxy: predicted boxes in network pixels, shape (n, 4).
     :param truth: the labels of one image.
-    :param top_k: overlaps that are summed up to the number of places of an object.
+    :param top_k: overlaps that are summed up to the number of priors of an object.
     :param iou_factor: weight of the overlap in the cost.
-    :param center_radius: in strides of the level of a place.
+    :param center_radius: in strides of the level of a prior.
     :return: ``ious`` are those of the predicted boxes: the soft labels.
     """
     centers = priors.centers
@@ -53,22 +53,22 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
     inside = inside_distances(centers, truth.boxes_xyxy) > 0
     has_area = (truth.boxes_xyxy[:, 2:] > truth.boxes_xyxy[:, :2]).all(dim=1)
     near = (_middle_distances(priors, truth.boxes_xyxy) < center_radius) & has_area
-    places = (inside | near).any(dim=1).nonzero()[:, 0]
-    if len(places):
-        inside, near = inside[places], near[places]
+    candidates = (inside | near).any(dim=1).nonzero()[:, 0]
+    if len(candidates):
+        inside, near = inside[candidates], near[candidates]
         may = inside | near
-        overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
-        costs = cost_matrix(logits[places], overlaps, truth.labels, truth.scores, iou_factor)
+        overlaps = pairwise_iou(boxes_xyxy[candidates].float(), truth.boxes_xyxy)
+        costs = cost_matrix(logits[candidates], overlaps, truth.labels, truth.scores, iou_factor)
         costs = torch.where(may, costs + OUTSIDE_COST * ~(inside & near), torch.inf)
         wanted = cheapest(costs, torch.where(may, overlaps, 0), top_k) & may
         best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
-        gt_indices[places] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
-        ious[places] = overlaps.gather(1, best)[:, 0]
+        gt_indices[candidates] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
+        ious[candidates] = overlaps.gather(1, best)[:, 0]
     return assignment_from(gt_indices, ious, truth, in_ignored)
 
 
 def _middle_distances(priors: Priors, boxes_xyxy: Tensor) -> Tensor:
-    """Return how far places lie from the middles of boxes, in strides, shape (n, m)."""
+    """Return how far priors lie from the middles of boxes, in strides, shape (n, m)."""
     x, y = priors.centers.T.contiguous()[..., None]
     middle_x, middle_y = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]).T.contiguous()
     return torch.maximum((x - middle_x).abs(), (y - middle_y).abs()) / priors.strides[:, None]

@@ -4,7 +4,7 @@
 """
 What goes into an assigner and what comes out, one image at a time.
 
-A prior becomes the place where one object is learnt, or background, or is left out of the loss
+A prior becomes a positive of one object, or background, or is left out of the loss
 because nobody knows what is there. Ties go to the lowest index, so that equal inputs give equal
 targets on every machine.
 """

@@ -33,7 +33,7 @@ def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
     inside of it. A prior that several objects want goes to the one of the largest overlap times
     score. An object in which no centre lies gets no prior.
 
-    :param priors: n places; each stands for a square of ``prior_scale`` strides.
+    :param priors: n of them; each stands for a square of ``prior_scale`` strides.
     :param truth: the labels of one image.
     :param top_k: candidates per level.
     :param prior_scale: NanoDet calls it octave_base_scale.

@@ -25,20 +25,20 @@ IOU_FLOOR = 1e-7
 def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
                 top_k: int = 13, iou_factor: float = 3.0) -> Assignment:
     """
-    Give each object the places that already predict it best.
+    Give each object the priors that already predict it best.
 
     Dynamic soft label assignment (NanoDet-Plus, https://github.com/RangiLyu/nanodet, after OTA,
     arXiv:2103.14259, and SimOTA of YOLOX, arXiv:2107.08430). The candidates of an object are the
-    places inside its box, and the places inside the box of another object whose predicted box
+    priors inside its box, and the priors inside the box of another object whose predicted box
     overlaps it: an object between or beside the centres of all cells often has no other ones. The
     cost of a candidate is ``cost_matrix``; an object takes its k cheapest, k being the sum of its
-    ``top_k`` best overlaps, rounded down, and at least 1. A place that several objects take goes
+    ``top_k`` best overlaps, rounded down, and at least 1. A prior that several objects take goes
     to the one for which it is cheapest.
 
-    The authors' code also gives an object a place whose predicted box does not overlap it, and
+    The authors' code also gives an object a prior whose predicted box does not overlap it, and
     so a box without area has a positive. Here neither is a candidate.
 
-    :param centers: x, y of the places in network pixels, shape (n, 2).
+    :param centers: x, y of the priors in network pixels, shape (n, 2).
     :param logits: predicted class scores before the sigmoid, shape (n, classes).
     :param boxes_xyxy: predicted boxes in network pixels, shape (n, 4).
     :param truth: the labels of one image.
@@ -51,33 +51,33 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
     gt_indices = torch.full((count,), BACKGROUND, device=centers.device)
     ious = centers.new_zeros(count, dtype=torch.float32)
     inside = inside_distances(centers, truth.boxes_xyxy) > 0
-    places = inside.any(dim=1).nonzero()[:, 0]
-    if objects and len(places):
-        overlaps = pairwise_iou(boxes_xyxy[places].float(), truth.boxes_xyxy)
-        candidates = inside[places] | (overlaps > 0)
-        costs = cost_matrix(logits[places], overlaps, truth.labels, truth.scores, iou_factor)
+    near = inside.any(dim=1).nonzero()[:, 0]
+    if objects and len(near):
+        overlaps = pairwise_iou(boxes_xyxy[near].float(), truth.boxes_xyxy)
+        candidates = inside[near] | (overlaps > 0)
+        costs = cost_matrix(logits[near], overlaps, truth.labels, truth.scores, iou_factor)
         costs = torch.where(candidates, costs, torch.inf)
         wanted = cheapest(costs, overlaps, top_k) & candidates
         best = torch.where(wanted, costs, torch.inf).argmin(dim=1, keepdim=True)
-        gt_indices[places] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
-        ious[places] = overlaps.gather(1, best)[:, 0]
+        gt_indices[near] = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
+        ious[near] = overlaps.gather(1, best)[:, 0]
     return assignment_from(gt_indices, ious, truth, in_ignored)
 
 
 def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor,
                 iou_factor: float = 3.0) -> Tensor:
     """
-    Return what it costs to let a place learn an object.
+    Return what it costs to let a prior learn an object.
 
     With p the predicted scores, s the score of the object, and the target t = IoU * s in its
     class and 0 in all others: sum over the classes of BCE(p, t) * |t - p|^2, plus iou_factor *
-    -log(IoU * s). The low target of an object that is hardly believed costs a place next to
-    nothing; were it not for s in the logarithm, it would take the places of a certain one.
+    -log(IoU * s). The low target of an object of low confidence costs a prior next to
+    nothing; were it not for s in the logarithm, it would take the priors of a certain one.
 
     :param logits: before the sigmoid, shape (n, classes).
     :param overlaps: IoU of predicted boxes and objects, shape (n, m).
     :param labels: class ids of the objects, int64, shape (m,).
-    :param scores: how far the objects are believed, in [0, 1], shape (m,).
+    :param scores: confidence of the objects, in [0, 1], shape (m,).
     :param iou_factor: weight of the second term.
     :return: shape (n, m).
     """
@@ -95,10 +95,10 @@ def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor
 
 def cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:
     """
-    Return which places each object takes, bool, shape (n, m).
+    Return which priors each object takes, bool, shape (n, m).
 
     :param costs: shape (n, m); of equal ones the first is the cheapest.
-    :param overlaps: with the objects, 0 where one may not take a place, shape (n, m).
+    :param overlaps: with the objects, 0 where one may not take a prior, shape (n, m).
     :param top_k: an object takes as many as its best overlaps add up to, and at least 1.
     """
     top_k = min(top_k, len(overlaps))

@@ -31,12 +31,12 @@ class UniformMatch(NamedTuple):
     What the anchors of an image learn.
 
     :param assignment: of each anchor; ``ious`` are those of the anchor with its object.
-    :param places: anchors that learn a box, int64, shape (k,).
+    :param positives: anchors that learn a box, int64, shape (k,).
     :param objects: whose box, rows of ``GroundTruth.boxes_xyxy``, int64, shape (k,).
     """
 
     assignment: Assignment
-    places: Tensor
+    positives: Tensor
     objects: Tensor
 
 
@@ -69,7 +69,7 @@ def assign_uniform(anchors_xyxy: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
     is_unsure = centers_in(centers, truth.ignored_xyxy)
     gt_indices = torch.full((count,), BACKGROUND, device=device)
     ious = anchors_xyxy.new_zeros(count)
-    rows = places = torch.zeros(0, dtype=torch.int64, device=device)
+    rows = positives = torch.zeros(0, dtype=torch.int64, device=device)
     wanted_xyxy = torch.cat((truth.boxes_xyxy, truth.ignored_xyxy))
     if count and len(wanted_xyxy):
         picks = torch.cat([_nearest(wanted_xyxy, each, top_k)
@@ -77,22 +77,22 @@ def assign_uniform(anchors_xyxy: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
         is_unsure[picks.flatten()] = True
         is_unsure |= (pairwise_iou(wanted_xyxy, boxes_xyxy) > ignore_iou).any(dim=0)
         rows = torch.arange(objects, device=device).repeat_interleave(picks.shape[1])
-        places = picks[:objects].flatten()
-        overlaps = aligned_iou(anchors_xyxy[places], truth.boxes_xyxy[rows])
+        positives = picks[:objects].flatten()
+        overlaps = aligned_iou(anchors_xyxy[positives], truth.boxes_xyxy[rows])
         fits = overlaps >= min_iou
-        rows, places, overlaps = rows[fits], places[fits], overlaps[fits]
-    if len(places):
-        # a pair that is there twice writes the same number twice
+        rows, positives, overlaps = rows[fits], positives[fits], overlaps[fits]
+    if len(positives):
+        # a duplicate pair writes the same number twice
         found = anchors_xyxy.new_full((objects, count), -1)
-        found[rows, places] = overlaps
+        found[rows, positives] = overlaps
         # of several objects max takes the first of the best
         best = torch.where(found >= 0, found * truth.scores[:, None], -1).max(dim=0)
         gt_indices = torch.where(best.values >= 0, best.indices, BACKGROUND)
         ious = found.gather(0, best.indices[None])[0]
     if dedupe:
-        places = (gt_indices >= 0).nonzero()[:, 0]
-        rows = gt_indices[places]
-    return UniformMatch(assignment_from(gt_indices, ious, truth, is_unsure), places, rows)
+        positives = (gt_indices >= 0).nonzero()[:, 0]
+        rows = gt_indices[positives]
+    return UniformMatch(assignment_from(gt_indices, ious, truth, is_unsure), positives, rows)
 
 
 def _nearest(objects_xyxy: Tensor, boxes_xyxy: Tensor, top_k: int) -> Tensor:

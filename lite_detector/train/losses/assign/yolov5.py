@@ -69,11 +69,11 @@ def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor, scores: Tensor
     cells = torch.stack((columns.flatten(), rows.flatten()), dim=1)
     taken = torch.full((len(anchors), len(cells)), BACKGROUND, device=boxes.device)
     ratios = worst_ratios(boxes[:, 2:] - boxes[:, :2], anchors)
-    places, is_neighbor = _places(0.5 * (boxes[:, :2] + boxes[:, 2:]))
-    # one row per object, anchor and place
-    fits = (ratios < max_ratio)[:, :, None] & _on_grid(places, grid)[:, None]
+    candidates, is_neighbor = _candidates(0.5 * (boxes[:, :2] + boxes[:, 2:]))
+    # one row per object, anchor and candidate cell
+    fits = (ratios < max_ratio)[:, :, None] & _on_grid(candidates, grid)[:, None]
     objects, anchor_ids, choices = fits.nonzero(as_tuple=True)
-    column, row = places[objects, choices].unbind(dim=1)
+    column, row = candidates[objects, choices].unbind(dim=1)
     slots = anchor_ids * len(cells) + row * grid.width + column
     # Sort by slot, then own cell, then shape, then object: the last key first, each stable.
     order = (ratios[objects, anchor_ids] / scores[objects]).argsort(stable=True)
@@ -86,7 +86,7 @@ def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor, scores: Tensor
     return taken, cells
 
 
-def _places(centers: Tensor) -> tuple[Tensor, Tensor]:
+def _candidates(centers: Tensor) -> tuple[Tensor, Tensor]:
     """Return own cell, neighbour in x and in y, (m, 3, 2), and which of the three are such."""
     own = centers.floor()
     near = torch.where(centers - own < 0.5, -1, 1)
@@ -97,18 +97,18 @@ def _places(centers: Tensor) -> tuple[Tensor, Tensor]:
     return own.long()[:, None] + steps, torch.tensor((False, True, True), device=centers.device)
 
 
-def _on_grid(places: Tensor, grid: ImageSize) -> Tensor:
-    columns, rows = places.unbind(dim=2)
+def _on_grid(candidates: Tensor, grid: ImageSize) -> Tensor:
+    columns, rows = candidates.unbind(dim=2)
     return (columns >= 0) & (columns < grid.width) & (rows >= 0) & (rows < grid.height)
 
 
 def _overlaps(cells: Tensor, anchors: Tensor, boxes: Tensor, gt_indices: Tensor) -> Tensor:
     """Return the IoU of the anchors with their objects, 0 for background, flat."""
-    anchor_ids, places = (gt_indices >= 0).nonzero(as_tuple=True)
-    middles = torch.cat((cells[places] + 0.5, anchors[anchor_ids]), dim=1)
+    anchor_ids, cell_ids = (gt_indices >= 0).nonzero(as_tuple=True)
+    middles = torch.cat((cells[cell_ids] + 0.5, anchors[anchor_ids]), dim=1)
     ious = anchors.new_zeros(gt_indices.shape)
-    ious[anchor_ids, places] = aligned_iou(boxes_from_cxcywh(middles),
-                                           boxes[gt_indices[anchor_ids, places]])
+    ious[anchor_ids, cell_ids] = aligned_iou(boxes_from_cxcywh(middles),
+                                             boxes[gt_indices[anchor_ids, cell_ids]])
     return ious.flatten()
 
 

@@ -56,7 +56,7 @@ class GflTargets(NamedTuple):
     :param weights: 0 where a cell is ignored, else 1, float32, shape (n * priors,).
     :param positives: the cells that have an object, int64, shape (k,).
     :param boxes_xyxy: their objects, in network pixels, shape (k, 4).
-    :param scores: how far their objects are believed, in [0, 1], shape (k,).
+    :param scores: confidence of their objects, in [0, 1], shape (k,).
     :param ious: overlap of the box that was matched with each object, shape (k,).
     """
 
@@ -100,7 +100,7 @@ class GflObjective(Objective):
 
     Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388) as in NanoDet: the score of a cell
     learns the IoU of a box with its object, and the box of a cell counts as much as the
-    best score of the cell. An object that is believed by a half teaches half the score, and its
+    best score of the cell. An object of score 0.5 teaches half the score, and its
     box counts half.
 
     :param spec: weights of the losses.

@@ -62,7 +62,7 @@ class YolofObjective(Objective):
     Uniform matching; focal and GIoU losses.
 
     Scores are those of class and objectness together, and only these are trained: nobody says
-    what the objectness alone has to be. An object that is believed by a half teaches half the
+    what the objectness alone has to be. An object of score 0.5 teaches half the
     score, and its box counts half.
 
     :param spec: weights of the losses and constants of the matching.
@@ -80,10 +80,10 @@ class YolofObjective(Objective):
         boxes, logits = self._flat(predictions[0])
         anchors = self._grid(input_size, boxes.device)
         matches = self._match(boxes.detach(), anchors, truths)
-        spec, places = self.spec, len(anchors.centers)
-        found = torch.cat([index * places + match.places for index, match in enumerate(matches)])
+        spec, count = self.spec, len(anchors.centers)
+        found = torch.cat([index * count + match.positives for index, match in enumerate(matches)])
         targets, weights = _box_targets(matches, truths)
-        here = Anchors(*(each[found % places] for each in anchors))
+        here = Anchors(*(each[found % count] for each in anchors))
         predicted = here.moved(boxes.flatten(0, 1)[found, :4], self.card.decode.center_clamp)
         labels, scores, not_ignored = _score_targets(matches, truths)
         score_normalizer, box_normalizer = self._normalizers(scores[labels >= 0], len(boxes))
@@ -132,7 +132,7 @@ class YolofObjective(Objective):
 
 def _box_targets(matches: Sequence[UniformMatch],
                  truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor]:
-    """Return the boxes that are learnt and how far they are believed: (k, 4) and (k,)."""
+    """Return the boxes that are learnt and their confidence: (k, 4) and (k,)."""
     pairs = [(truth, match.objects) for match, truth in zip(matches, truths, strict=True)]
     return (torch.cat([truth.boxes_xyxy[rows] for truth, rows in pairs]),
             torch.cat([truth.scores[rows] for truth, rows in pairs]))
@@ -140,7 +140,7 @@ def _box_targets(matches: Sequence[UniformMatch],
 
 def _score_targets(matches: Sequence[UniformMatch],
                    truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return class ids, scores to learn, and 0 where a place is ignored; each (n * p,)."""
+    """Return class ids, scores to learn, and 0 where an anchor is ignored; each (n * p,)."""
     assignments = [match.assignment for match in matches]
     labels = torch.cat([each.labels for each in assignments])
     weights = torch.cat([each.weights for each in assignments])

@@ -77,7 +77,7 @@ class Yolov5Objective(Objective):
                input_size: ImageSize) -> dict[str, Tensor]:
         """Return the weighted losses ``box``, ``object`` and ``class``."""
         rows = self._flat(predictions)
-        images, places, _ = rows.shape
+        images, count, _ = rows.shape
         grid = self._grid(input_size, rows.device)
         decode = self.card.decode
         anchors = torch.tensor(decode.anchors, device=rows.device)
@@ -88,9 +88,9 @@ class Yolov5Objective(Objective):
         labels = torch.cat([each.labels for each in assignments])[positives]
         not_ignored = torch.cat([each.weights for each in assignments])
         rows = rows.flatten(0, 1)
-        found, place = rows[positives], positives % places
-        predicted = _boxes(found, place, grid)
-        weights, images_mean = self._normalizers(grid.levels[place], scores, images)
+        found, priors = rows[positives], positives % count
+        predicted = _boxes(found, priors, grid)
+        weights, images_mean = self._normalizers(grid.levels[priors], scores, images)
         qualities = torch.zeros_like(not_ignored)
         qualities[positives] = aligned_ciou(predicted.detach(), boxes) * scores
         classes = len(self.card.class_names)
@@ -139,9 +139,9 @@ class Yolov5Objective(Objective):
         return scores / normalizers[levels], images_mean[0]
 
 
-def _boxes(rows: Tensor, places: Tensor, grid: AnchorGrid) -> Tensor:
+def _boxes(rows: Tensor, priors: Tensor, grid: AnchorGrid) -> Tensor:
     """Decode as ``decode_yolov5`` does: the centre of cell i lies at i + 0.5."""
     values = rows[:, :4].sigmoid()
-    centers = (2 * values[:, :2] - 1) * grid.strides[places] + grid.centers[places]
+    centers = (2 * values[:, :2] - 1) * grid.strides[priors] + grid.centers[priors]
     return boxes_from_cxcywh(torch.cat(
-        (centers, (2 * values[:, 2:]).square() * grid.anchors[places]), dim=1))
+        (centers, (2 * values[:, 2:]).square() * grid.anchors[priors]), dim=1))

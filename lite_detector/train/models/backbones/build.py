@@ -28,7 +28,7 @@ from lite_detector.train.models.backbones.shufflenet_v2 import (
     ShuffleNetV2Classifier,
 )
 from lite_detector.train.models.backbones.squeezenet import SqueezeNet, SqueezeNetClassifier
-from lite_detector.train.models.blocks import Activation, RELU
+from lite_detector.train.models.blocks import MakeActivation, RELU
 from torch import nn
 
 BACKBONES: dict[str, Callable[[float], Backbone]] = {
@@ -56,7 +56,7 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build_backbone(name: str | StructureSpec | None, default: str,
-                   activation: Activation = RELU) -> Backbone:
+                   activation: MakeActivation = RELU) -> Backbone:
     """
     Return a backbone with fresh weights.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lite_detector.train.models.backbones.backbone import LayeredBackbone, scaled
-from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, HARD_SWISH, RELU
+from lite_detector.train.models.blocks import conv_bn, depthwise, HARD_SWISH, MakeActivation, RELU
 from torch import nn, Tensor
 
 STEM = 16
@@ -27,7 +27,7 @@ class Block(NamedTuple):
     wide: int
     channels: int
     gated: bool
-    activation: Activation
+    activation: MakeActivation
     stride: int
 
 

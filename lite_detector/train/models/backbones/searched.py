@@ -11,7 +11,7 @@ from functools import partial
 from lite_detector.core.structure import BlockKind, StageSpec, StructureSpec
 from lite_detector.train.models.backbones.backbone import Backbone, tapped
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleUnit
-from lite_detector.train.models.blocks import Activation, conv_bn
+from lite_detector.train.models.blocks import conv_bn, MakeActivation
 from lite_detector.train.models.tinynas import CspStage, InvertedBlock, ResidualBlock, Stage
 from torch import nn, Tensor
 
@@ -26,7 +26,7 @@ class SearchedBackbone(Backbone):
 
     classifier_parts = ()
 
-    def __init__(self, structure: StructureSpec, activation: Activation) -> None:
+    def __init__(self, structure: StructureSpec, activation: MakeActivation) -> None:
         super().__init__()
         stem = conv_bn(3, structure.stem, 3, stride=2, activation=activation)
         self.stem = nn.Sequential(*stem, *([nn.MaxPool2d(3, 2, 1)] if structure.pool else []))
@@ -42,35 +42,35 @@ class SearchedBackbone(Backbone):
         return tapped(self.stem(images), self.stages, self._taps)
 
 
-MakeBlock = Callable[[int, StageSpec, int, Activation], nn.Module]
+MakeBlock = Callable[[int, StageSpec, int, MakeActivation], nn.Module]
 """From channels that come in, the stage, the stride of this block, and the activation."""
 
 
-def _mobile(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+def _mobile(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
     return InvertedBlock(width, stage.inner, stage.channels, stride, stage.kernel, activation)
 
 
-def _shuffle(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+def _shuffle(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
     return ShuffleUnit(width, stage.channels, stride, activation, stage.kernel)
 
 
-def _residual(width: int, stage: StageSpec, stride: int, activation: Activation) -> nn.Module:
+def _residual(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
     return ResidualBlock(width, stage.inner, stage.channels, stride, 1, activation)
 
 
 def _in_a_row(block: MakeBlock, width: int, stage: StageSpec,
-              activation: Activation) -> nn.Module:
+              activation: MakeActivation) -> nn.Module:
     first = block(width, stage, stage.stride, activation)
     return nn.Sequential(first, *(block(stage.channels, stage, 1, activation)
                                   for _ in range(stage.blocks - 1)))
 
 
-def _csp(width: int, stage: StageSpec, activation: Activation) -> nn.Module:
+def _csp(width: int, stage: StageSpec, activation: MakeActivation) -> nn.Module:
     return CspStage(width, Stage(stage.channels, stage.inner, stage.blocks), pooling=False,
                     activation=activation, inside=activation)
 
 
-STAGES: dict[BlockKind, Callable[[int, StageSpec, Activation], nn.Module]] = {
+STAGES: dict[BlockKind, Callable[[int, StageSpec, MakeActivation], nn.Module]] = {
     'mobile': partial(_in_a_row, _mobile),
     'shuffle': partial(_in_a_row, _shuffle),
     'residual': partial(_in_a_row, _residual),

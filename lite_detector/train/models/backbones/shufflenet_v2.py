@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.train.models.backbones.backbone import StagedBackbone
-from lite_detector.train.models.blocks import Activation, conv_bn, depthwise, RELU, shuffled
+from lite_detector.train.models.blocks import conv_bn, depthwise, MakeActivation, RELU, shuffled
 from torch import nn, Tensor
 
 CHANNELS = {
@@ -37,7 +37,7 @@ class ShuffleUnit(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 activation: Activation, kernel_size: int = 3) -> None:
+                 activation: MakeActivation, kernel_size: int = 3) -> None:
         super().__init__()
         half = self._half = out_channels // 2
         self.branch1 = nn.Sequential()
@@ -70,7 +70,7 @@ class ShuffleNetV2(StagedBackbone):
 
     classifier_parts = ('conv5.', 'fc.')
 
-    def __init__(self, channels: Sequence[int], activation: Activation,
+    def __init__(self, channels: Sequence[int], activation: MakeActivation,
                  repeats: Sequence[int] = REPEATS, *, coarse: bool = False) -> None:
         super().__init__()
         stem, *widths = channels
@@ -102,7 +102,7 @@ class ShuffleNetV2Classifier(ShuffleNetV2):
 
 
 def _stage(in_channels: int, out_channels: int, repeats: int,
-           activation: Activation) -> nn.Sequential:
+           activation: MakeActivation) -> nn.Sequential:
     first = ShuffleUnit(in_channels, out_channels, 2, activation)
     return nn.Sequential(first, *(ShuffleUnit(out_channels, out_channels, 1, activation)
                                   for _ in range(repeats - 1)))
