@@ -92,10 +92,10 @@ def _show_progress(labels: Sequence[ImageLabels]) -> Iterable[ImageLabels]:
 
 
 def _summary(report: SplitReport) -> str:
-    rows = (('images', report.images), ('  without boxes', report.images_without_boxes),
-            ('boxes', report.boxes), ('crowd or difficult', report.ignored))
+    rows = [('images', report.images), ('  without boxes', report.images_without_boxes),
+            ('boxes', report.boxes), ('crowd or difficult', report.ignored)]
     if report.soft:
-        rows += (('labelled by a model', report.soft),)
+        rows.append(('labelled by a model', report.soft))
     lines = [report.annotations, *(f'  {label:22}{value:8}' for label, value in rows)]
     for label, sizes in (('size in the image', report.sizes),
                          (f'size at {INPUT_SIDE}', report.sizes_at_320)):

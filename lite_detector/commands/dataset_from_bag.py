@@ -156,7 +156,7 @@ def _label(args: argparse.Namespace, folder: Path, topic: str, split: str,
     if labelled:
         info = label_info(args, labeller) if labeller else RecordingInfo(
             recording=args.bag.name, topic=topic, labels_topic=args.labels_topic,
-            class_names=recorded.class_names)
+            class_names=recorded.class_names if recorded else ())
         write_labels(folder / f'instances_{split}.json', info, labelled.items())
     return Split(split, images, sum(len(each.labels) for each in labelled.values()))
 

@@ -92,8 +92,8 @@ def _detect_file(path: Path, detector: Detector,
         image = read_image(path)
         detections = detector.detect(image)
         if names:
-            target = names.path(path.stem, '.jpg')
-            write_jpeg(target, draw_detections(image, detections, class_names))
+            write_jpeg(names.path(path.stem, '.jpg'),
+                       draw_detections(image, detections, class_names))
         yield _record(str(path), image, detections, detector)
         return
     with VideoReader(path) as video:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lite_detector.backends.base import Backend, open_backend
 from lite_detector.commands.options import check_writable, write_json
@@ -20,6 +20,7 @@ from lite_detector.core.media import find_media, is_video, read_image
 from lite_detector.core.model_card import (
     ModelCard,
     Name,
+    NcnnFiles,
     NetworkCard,
     OnnxFiles,
     Runtimes,
@@ -119,13 +120,14 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
     reference.warm_up()
     outputs = [f'stride_{stride}' for stride in network.decode.strides]
     with staged_folder(folder) as staged:
-        writers = {'ncnn': write_ncnn, 'onnx': write_onnx}
+        writers: dict[str, Callable[..., NcnnFiles | OnnxFiles]] = {
+            'ncnn': write_ncnn, 'onnx': write_onnx}
         runtimes = {runtime: with_sha256(staged, writers[runtime](model, staged, network.size,
                                                                   outputs))
                     for runtime in progress('write', list(writers))}
         card = _card(network, name, runtimes, training)
         backends = {'ncnn': open_backend(card, staged, 'ncnn', 1, 'fp32'),
-                    **_onnx_readers(runtimes['onnx'], staged)}
+                    **_onnx_readers(cast(OnnxFiles, runtimes['onnx']), staged)}
         parity = compare(reference, backends,
                          (chosen.read(item) for item in progress('compare', chosen.items)),
                          chosen.measure)
@@ -195,9 +197,9 @@ class ParityImages:
 
 def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Path | None,
                    annotations: Path | None) -> ParityImages:
-    if annotations is not None and images is None:
-        raise ConfigError('--annotations: needs --images, the folder of the images')
     if annotations is not None:
+        if images is None:
+            raise ConfigError('--annotations: needs --images, the folder of the images')
         whole = open_as_coco(annotations, images, network.class_names)
         return _labelled(network, annotations.name, whole, images)
     if images is not None:

@@ -33,7 +33,8 @@ class RenamedOption(argparse.Action):
     """An old name of an option, hidden from the help: the plural of what it is called now."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+        options.update(help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+        super().__init__(*args, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: str | None = None) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 import math
@@ -34,7 +34,6 @@ from lite_detector.core.model_card import (
     load_card,
     ModelCard,
     Name,
-    NcnnFiles,
     OnnxFiles,
     OnnxInt8Files,
     path_inside,
@@ -194,7 +193,7 @@ class Labelled:
         return Labelled(self.name, CocoDataset(tuple(images), boxes, self.dataset.categories),
                         self.folder)
 
-    def blobs(self, detector: Detector) -> Iterable[FloatArray]:
+    def blobs(self, detector: Detector) -> Iterator[FloatArray]:
         """Read the images, one by one, as the network gets them."""
         paths = find_images(self.dataset, self.folder)
         for image in self.dataset.images:
@@ -213,8 +212,10 @@ class Labelled:
 
     def ap(self, card: ModelCard, backend: Backend) -> float:
         """Return the AP in percent."""
-        return evaluate(Detector(card, backend, AP_SELECTION), self.dataset, self.folder,
-                        lambda images: _show_progress('measure', images)).ap
+        ap = evaluate(Detector(card, backend, AP_SELECTION), self.dataset, self.folder,
+                      lambda images: _show_progress('measure', images)).ap
+        assert ap is not None, 'checked before'
+        return ap
 
 
 def _judge(card: ModelCard, network: FloatNetwork, choice: Int8Choice, judged: Labelled,
@@ -236,15 +237,17 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
            blobs: Sequence[FloatArray]) -> None:
     with staged_folder(output) as staged:
         runtimes = card.runtimes
-        for files in filter(None, (runtimes.ncnn, runtimes.onnx)):
+        assert runtimes.ncnn is not None, 'a network of ncnn was read'
+        for files in (runtimes.ncnn, runtimes.onnx):
+            if files is None:
+                continue
             names = files.files()
             if all(path_inside(folder, file_name).is_file() for file_name in names.values()):
                 for role, path in checked_files(folder, files).items():
                     (staged / names[role]).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, staged / names[role])
         write_text(staged, INT8_FILES, write_int8(network.layers, choice.thresholds))
-        ncnn: NcnnFiles = msgspec.structs.replace(runtimes.ncnn,
-                                                  int8=with_sha256(staged, INT8_FILES))
+        ncnn = msgspec.structs.replace(runtimes.ncnn, int8=with_sha256(staged, INT8_FILES))
         onnx = _write_onnx(staged, runtimes.onnx, network, choice, blobs)
         quantization = {
             'precision': 'int8', 'thresholds': choice.method, 'data': source,

@@ -105,8 +105,9 @@ def load_search(path: Path, changes: Sequence[str] = (), table: LatencyTable | N
     """
     spec = from_mapping(load_changed(path, changes), SearchSpec, str(path))
     config = load_config(find_config(spec.train))
-    return spec, config, Task(spec.space, frame_of(config, spec), table and table.network_ms,
-                              spec.budget.limits, spec.entropy_weights)
+    return spec, config, Task(spec.space, frame_of(config, spec),
+                              table.network_ms if table else None, spec.budget.limits,
+                              spec.entropy_weights)
 
 
 def frame_of(config: TrainConfig, spec: SearchSpec) -> NetworkFrame:
@@ -119,6 +120,7 @@ def frame_of(config: TrainConfig, spec: SearchSpec) -> NetworkFrame:
     if network.family not in PAN_CHANNELS or network.variant in OWN_BACKBONE:
         raise ConfigError(f'train: {spec.train} is a {network.family} {network.variant}, wanted a '
                           f'{" or ".join(PAN_CHANNELS)} without {", ".join(OWN_BACKBONE)}')
+    assert network.decode.reg_max is not None, 'these families have it'
     outputs = spec.num_classes + 4 * (network.decode.reg_max + 1)
     size = ImageSize(network.input_size.height, network.input_size.width)
     return NetworkFrame(network.family, PAN_CHANNELS[network.family][network.variant], outputs,
@@ -169,12 +171,12 @@ def _search(task: Task, spec: SearchSpec, start: State, processes: int, path: Pa
 def _choose(evaluate: Evaluator, state: State, spec: SearchSpec,
             table: LatencyTable | None) -> MeasuredChoice:
     return choose(state.front, evaluate.task.axis, spec.keep, spec.budget.latency_ms,
-                  _measure(evaluate, state, table) if _measures_here(table) else None)
+                  _measure(evaluate, state, table) if table and _measures_here(table) else None)
 
 
-def _measures_here(table: LatencyTable | None) -> bool:
+def _measures_here(table: LatencyTable) -> bool:
     """Return whether this is the machine of the table."""
-    return table is not None and _processor(table.machine) == _processor(describe_machine())
+    return _processor(table.machine) == _processor(describe_machine())
 
 
 def _processor(machine: str) -> str:

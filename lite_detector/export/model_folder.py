@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import hashlib
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from lite_detector.core.atomic_files import atomic_folder
 from lite_detector.core.errors import ConfigError
@@ -17,6 +18,7 @@ from lite_detector.core.media import is_utf8
 from lite_detector.core.model_card import CARD_FILE, HashedFiles
 import msgspec
 
+Files = TypeVar('Files', bound=HashedFiles)
 OWN_FILES = frozenset((CARD_FILE, 'model.param', 'model.bin', 'model.onnx', 'model.fixed.onnx',
                        'model.int8.param', 'model.int8.bin', 'model.int8.table', 'model.int8.onnx',
                        'model.int8.signed.onnx', 'quantize.md', 'quantize.png'))
@@ -64,7 +66,7 @@ def check_target(target: Path) -> None:
                           'path, or a folder with nothing but a model in it')
 
 
-def with_sha256(folder: Path, files: HashedFiles) -> HashedFiles:
+def with_sha256(folder: Path, files: Files) -> Files:
     """
     Return what a card says on the files of a runtime, with the sha256 of each.
 
