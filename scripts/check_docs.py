@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument('pages', nargs='*', type=Path)
     parser.add_argument('--have', nargs='*', default=['network'],
                         help='needs that this machine fulfils (network)')
-    parser.add_argument('--timeout', type=float, default=900.0, help='seconds for each block')
+    parser.add_argument('--timeout', type=float, default=1800.0, help='seconds for each block')
     options = parser.parse_args()
     pages = options.pages or [ROOT / 'README.md', *sorted(ROOT.glob('docs/guides/*.md'))]
     with TemporaryDirectory(prefix='docs-data-') as data:
