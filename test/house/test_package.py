@@ -41,6 +41,13 @@ def test_package_xml_and_setup_py_agree(setup_keywords, manifest, field):
     assert manifest.findtext(field) == setup_keywords[field]
 
 
+@pytest.mark.parametrize(
+    'page, mark', [('CHANGELOG.rst', '\n{} ('), ('CITATION.cff', '\nversion: {}\n')]
+)
+def test_changelog_and_citation_name_the_version(manifest, page, mark):
+    assert mark.format(manifest.findtext('version')) in (ROOT / page).read_text(encoding='utf-8')
+
+
 def test_every_command_is_a_console_script(setup_keywords):
     from lite_detector.cli import COMMANDS, NODES
 

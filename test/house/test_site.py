@@ -3,6 +3,7 @@
 """The documentation builds without a warning: every link and every name in it exists."""
 
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -18,3 +19,12 @@ def test_documentation_builds_without_warnings(tmp_path):
         [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-b', 'html', 'docs',
          str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_architecture_page_names_files_that_exist():
+    page = (ROOT / 'docs' / 'explanation' / 'architecture.md').read_text(encoding='utf-8')
+    paths = [*ROOT.glob('*.py'), *ROOT.glob('[lst]*/**/*.py')]
+    files = [f'/{path.relative_to(ROOT)}' for path in paths]
+    named = re.findall(r'`([\w/]+\.py)`', page)
+    assert named
+    assert not [name for name in named if not any(path.endswith(f'/{name}') for path in files)]
