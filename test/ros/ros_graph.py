@@ -5,14 +5,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 import gc
 import threading
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lite_detector.ros.conversions import bgr_to_compressed_msg, bgr_to_image_msg
+from lite_detector.ros.lifecycle import ManagedNode
 from lite_detector.ros.node import DetectorNode
 import numpy as np
 import rclpy
@@ -24,6 +25,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 TIMEOUT_S = 20.0
+G = TypeVar('G', bound='NodeGraph')
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -47,7 +49,46 @@ class SpinningClient:
             self._executor.spin_once(timeout_sec=0.02)
 
 
-class Graph(SpinningClient):
+class NodeGraph(SpinningClient):
+    """
+    A node that starts by itself and runs in a thread of its own, and a test client.
+
+    :param node: the node.
+    """
+
+    def __init__(self, node: ManagedNode) -> None:
+        self._node = node
+        self.client = rclpy.create_node('client')
+        self._executor, self._node_executor = SingleThreadedExecutor(), SingleThreadedExecutor()
+        self._executor.add_node(self.client)
+        self._node_executor.add_node(node)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
+        self._publishers: dict[str, Any] = {}
+        self.received: dict[str, list[Any]] = defaultdict(list)
+        node.autostart()
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._closing.is_set():
+            self._node_executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        """End everything."""
+        self._closing.set()
+        self._thread.join(TIMEOUT_S)
+        assert not self._thread.is_alive()
+        self._node_executor.shutdown()
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self.client.destroy_node()
+        # A node that lingers until some later collection would take the /rosout publisher of
+        # its successor of the same name with it.
+        self.__dict__.clear()
+        gc.collect()
+
+
+class Graph(NodeGraph):
     """
     A running detector and a test client.
 
@@ -60,35 +101,8 @@ class Graph(SpinningClient):
         rules = [word for name, topic in remap.items() for word in ('-r', f'{name}:={topic}')]
         self.detector = DetectorNode(parameter_overrides=overrides,
                                      cli_args=['--ros-args', *rules])
-        self.client = rclpy.create_node('client')
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.client)
-        self._detector_executor = SingleThreadedExecutor()
-        self._detector_executor.add_node(self.detector)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._publishers: dict[str, Any] = {}
-        self.received: dict[str, list[Any]] = defaultdict(list)
-        self.detector.autostart()
-        self._thread.start()
         self.stamp_s = 1000
-
-    def _spin(self) -> None:
-        while not self._closing.is_set():
-            self._detector_executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        """End everything."""
-        self._closing.set()
-        self._thread.join(TIMEOUT_S)
-        assert not self._thread.is_alive()
-        self._detector_executor.shutdown()
-        self.detector.destroy_node()
-        self.client.destroy_node()
-        # A node that lingers until some later collection would take the /rosout publisher of
-        # its successor of the same name with it.
-        self.__dict__.clear()
-        gc.collect()
+        super().__init__(self.detector)
 
     def listen(self, topic: str, kind: type = Detection2DArray, qos: Any = 10) -> list[Any]:
         """Subscribe and return the list that messages go to."""
@@ -163,14 +177,19 @@ class Graph(SpinningClient):
 
 
 @contextmanager
-def running_graph(remap: Mapping[str, str] = {}, **values: Any) -> Iterator[Graph]:
-    """Run a detector with these parameters."""
+def running(make_graph: Callable[[], G]) -> Iterator[G]:
+    """Run a graph in a ROS of its own."""
     rclpy.init()
     try:
-        graph = Graph(values, remap)
+        graph = make_graph()
         try:
             yield graph
         finally:
             graph.close()
     finally:
         rclpy.try_shutdown()
+
+
+def running_graph(remap: Mapping[str, str] = {}, **values: Any) -> AbstractContextManager[Graph]:
+    """Run a detector with these parameters."""
+    return running(lambda: Graph(values, remap))

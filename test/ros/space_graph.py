@@ -3,20 +3,14 @@
 
 """The locate node in a thread of its own, and a client that plays its camera and detector."""
 
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-import gc
-import threading
+from contextlib import AbstractContextManager
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lite_detector.ros.locate_node import LocateNode
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from ros_graph import SpinningClient
+from ros_graph import NodeGraph, running
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -27,7 +21,6 @@ from vision_msgs.msg import (
     ObjectHypothesisWithPose,
 )
 
-TIMEOUT_S = 20.0
 WIDTH, HEIGHT, FOCAL = 320, 240, 300.0
 INPUTS = {'detections': Detection2DArray, 'camera_info': CameraInfo, 'depth': Image,
           'points': PointCloud2}
@@ -91,7 +84,7 @@ def cloud_of(stamp_s: float, points: np.ndarray, frame_id: str = 'lens') -> Poin
                        data=record.tobytes())
 
 
-class SpaceGraph(SpinningClient):
+class SpaceGraph(NodeGraph):
     """
     A running locate node and a test client.
 
@@ -101,33 +94,8 @@ class SpaceGraph(SpinningClient):
     def __init__(self, values: dict[str, Any]) -> None:
         self.locate = LocateNode(parameter_overrides=[
             Parameter(name, value=value) for name, value in values.items()])
-        self.client = rclpy.create_node('client')
-        self._executor, self._locate_executor = SingleThreadedExecutor(), SingleThreadedExecutor()
-        self._executor.add_node(self.client)
-        self._locate_executor.add_node(self.locate)
-        self._closing = threading.Event()
-        self._publishers: dict[str, Any] = {}
-        self.received: dict[str, list[Any]] = defaultdict(list)
-        self.locate.autostart()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
         self.stamp_s = 1000.0
-
-    def _spin(self) -> None:
-        while not self._closing.is_set():
-            self._locate_executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        """End everything."""
-        self._closing.set()
-        self._thread.join(TIMEOUT_S)
-        self._locate_executor.shutdown()
-        self._executor.shutdown()
-        self.locate.destroy_node()
-        self.client.destroy_node()
-        # as in ros_graph: a node that lingers would be found in place of its successor
-        self.__dict__.clear()
-        gc.collect()
+        super().__init__(self.locate)
 
     def listen(self, topic: str, kind: type, qos: Any = 10) -> list[Any]:
         """Subscribe once the topic is there, and return the list that messages go to."""
@@ -173,15 +141,6 @@ class SpaceGraph(SpinningClient):
         return self.spin_until(newest)[-1]
 
 
-@contextmanager
-def running_space(**values: Any) -> Iterator[SpaceGraph]:
+def running_space(**values: Any) -> AbstractContextManager[SpaceGraph]:
     """Run a locate node with these parameters."""
-    rclpy.init()
-    try:
-        graph = SpaceGraph(values)
-        try:
-            yield graph
-        finally:
-            graph.close()
-    finally:
-        rclpy.try_shutdown()
+    return running(lambda: SpaceGraph(values))

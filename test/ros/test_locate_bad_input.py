@@ -16,6 +16,7 @@ import pytest
 import rclpy
 from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
+from ros_graph import TIMEOUT_S
 from sensor_msgs.msg import CompressedImage, Image
 from space_graph import (
     cloud_of,
@@ -26,7 +27,6 @@ from space_graph import (
     running_space,
     scene,
     SpaceGraph,
-    TIMEOUT_S,
     WIDTH,
 )
 from std_msgs.msg import String

@@ -8,7 +8,8 @@ import time
 from lite_detector.ros.locate_settings import LOCATE_PARAMETERS, LocateSettings
 from lite_detector.ros.parameters import checked_settings
 import pytest
-from space_graph import info_of, running_space, TIMEOUT_S
+from ros_graph import TIMEOUT_S
+from space_graph import info_of, running_space
 from test_documentation import ROOT, table_after
 import yaml
 
