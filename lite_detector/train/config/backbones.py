@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The names of the backbones, as a configuration says them."""
+"""The names of the backbones."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ WIDTHS: dict[str, tuple[str, ...]] = {
        for groups in (1, 2, 3, 4, 8)},
     'shufflenet_v2': ('0.5x', '1.0x', '1.5x', '2.0x'),
 }
-"""Architecture -> widths, small to large. Its name and a width, as in ``mobilenet_v2_1.0x``, are
-the name of a backbone."""
+"""Architecture -> widths, small to large. A backbone is named ``<architecture>_<width>``, for
+example ``mobilenet_v2_1.0x``."""
 
 
 def split_name(name: str) -> tuple[str, str]:
     """
-    Return the architecture and the width that a name says.
+    Split the name of a backbone into architecture and width.
 
-    :param name: such as ``shufflenet_v1_g3_0.5x``.
+    :param name: Name such as ``shufflenet_v1_g3_0.5x``.
     :raises ValueError: if there is no such backbone.
     """
     architecture, _, width = name.rpartition('_')
     if architecture not in WIDTHS:
-        raise ValueError(f'there is no backbone {name!r}; wanted a width, as in mobilenet_v2_1.0x'
-                         f', behind one of {", ".join(WIDTHS)}')
+        raise ValueError(f'no backbone {name!r}; expected one of {", ".join(WIDTHS)}, followed '
+                         'by a width, as in mobilenet_v2_1.0x')
     if width not in WIDTHS[architecture]:
-        raise ValueError(f'backbone {architecture} has no width {width!r}; choose from '
+        raise ValueError(f'backbone {architecture} has no width {width!r}; expected one of '
                          f'{", ".join(WIDTHS[architecture])}')
     return architecture, width

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The curve along which factors of a run fall."""
+"""The decay curve of learning rate and distillation weight."""
 
 from __future__ import annotations
 

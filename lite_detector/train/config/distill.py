@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is learnt from a teacher, in words that a configuration can hold."""
+"""Settings of distillation, which trains a network on the outputs of a teacher."""
 
 from __future__ import annotations
 
@@ -16,50 +16,52 @@ Temperature = Annotated[float, Meta(gt=0, le=100)]
 
 
 class FeatureSpec(Spec):
-    """Maps of the neck, at the strides that both networks have."""
+    """Loss on feature maps of the neck, at the strides that both networks have."""
 
     kind: Literal['cwd', 'mgd', 'mimic'] = 'cwd'
-    """Where each channel looks, masked generation, or the values themselves."""
+    """Kind of loss: cwd (attention of each channel), mgd (masked generation) or mimic (feature
+    values)."""
     weight: TermWeight = 1.0
     temperature: Temperature = 1.0
-    """cwd: above 1 the weaker cells of a channel count more."""
+    """Softmax temperature of cwd; above 1 the weak positions of a channel count more."""
     masked: Annotated[float, Meta(ge=0, lt=1)] = 0.65
-    """mgd: part of the cells that the student has to make up."""
+    """Share of the positions that mgd masks and the student generates."""
 
 
 class HeadSpec(Spec):
-    """Scores and distances, for two networks of the GFL families with the same cells."""
+    """Loss on scores and box distances, for two GFL networks with the same anchor points."""
 
     score_weight: TermWeight = 1.0
-    """Of the classes that both know by name."""
+    """Weight of the loss on the scores of the classes that both networks have."""
     distribution_weight: TermWeight = 0.25
     temperature: Temperature = 1.0
-    """Of the distributions: above 1 their unlikely distances count more."""
+    """Temperature of the distance distributions; above 1 unlikely distances count more."""
 
 
 class DistillSpec(Spec, kw_only=True):
-    """A teacher, and what is learnt from it."""
+    """The teacher and the distillation losses."""
 
     teacher: Annotated[str, Meta(min_length=1)]
-    """A checkpoint (.pt) of any family, variant and classes."""
+    """Checkpoint (.pt) of the teacher; any family, variant and classes."""
     input_size: SizeSpec | None = None
-    """What the teacher sees; by default what the student sees."""
+    """Input size of the teacher; by default that of the student."""
     zoom: Annotated[int, Meta(ge=1, le=4)] = 1
-    """How many times as high and wide the teacher sees the images. Its cells of stride
-    ``zoom * s`` then lie on the student's of stride ``s`` and measure in the same units, so that
-    a network can teach a smaller size of itself (after Qi et al., 2021, arXiv:2109.06875)."""
+    """Factor on height and width of the teacher's input. The teacher's anchor points of stride
+    ``zoom * s`` then match the student's of stride ``s``. So a network can teach a smaller input
+    size of itself (after Qi et al., 2021, arXiv:2109.06875)."""
     strides: tuple[Annotated[int, Meta(ge=1, le=256)], ...] | None = None
-    """Of the student, where it learns from the teacher; by default wherever both have maps."""
+    """Strides of the student that learn from the teacher; by default all that both networks
+    have."""
     features: FeatureSpec | None = FeatureSpec()
     heads: HeadSpec | None = None
     final_factor: Annotated[float, Meta(ge=0, le=1)] = 0.1
-    """All of it fades to this part by the end of the run, along a cosine."""
+    """Factor on all distillation losses at the end of the run; it falls from 1 along a cosine."""
 
     def __post_init__(self) -> None:
         if self.features is None and self.heads is None:
-            raise ValueError('nothing is learnt from the teacher: give features, heads or both')
+            raise ValueError('neither features nor heads is set; expected at least one of them')
         if self.zoom > 1 and self.input_size is not None:
-            raise ValueError('zoom and input_size both say what the teacher sees: give one')
+            raise ValueError('zoom and input_size are both set; expected at most one of them')
         if self.heads is not None and self.input_size is not None:
-            raise ValueError('heads needs the cells of both networks to be the same: leave '
-                             'input_size out, or give zoom')
+            raise ValueError('heads and input_size are both set; heads needs the same anchor '
+                             'points in both networks: remove input_size or use zoom')

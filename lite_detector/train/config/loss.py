@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The constants of the losses, in words that a configuration can hold."""
+"""Settings of the losses."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SmallCount = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class GflLoss(Spec):
-    """Generalized focal loss, as NanoDet, NanoDet-Plus and DAMO-YOLO have it."""
+    """Generalized focal loss of NanoDet, NanoDet-Plus and DAMO-YOLO."""
 
     score_weight: Weight = 1.0
-    """Of the quality focal loss."""
+    """Weight of the quality focal loss."""
     score_beta: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    """How much less the scores count that are nearly right."""
+    """Exponent of the quality focal loss; a higher value reduces the weight of good scores."""
     box_weight: Weight = 2.0
-    """Of the GIoU loss."""
+    """Weight of the GIoU loss."""
     distribution_weight: Weight = 0.25
-    """Of the distribution focal loss."""
+    """Weight of the distribution focal loss."""
 
 
 class DslaLoss(GflLoss):
-    """What NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
+    """Settings that NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
 
     dsla_top_k: SmallCount = 13
     dsla_iou_factor: Weight = 3.0
@@ -40,19 +40,19 @@ class NanoDetLoss(DslaLoss):
     """NanoDet-m."""
 
     assigner: Literal['atss', 'dsla'] = 'atss'
-    """From the geometry alone, as published, or by what the network predicts already."""
+    """Assigner: atss uses the geometry alone (as published), dsla also the predictions."""
     atss_top_k: SmallCount = 9
     prior_scale: Annotated[float, Meta(gt=0, le=100)] = 5.0
-    """ATSS: a cell stands for a square of this many strides."""
+    """Side of the square prior of an anchor point (ATSS), in strides."""
 
 
 class NanoDetPlusLoss(DslaLoss):
     """NanoDet-Plus."""
 
     guidance: bool = True
-    """Whether a larger head, which is dropped afterwards, assigns the objects."""
+    """Whether a larger auxiliary head assigns the objects; it is not exported."""
     guidance_epochs: Annotated[int, Meta(ge=0)] = 10
-    """As long the guide trains the backbone too; then it only follows."""
+    """Epochs in which the auxiliary head also trains the backbone; later it does not."""
 
 
 class DamoYoloLoss(GflLoss):
@@ -61,51 +61,53 @@ class DamoYoloLoss(GflLoss):
     ota_top_k: SmallCount = 10
     ota_iou_factor: Weight = 3.0
     center_radius: Annotated[float, Meta(gt=0, le=100)] = 2.5
-    """In strides: an object is best learnt so near to its middle."""
+    """Radius around the centre of an object in strides; anchor points within it are
+    preferred."""
 
 
 class Yolov5Loss(Spec):
     """YOLOv5-Lite (https://github.com/ppogg/YOLOv5-Lite)."""
 
     box_weight: Weight = 0.05
-    """Of the CIoU loss."""
+    """Weight of the CIoU loss."""
     object_weight: Weight = 1.0
-    """Of the objectness at 640 x 640 pixels; in proportion to the area at other sizes."""
+    """Weight of the objectness loss at 640 x 640 pixels; it scales with the input area."""
     class_weight: Weight = 0.5
-    """Of the classes if there are 80; in proportion to their number otherwise."""
+    """Weight of the class loss for 80 classes; it scales with the number of classes."""
     level_balance: Annotated[tuple[Weight, ...], Meta(min_length=1)] = (4.0, 1.0, 0.4)
-    """Of the objectness, per stride."""
+    """Weight of the objectness loss per stride, finest first."""
     anchor_ratio: Annotated[float, Meta(gt=1, le=100)] = 4.0
-    """A box learns at the anchors whose sides are all less than this factor away."""
+    """Largest ratio between the sides of a box and of an anchor that is trained on it."""
 
 
 class YolofLoss(Spec):
     """YOLOF (https://github.com/chensnathan/YOLOF)."""
 
     score_weight: Weight = 1.0
-    """Of the focal loss."""
+    """Weight of the focal loss."""
     focal_alpha: Annotated[float, Meta(ge=0, le=1)] = 0.25
-    """What an object counts in it; the background counts 1 - focal_alpha."""
+    """Weight of objects in the focal loss; background has 1 - focal_alpha."""
     focal_gamma: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    """How much less the scores count that are nearly right."""
+    """Exponent of the focal loss; a higher value reduces the weight of good scores."""
     box_weight: Weight = 1.0
-    """Of the GIoU loss."""
+    """Weight of the GIoU loss."""
     top_k: SmallCount = 4
-    """Anchors that an object picks by their position, and as many by what they predict."""
+    """Anchors per object chosen by distance; as many are chosen by predicted box."""
     min_iou: Annotated[float, Meta(ge=0, le=1)] = 0.15
-    """An anchor that overlaps its object by less is ignored."""
+    """Minimum IoU of an anchor with its object; an anchor with less is ignored."""
     ignore_iou: Annotated[float, Meta(ge=0, le=1)] = 0.7
-    """So is background whose predicted box overlaps an object by more."""
+    """Largest IoU of a predicted background box with an object; above it the anchor is
+    ignored."""
     dedupe: bool = True
-    """An anchor learns one box, once. False weighs boxes as the authors do: one that was picked
-    twice counts twice, and that of several objects learns all of them."""
+    """Whether an anchor is a positive sample of one box, once. False counts duplicates as the
+    authors do: an anchor chosen twice counts twice, one of several objects learns all of them."""
 
 
 FamilyLoss = NanoDetLoss | NanoDetPlusLoss | Yolov5Loss | YolofLoss | DamoYoloLoss
 
 
 class LossSpec(Spec):
-    """The section of the family that is trained; what is left out is as published."""
+    """Loss settings by family; only that of the trained family may be set."""
 
     nanodet: NanoDetLoss | None = None
     nanodet_plus: NanoDetPlusLoss | None = None
@@ -117,12 +119,12 @@ class LossSpec(Spec):
         """
         Return the section of a family.
 
-        :raises ConfigError: if there is one of another family, which would go unheeded.
+        :raises ConfigError: if a section of another family is set, because it has no effect.
         """
         for name in self.__struct_fields__:
             if name != family and getattr(self, name) is not None:
-                raise ConfigError(f'loss.{name}: the network is of family {family}; wanted '
-                                  f'loss.{family} or nothing')
+                raise ConfigError(f'loss.{name}: the network is of family {family}; expected '
+                                  f'loss.{family} or no section')
         return getattr(self, family) or DEFAULTS[family]
 
 
@@ -133,4 +135,4 @@ DEFAULTS: dict[Family, FamilyLoss] = {
     'yolof': YolofLoss(),
     'damo_yolo': DamoYoloLoss(),
 }
-"""As published."""
+"""The published values of each family."""

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network is, in words that a configuration or a checkpoint can hold."""
+"""The structure of a network, as configurations and checkpoints store it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ PAN_CHANNELS: dict[Family, dict[str, int]] = {
     'nanodet': {'0.5x': 96, '1.0x': 96, '1.5x': 128},
     'nanodet_plus': {'m-coarse': 96, 'm-0.5x': 64, 'm': 96, 'm-1.5x': 128},
 }
-"""Of every level that comes out of the neck; the search counts it too."""
+"""Channels of each level of the neck; the search uses them too."""
 ANY_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus', 'yolof')
-"""Families whose backbone can be another one."""
+"""Families whose backbone can be replaced."""
 OWN_BACKBONE = ('m-coarse',)
-"""Their variants that are made by their backbone."""
+"""Variants of these families whose backbone is fixed."""
 SEARCHED_BACKBONE: tuple[Family, ...] = ('nanodet', 'nanodet_plus')
-"""Families whose backbone can be written out."""
+"""Families whose backbone can be given as a list of stages."""
 
 
 class BatchNormSpec(Spec):
     """Constants of every batch norm of a network."""
 
     eps: Annotated[float, Meta(gt=0, le=0.1)] = 1e-5
-    """Added to the variance."""
+    """Constant that is added to the variance."""
     momentum: Annotated[float, Meta(gt=0, le=1)] = 0.1
     """Weight of a batch in the running statistics."""
 
@@ -46,50 +46,52 @@ class BatchNormSpec(Spec):
 PUBLISHED_BATCH_NORM: dict[Family, BatchNormSpec] = {
     'yolov5_lite': BatchNormSpec(eps=1e-3, momentum=0.03),
 }
-"""Constants of the authors' code, for new networks of a family that sets its own."""
+"""Batch norm constants of the authors' code, for new networks of these families."""
 
 
 class ModelSpec(Spec):
-    """Everything that decides the shape of a network's weights, and its batch norm."""
+    """The shape of all weights of a network, and its batch norm."""
 
     family: Family
     variant: str
     """One of ``VARIANTS[family]``."""
     num_classes: Annotated[int, Meta(ge=1, le=10000)]
     reg_max: Annotated[int, Meta(ge=1, le=64)] = 7
-    """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
+    """Largest distance of a box side from its anchor point in strides (GFL families); the network
+    predicts a distribution over 0 .. reg_max."""
     num_anchors: Annotated[int, Meta(ge=1, le=9)] = 3
-    """YOLOv5 families and YOLOF: boxes per cell."""
+    """Anchors per cell (YOLOv5-Lite and YOLOF)."""
     backbone: str | StructureSpec | None = None
-    """One of ``config.backbones.WIDTHS``, as in ``mobilenet_v2_1.0x``; or its stages written out;
-    None: the family's own."""
+    """Name of a backbone (``config.backbones.WIDTHS``) such as ``mobilenet_v2_1.0x``, or its
+    stages; None: the backbone of the family."""
     batch_norm: BatchNormSpec | None = None
-    """None: as the layers are built, which is what older checkpoints were trained with."""
+    """Batch norm constants; None: the defaults of the layers, for checkpoints without this
+    entry."""
 
     def __post_init__(self) -> None:
         variants = VARIANTS[self.family]
         if self.variant not in variants:
             raise ValueError(f'family {self.family} has no variant {self.variant!r}; '
-                             f'choose from {", ".join(variants)}')
+                             f'expected one of {", ".join(variants)}')
         if self.backbone is not None:
             written_out = isinstance(self.backbone, StructureSpec)
             families = SEARCHED_BACKBONE if written_out else ANY_BACKBONE
             if self.family not in families or self.variant in OWN_BACKBONE:
-                what = 'a backbone that is written out' if written_out else self.backbone
-                raise ValueError(f'{self.family} {self.variant} has a backbone of its own; '
-                                 f'{what} is for {", ".join(families)}')
+                what = 'a list of stages' if written_out else self.backbone
+                raise ValueError(f'backbone: {what}, which {self.family} {self.variant} cannot '
+                                 f'have; expected one of the families {", ".join(families)}')
             if not written_out:
                 split_name(self.backbone)
 
     @property
     def label(self) -> str:
-        """Return the network in words, but for its classes."""
+        """Return family, variant and backbone as text, for messages."""
         added = '' if self.backbone is None else f' with {self.backbone}'
         return f'{self.family} {self.variant}{added}'
 
 
 def specs_for(card: NetworkCard) -> list[ModelSpec]:
-    """Return what the network of a card may be: the card does not say which variant."""
+    """Return all networks that fit a model card, which does not state the variant."""
     shape = {}
     if card.decode.reg_max is not None:
         shape['reg_max'] = card.decode.reg_max

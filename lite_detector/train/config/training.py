@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Everything that decides a training run, as one YAML file says it."""
+"""The training configuration, read from a YAML file."""
 
 from __future__ import annotations
 
@@ -37,16 +37,15 @@ AtLeastOne = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
 class NetworkSpec(Spec, kw_only=True):
-    """What is trained, and all of its model card but the classes, which the data bring."""
+    """The network to train and its model card; the class names come from the data."""
 
     name: Name
     family: Family
     variant: str
     """One of ``lite_detector.train.config.model.VARIANTS[family]``."""
     backbone: str | StructureSpec | None = None
-    """Another one than the family's own: a name such as mobilenet_v2_1.0x
-    (docs/reference/networks.md), or its stages written out, as ``search``
-    does (docs/guides/search.md)."""
+    """Name of another backbone, such as mobilenet_v2_1.0x (docs/reference/networks.md), or its
+    stages, as ``search`` writes them (docs/guides/search.md); by default that of the family."""
     description: str = ''
     license: str = 'not stated'  # noqa: A003
     source: str = ''
@@ -59,105 +58,106 @@ Paths = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class DataSpec(Spec):
-    """Labelled images of any format; paths are relative to where the command is run."""
+    """Labelled images; paths are relative to the current directory."""
 
     train: str | Paths | None = None
-    """COCO json, folder of Pascal VOC xml files, or data.yaml or folder of YOLO txt files; or a
-    list of these, whose classes are matched by name."""
+    """COCO json, folder of Pascal VOC xml files, data.yaml or folder of YOLO txt files; or a list
+    of these, whose classes are matched by name."""
     train_images: str | Paths | None = None
-    """Folder of the images, or one for each of a list; by default ``images`` beside the
-    annotations."""
+    """Folder of the images, or one folder per entry of ``train``; by default ``images`` next to
+    the annotations."""
     val: str | None = None
-    """Report set: with ``select``, AP on these annotations is measured once, with the finished
-    weights. Without it they are the selection set."""
+    """Report set: annotations for one AP measurement of the finished weights. Without ``select``
+    they are the selection set."""
     val_images: str | None = None
     """Folder of the images of ``val``."""
     repeat: tuple[Annotated[int, Meta(ge=1, le=1000)], ...] = ()
-    """How often the images of each entry of ``train`` occur in an epoch; by default once."""
+    """Number of times that the images of each entry of ``train`` occur in an epoch; by default
+    once."""
     select: str | None = None
-    """Selection set: the annotations on which AP chooses the epoch and the mixture of weights. By
-    default ``val``, which then is no independent measurement any more."""
+    """Selection set: annotations whose AP chooses the epoch and the weight average. By default
+    ``val``, whose AP is then not an independent measurement."""
     select_images: str | None = None
     """Folder of the images of ``select``."""
     select_min_score: Fraction = 0.0
-    """Boxes of ``select`` with a lower score are ignored when AP is measured: what is detected
-    there is neither right nor wrong."""
+    """Minimum score of a box of ``select``; a box with less is an ignore region when AP is
+    measured."""
     class_names: tuple[str, ...] | None = None
-    """Fixes the class ids; by default the annotations do."""
+    """Class names in the order of their ids; by default those of the annotations."""
     min_score: Fraction = 0.0
-    """Boxes that a model gave with less are ignored: neither objects nor background. 0: all
-    weigh as much as their score."""
+    """Minimum score of a pseudo label; a box with less is an ignore region. At 0 every box counts
+    with its score as soft label weight."""
     strict: bool = False
-    """The first broken box, image or label file is an error."""
+    """Whether the first malformed box, image or label file is an error."""
     max_broken: Fraction = 0.1
-    """Largest share of broken boxes, and of broken images, that is skipped and counted."""
+    """Largest share of malformed boxes, and of malformed images, that is skipped and counted."""
     crowds: Crowds = 'ignore'
-    """What COCO boxes with ``iscrowd`` are: regions to ignore, or objects."""
+    """Meaning of COCO boxes with ``iscrowd``: ignore regions or objects."""
     cache_megabytes: Annotated[int, Meta(ge=0)] = 2000
-    """Memory of each process for decoded images."""
+    """Memory of each process for decoded images, in megabytes."""
     workers: Annotated[int, Meta(ge=0, le=256)] | None = None
-    """Processes per GPU that prepare images; by default as many as there are cores to spare."""
+    """Processes per GPU that prepare images; by default one per free core."""
 
     @property
     def reading(self) -> Reading:
-        """How much may be broken, and what crowds are."""
+        """Limits on malformed labels, and the meaning of crowds."""
         return Reading(self.strict, self.max_broken, self.crowds)
 
 
 class StartSpec(Spec):
-    """Where the weights come from; by default they are random."""
+    """Initial weights; by default they are random."""
 
     checkpoint: str | None = None
-    """Fine-tune these weights; classes are matched by name."""
+    """Checkpoint to fine-tune; classes are matched by name."""
     backbone: str | None = None
-    """ImageNet weights for the backbone: a state dict of torchvision."""
+    """ImageNet weights of the backbone: a state dict of torchvision."""
     freeze: tuple[str, ...] = ()
-    """Modules that are not trained, for example backbone."""
+    """Names of modules that are not trained, for example backbone."""
     freeze_batch_norm: bool = False
-    """Keep the statistics of batch norm: for batches too small to measure any."""
+    """Whether the batch norm statistics stay fixed, for batches too small to measure them."""
     auto_anchor: bool = True
-    """yolov5_lite: seek anchors by k-means where those of the network fit too few boxes."""
+    """Whether k-means replaces anchors that fit too few boxes (yolov5_lite)."""
 
 
 class OptimizerSpec(Spec):
-    """How a gradient moves the weights. Biases and batch norm are never decayed."""
+    """The optimizer. Biases and batch norm have no weight decay."""
 
     kind: Literal['adamw', 'sgd'] = 'adamw'
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
     momentum: Fraction = 0.9
-    """sgd only."""
+    """Momentum of sgd."""
     nesterov: bool = True
-    """sgd only: Nesterov's momentum."""
+    """Whether sgd uses Nesterov momentum."""
     backbone_factor: Annotated[float, Meta(ge=0, le=10)] = 1.0
-    """Learning rate of the backbone, as a multiple."""
+    """Factor on the learning rate of the backbone."""
     clip_norm: Annotated[float, Meta(gt=0)] | None = 35.0
-    """Largest norm of the gradient of all weights together."""
+    """Largest norm of the gradient of all weights together; null does not clip."""
 
 
 class ScheduleSpec(Spec):
-    """The learning rate over the run, as a factor."""
+    """The factor on the learning rate during the run."""
 
     kind: Literal['cosine', 'step', 'constant'] = 'cosine'
     warmup_iterations: Count = 100
-    """Rise from ``warmup_factor``; at most a tenth of the run."""
+    """Length of the warm-up in iterations; at most a tenth of the run."""
     warmup_share: Fraction | None = None
-    """Length of the warm-up as a part of the run, in place of ``warmup_iterations``."""
+    """Length of the warm-up as a share of the run; replaces ``warmup_iterations``."""
     warmup_factor: Fraction = 0.1
     warmup_power: Annotated[float, Meta(ge=1, le=10)] = 1.0
-    """Shape of the warm-up: 1 is linear, 2 quadratic."""
+    """Exponent of the warm-up: 1 is linear, 2 quadratic."""
     final_factor: Fraction = 0.05
-    """cosine: where it ends."""
+    """Factor at the end of the cosine."""
     final_share: Fraction = 0.0
-    """cosine: last part of the run, with the rate at ``final_factor``."""
+    """Share of the run after the cosine, at ``final_factor``."""
     milestones: tuple[Fraction, ...] = (0.85, 0.95)
-    """step: parts of the run after which the rate falls."""
+    """Shares of the run after which ``step`` lowers the learning rate."""
     gamma: Fraction = 0.1
-    """step: to this part of what it was."""
+    """Factor on the learning rate at each milestone."""
 
 
 class EmaSpec(Spec):
-    """Exponential moving average of the weights: what is measured, kept and exported."""
+    """Exponential moving average of the weights, which is validated, saved and exported."""
 
     decay: Fraction = 0.999
     ramp: AtLeastOne = 500
@@ -165,28 +165,28 @@ class EmaSpec(Spec):
 
 
 class PhaseSpec(Spec):
-    """A stretch of the run with one input size and one way to augment."""
+    """A part of the run with one input size and one augmentation."""
 
     epochs: Annotated[int, Meta(ge=1, le=100_000)]
     input_size: SizeSpec | None = None
-    """Of training; by default the network's. What is measured is always the network's."""
+    """Input size of training; by default that of the network, which validation always uses."""
     batch_size: AtLeastOne | None = None
-    """By default that of the run."""
+    """Images per step; by default ``batch_size`` of the run."""
     learning_rate_factor: Annotated[float, Meta(ge=0, le=100)] = 1.0
     augment: AugmentSpec | None = None
-    """By default that of the run."""
+    """Augmentation of the phase; by default that of the run."""
 
 
 class ValidationSpec(Spec):
-    """When AP is measured on the selection set, and what follows from it."""
+    """Validation on the selection set, early stopping and weight averaging."""
 
     every_epochs: AtLeastOne = 5
-    """So often AP is measured, and the curves are drawn."""
+    """Interval of validation in epochs; each validation also updates the plots."""
     patience: Count = 0
-    """Stop after so many measurements without a better AP; 0 never stops early."""
+    """Number of validations without a better AP before training stops early; 0 never stops."""
     wise_factors: tuple[Fraction, ...] = (0.3, 0.5, 0.7, 0.85)
-    """After fine-tuning: try start + factor * (end - start) from the largest factor on, as long
-    as AP on the selection set rises (Wortsman et al., 2022, arXiv:2109.01903)."""
+    """Factors of weight averages to test after fine-tuning: start + factor * (end - start). They
+    are tested from the largest down while AP rises (Wortsman et al., 2022, arXiv:2109.01903)."""
 
 
 class TrainConfig(Spec, kw_only=True):
@@ -194,12 +194,12 @@ class TrainConfig(Spec, kw_only=True):
 
     network: NetworkSpec
     recipe: str | None = None
-    """Name of the file that this was read from first; filled in, and told by the card."""
+    """Name of the configuration file; set when it is read, and written to the model card."""
     data: DataSpec = DataSpec()
     start: StartSpec = StartSpec()
     loss: LossSpec = LossSpec()
     distill: DistillSpec | None = None
-    """Learn from a larger network too."""
+    """Distillation: a larger network as a second source of training targets."""
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     ema: EmaSpec | None = EmaSpec()
@@ -208,19 +208,19 @@ class TrainConfig(Spec, kw_only=True):
     batch_size: AtLeastOne = 16
     """Images per step, in all processes together."""
     precision: Literal['fp32', 'fp16', 'bf16'] = 'fp32'
-    """Of the forward pass on a GPU; on a CPU fp32 is as fast."""
+    """Number format of the forward pass on a GPU; on a CPU fp32 is as fast."""
     seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
     validation: ValidationSpec = ValidationSpec()
     save_every_minutes: Annotated[float, Meta(gt=0)] = 1.0
-    """A run that is cut loses at most this; whenever AP is measured it is saved too."""
+    """Interval of saving in minutes; the run is also saved after each validation."""
 
     def __post_init__(self) -> None:
         if self.network.decode.score_activation != 'sigmoid':  # as in cards of other files
-            raise ValueError("network.decode.score_activation: got 'none', wanted 'sigmoid': what "
-                             'is trained here gives logits')
+            raise ValueError("network.decode.score_activation: 'none'; expected 'sigmoid', "
+                             'because trained networks output logits')
         if self.start.checkpoint is not None and self.start.backbone is not None:
-            raise ValueError('start: got a checkpoint and a backbone, wanted one of them')
-        # all raise what is wrong with the network before any data are there
+            raise ValueError('start: both checkpoint and backbone; expected at most one of them')
+        # These raise errors of the network before any data are read.
         card = self.card(('class',))
         self.model_spec(1)
         for phase in self.phases:
@@ -228,13 +228,13 @@ class TrainConfig(Spec, kw_only=True):
                 checked_size(ImageSize(phase.input_size.height, phase.input_size.width), card)
 
     def card(self, class_names: Sequence[str]) -> NetworkCard:
-        """Return the card of the network for these classes."""
+        """Return the model card of the network for these class names."""
         shared = {name: getattr(self.network, name) for name in NetworkCard.__struct_fields__
                   if name != 'class_names'}
         return NetworkCard(class_names=tuple(class_names), **shared)
 
     def model_spec(self, num_classes: int) -> ModelSpec:
-        """Return the shape of the network for this many classes."""
+        """Return the structure of the network for this number of classes."""
         decode = self.network.decode
         shape = {}
         if decode.reg_max is not None:
@@ -247,23 +247,23 @@ class TrainConfig(Spec, kw_only=True):
 
     @property
     def zoom(self) -> int:
-        """How many times as high and wide as for the student the images are made."""
+        """Factor on height and width of the training images that distillation needs."""
         return 1 if self.distill is None else self.distill.zoom
 
     @property
     def epochs(self) -> int:
-        """How many epochs all phases have together."""
+        """Number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
 
 def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     """
-    Read a configuration and change it as the command line says.
+    Read a configuration and apply the changes of the command line.
 
     :param path: YAML file.
-    :param changes: such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``; the
-        value is YAML.
-    :raises ConfigError: with the path of the key that is wrong.
+    :param changes: Assignments such as ``optimizer.learning_rate=0.002`` or
+        ``phases.0.epochs=30``; the value is YAML.
+    :raises ConfigError: with the path of the wrong key.
     """
     data = {'recipe': path.stem, **load_changed(path, changes)}
     return config_from(data, str(path))
@@ -271,10 +271,10 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
 
 def config_from(data: dict[str, Any], where: str) -> TrainConfig:
     """
-    Return the configuration that plain data hold.
+    Build a configuration from plain data.
 
-    :param where: file name for the message.
-    :raises ConfigError: with the path of the key that is wrong.
+    :param where: File name for the error message.
+    :raises ConfigError: with the path of the wrong key.
     """
     data = dict(data)
     if data.pop('quantize', None) is not None:  # earlier versions wrote `quantize: null`
@@ -291,10 +291,10 @@ def dump_config(config: TrainConfig) -> str:
 
 def first_difference(first: Any, second: Any, path: str = '$') -> str | None:
     """
-    Say where two configurations differ.
+    Return the first difference of two configurations.
 
-    :param first: plain data, as ``msgspec.to_builtins`` gives it.
-    :return: ``$.path.to.key: this, that``; None if they are equal.
+    :param first: Plain data, as ``msgspec.to_builtins`` returns it.
+    :return: ``$.path.to.key: first value, second value``; None if they are equal.
     """
     if isinstance(first, dict) and isinstance(second, dict):
         pairs = [(f'{path}.{key}', first.get(key), second.get(key)) for key in {**first, **second}]

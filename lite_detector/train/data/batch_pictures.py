@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the network sees in training, for people to look at."""
+"""Pictures of training batches with their labels."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lite_detector.train.data.loader import Batch
 import numpy as np
 
 HATCH_PIXELS = 8
-"""Distance of the stripes over an ignored region."""
+"""Distance of the stripes over an ignore region."""
 
 
 def draw_batch(batch: Batch, preprocess: PreprocessSpec, class_names: Sequence[str]) -> ImageArray:
     """
-    Draw the images of a batch with their boxes side by side; ignored regions are hatched.
+    Draw the images of a batch with their boxes side by side; ignore regions are hatched.
 
-    :param batch: at most 16 of its images are drawn.
-    :param preprocess: of the card, to undo the normalisation.
-    :param class_names: what the labels mean.
-    :return: uint8 BGR.
+    :param batch: Batch; at most 16 of its images are drawn.
+    :param preprocess: Preprocessing of the card, to undo the normalisation.
+    :param class_names: Class names in the order of the ids.
+    :return: BGR image, uint8, shape (height, width, 3).
     """
     zoom = CELL / max(batch.images.shape[2:])
     samples = []
@@ -44,8 +44,8 @@ def image_of_blob(blob: FloatArray, preprocess: PreprocessSpec) -> ImageArray:
     """
     Undo the normalisation of ``make_blob``.
 
-    :param blob: float32, shape (3, height, width).
-    :return: uint8 BGR, shape (height, width, 3).
+    :param blob: Normalised pixels, float32, shape (3, height, width).
+    :return: BGR image, uint8, shape (height, width, 3).
     """
     mean = np.array(preprocess.mean, np.float32)[:, None, None]
     std = np.array(preprocess.std, np.float32)[:, None, None]
@@ -57,8 +57,8 @@ def hatch(image_bgr: ImageArray, boxes_xyxy: FloatArray) -> ImageArray:
     """
     Return an image with grey stripes over some regions.
 
-    :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
-    :param boxes_xyxy: in pixels of this image, float32, shape (k, 4).
+    :param image_bgr: BGR image, uint8, shape (height, width, 3); it stays unchanged.
+    :param boxes_xyxy: Regions in pixels of this image, float32, shape (k, 4).
     """
     rows, columns = np.indices(image_bgr.shape[:2])
     stripes = (rows + columns) % HATCH_PIXELS < HATCH_PIXELS // 2

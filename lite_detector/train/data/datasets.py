@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The labelled images of a run, looked through before it starts."""
+"""Check, description and cache of the labelled images of a run."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from torch import Tensor
 
 T = TypeVar('T')
 Progress = Callable[[Sequence[T], str], Iterable[T]]
-"""Hands on what it gets, and may show under that name how far it is."""
+"""Function that returns its items and may show the progress under that name."""
 
 MAX_CHECKED = 5000
-"""Images that are looked at before the start; more take minutes, and check_data is there."""
+"""Largest number of images to check before the start; check_data checks more."""
 EXAMPLES = 2
 
 
 def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
     """
-    Look at every image and every box.
+    Check every image and every box.
 
     Images that cannot be used are added to the findings of their dataset.
 
-    :return: warnings, one line each; what the datasets' own findings say is not among them.
+    :return: Warnings, one line each; the datasets' own findings are not among them.
     :raises DataError: if too many images cannot be used.
     """
     if len(datasets.train) > MAX_CHECKED:
-        return [f'{len(datasets.train)} images are too many to look at now; check_data does it']
+        return [f'{len(datasets.train)} images are too many to check here; run check_data']
     measured = [each for each in (datasets.select, datasets.report) if each is not None]
     splits = [datasets.train, *measured]
     reports = [check_dataset(each, datasets.train.class_names,
@@ -51,13 +51,14 @@ def check_datasets(datasets: Datasets, progress: Progress) -> list[str]:
         each.findings.check()
     for first, second in combinations(reports, 2):
         check_leaks(first, second)
-    soft = [f'{each.source.name}: {each.soft_boxes} boxes have a score, so a model gave them: AP '
-            'says how far two models agree' for each in measured if each.soft_boxes]
+    soft = [f'{each.source.name}: {each.soft_boxes} boxes have a score, so they are predictions '
+            'of a model; AP here measures the agreement with that model'
+            for each in measured if each.soft_boxes]
     return soft + [line for report in reports for line in _warnings(report)]
 
 
 def describe_datasets(datasets: Datasets) -> dict[str, dict[str, Any]]:
-    """Return split -> how many images and boxes it has, and what was skipped or changed there."""
+    """Return split -> numbers of images and boxes, and of skipped or changed ones."""
     return {name: {'images': len(each),
                    'boxes': sum(len(labels.class_ids) for labels in each.labels),
                    **({'findings': counts} if (counts := each.findings.counts()) else {})}
@@ -66,9 +67,12 @@ def describe_datasets(datasets: Datasets) -> dict[str, dict[str, Any]]:
 
 def cached(dataset: Dataset, max_side: int, spec: DataSpec, progress: Progress) -> CachedDataset:
     """
-    Return a dataset whose images lie in memory, as many as may.
+    Return a dataset whose images are kept in memory, up to a limit.
 
-    :param max_side: pixels; larger images are kept that small.
+    :param dataset: Dataset to read from.
+    :param max_side: Largest side in pixels; larger images are stored at this size.
+    :param spec: Data settings with the memory limit.
+    :param progress: Function that shows the progress.
     """
     images = CachedDataset(dataset, max_side, spec.cache_megabytes)
     if spec.cache_megabytes:
@@ -80,11 +84,12 @@ def box_sizes(samples: CachedDataset, card: NetworkCard) -> Tensor:
     """
     Return width and height of every box in network pixels, float32, shape (n, 2).
 
-    :param card: says how images are fitted.
+    :param samples: Dataset.
+    :param card: Model card with input size and fit.
     """
     sizes = [np.zeros((0, 2), np.float32)]
     for index, labels in enumerate(samples.labels):
-        # most labels tell the size; to decode all images for it would take an epoch
+        # most labels include the size; to decode all images for it would take an epoch
         size = labels.size or size_of(samples.dataset[index].image_bgr)
         letterbox = Letterbox.fit(size, card.size, card.preprocess, card.padded_to)
         boxes = letterbox.to_input(labels.boxes_in(size)[~labels.ignore])
@@ -96,7 +101,7 @@ def _warnings(report: SplitReport) -> list[str]:
     name = Path(report.annotations).name
     lines = []
     for kind, found in report.findings.items():
-        if kind not in FINDINGS:  # the findings of the dataset say it
+        if kind not in FINDINGS:  # the findings of the dataset include it
             continue
         more = f' and {len(found) - EXAMPLES} more' if len(found) > EXAMPLES else ''
         lines.append(f'{name}: {FINDINGS[kind]}: {"; ".join(found[:EXAMPLES])}{more}')

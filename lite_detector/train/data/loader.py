@@ -4,8 +4,8 @@
 """
 The batches of an epoch: the same for any number of workers and processes.
 
-All chance of a sample comes from (seed, epoch, index of the image), and the order from (seed,
-epoch), so a run that was stopped goes on exactly where it was.
+The random state of a sample depends on (seed, epoch, index of the image), and the order on (seed,
+epoch). So an interrupted run continues with the same batches.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ from torch.utils.data import DataLoader
 
 class Batch(NamedTuple):
     """
-    What one training step takes.
+    Input of one training step.
 
-    :param images: normalised pixels, float32, shape (n, 3, height, width).
-    :param truths: what there is in each of them.
-    :param image_paths: per image all files that went in, to name them when a loss is not finite.
+    :param images: Normalised pixels, float32, shape (n, 3, height, width).
+    :param truths: Labels of each image.
+    :param image_paths: Paths of all images in each sample, for the error message of a loss that is
+        not finite.
     """
 
     images: Tensor
@@ -52,11 +53,11 @@ class Batch(NamedTuple):
 
 def collate(samples: Iterable[TrainingSample], count: int) -> Batch:
     """
-    Put samples of one size together.
+    Stack samples of one size.
 
-    :param samples: the next one is asked for when the blob of the last one is copied, so that all
-        blobs may lie in the same memory.
-    :param count: how many there are, at least one.
+    :param samples: Samples. The next one is requested after the blob of the last one is copied, so
+        that all blobs may share the same memory.
+    :param count: Number of samples, at least one.
     """
     truths, image_paths = [], []
     for row, sample in enumerate(samples):
@@ -72,24 +73,25 @@ def collate(samples: Iterable[TrainingSample], count: int) -> Batch:
 @dataclass(frozen=True)
 class EpochLoader:
     """
-    Iterates over the batches of one epoch that belong to one process.
+    Iterator over the batches of one epoch that belong to one process.
 
-    A global batch is cut into equal slices, one per process. What is left over at the end of an
-    epoch is dropped, unless the dataset is smaller than one batch.
+    A global batch is split into equal slices, one per process. The remainder at the end of an
+    epoch
+    is dropped, unless the dataset is smaller than one batch.
 
     :param dataset: ``Dataset`` or ``CachedDataset``.
-    :param preprocess: of the card.
-    :param input_size: network pixels.
-    :param augment: what may happen in this epoch: ``AugmentSpec.at(epoch, epochs)``.
-    :param batch_size: images of one step in all processes together.
-    :param seed: of the run, at least 0.
-    :param epoch: number of the epoch in the run, from 0.
-    :param rank: number of this process, from 0.
-    :param world: number of processes.
-    :param workers: loader processes; 0: one thread that prepares the next batch while the
-        current one is used. Workers are forked, so that they share a filled ``CachedDataset``.
-    :param start_batch: batches of this epoch that are already done.
-    :raises ConfigError: if a process would get no image, or another number than its peers.
+    :param preprocess: Preprocessing of the card.
+    :param input_size: Input size in network pixels.
+    :param augment: Augmentation of this epoch: ``AugmentSpec.at(epoch, epochs)``.
+    :param batch_size: Images per step in all processes together.
+    :param seed: Seed of the run, at least 0.
+    :param epoch: Index of the epoch in the run, from 0.
+    :param rank: Index of this process, from 0.
+    :param world: Number of processes.
+    :param workers: Number of loader processes; 0: one thread that prepares the next batch during a
+        step. Workers are forked, so that they share a filled ``CachedDataset``.
+    :param start_batch: Number of finished batches of this epoch.
+    :raises ConfigError: if a process would get no image, or fewer images than another one.
     """
 
     dataset: Sequence[Sample]
@@ -106,26 +108,26 @@ class EpochLoader:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.batch_size % self.world:
-            raise ConfigError(f'batch_size: got {self.batch_size}, wanted a multiple of the '
-                              f'number of processes ({self.world})')
+            raise ConfigError(f'batch_size: {self.batch_size}; expected a multiple of the number '
+                              f'of processes ({self.world})')
         if len(self.dataset) < self.world:
-            raise ConfigError(f'got {len(self.dataset)} images for {self.world} processes, wanted '
+            raise ConfigError(f'{len(self.dataset)} images for {self.world} processes; expected '
                               'at least one image for each')
 
     def __len__(self) -> int:
-        """Return the number of batches still to come, the same in every process."""
+        """Return the number of remaining batches, the same in every process."""
         return max(0, self.batches - self.start_batch)
 
     @property
     def batches(self) -> int:
-        """Return the number of batches in the whole epoch, the same in every process."""
+        """Return the number of batches in the full epoch, the same in every process."""
         return max(1, len(self.dataset) // self.batch_size)
 
     def indices(self, number: int) -> IntArray:
         """
-        Return which images this process takes in a batch.
+        Return the indices of the images of this process in a batch.
 
-        :param number: of the batch in the epoch.
+        :param number: Index of the batch in the epoch.
         """
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.dataset))
         batch = order[number * self.batch_size:(number + 1) * self.batch_size]
@@ -133,9 +135,10 @@ class EpochLoader:
 
     def make_sample(self, index: int, buffers: BlobBuffers | None = None) -> TrainingSample:
         """
-        Make the sample of an image in this epoch, again and again the same.
+        Make the sample of an image in this epoch; repeated calls give the same sample.
 
-        :param buffers: from :func:`sample_buffers`; the blob lies in it until its next use.
+        :param index: Index of the image.
+        :param buffers: Memory from :func:`sample_buffers`; it holds the blob until its next use.
         :raises LiteDetectorError: if an image cannot be read.
         """
         rng = np.random.default_rng((self.seed, self.epoch, index))
@@ -146,7 +149,7 @@ class EpochLoader:
         """
         Make one batch of this process.
 
-        :param number: of the batch in the epoch.
+        :param number: Index of the batch in the epoch.
         :raises LiteDetectorError: if an image cannot be read.
         """
         indices = self.indices(number)
@@ -158,7 +161,7 @@ class EpochLoader:
         """
         Iterate over the batches from ``start_batch`` on.
 
-        :raises LiteDetectorError: if an image cannot be read, also by a worker process.
+        :raises LiteDetectorError: if an image cannot be read, also in a worker process.
         """
         numbers = range(self.start_batch, self.batches)
         if not numbers:
@@ -185,7 +188,7 @@ class EpochLoader:
 
 
 class _BatchOrError:
-    # Across processes an error goes as a value: raised there, torch would wrap it in a traceback.
+    # An error is passed between processes as a value: torch wraps raised errors in a traceback.
 
     def __init__(self, loader: EpochLoader) -> None:
         self._loader = loader
@@ -193,7 +196,7 @@ class _BatchOrError:
     def __getitem__(self, number: int) -> Batch | Exception:
         try:
             batch = self._loader.make_batch(number)
-            # Here, since torch would do it where an error leaves the trainer waiting for ever.
+            # Collate here: an error in torch's collate would let the trainer wait forever.
             for tensor in (batch.images, *(part for truth in batch.truths for part in truth)):
                 tensor.share_memory_()
             return batch

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the labelled images of a run are."""
+"""Sources of the labelled images of a run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from lite_detector.data.repeat import entries_of, repeat_entries
 from lite_detector.train.config.training import DataSpec
 
 TWINS = {'labels': 'images', 'Annotations': 'JPEGImages'}
-"""Folder of labels -> that of their images."""
+"""Folder of labels -> folder of their images."""
 
 
 class MeasuredSet(NamedTuple):
-    """Labelled images on which AP is measured."""
+    """Labelled images for AP measurements."""
 
     annotations: Path
     images: Path
     reading: Reading
     min_score: float = 0.0
-    """Boxes with a lower score are ignored."""
+    """Minimum score of a box; a box with less is an ignore region."""
 
     def open_dataset(self, class_names: Sequence[str]) -> Dataset:
         """Open it with the class ids of the training; raise DataError if it cannot be used."""
@@ -41,7 +41,7 @@ class MeasuredSet(NamedTuple):
 
     def open_as_coco(self, class_names: Sequence[str]) -> CocoDataset:
         """
-        Open it as ``evaluate`` does, with the areas that the annotations say.
+        Open it as ``evaluate`` does, with the areas of the annotations.
 
         :raises DataError: if it cannot be used.
         """
@@ -57,12 +57,12 @@ class Datasets(NamedTuple):
     entries: IntArray
     """Index into ``train`` of each sample of an epoch, int64, shape (n,)."""
     select: Dataset | None
-    """Chooses the epoch and the mixture of weights."""
+    """Selection set, which chooses the epoch and the weight average."""
     report: Dataset | None
-    """AP is measured here once, with the finished weights."""
+    """Report set, for one AP measurement of the finished weights."""
 
     def splits(self) -> dict[str, Dataset]:
-        """Return name -> dataset, of those that are given."""
+        """Return name -> dataset, without those that are not set."""
         named = {'train': self.train, 'select': self.select, 'report': self.report}
         return {name: each for name, each in named.items() if each is not None}
 
@@ -70,7 +70,7 @@ class Datasets(NamedTuple):
         """
         Return the datasets without some of their images.
 
-        :param paths: of the images, as text.
+        :param paths: Paths of the images, as text.
         """
         kept = [str(each.image_path) not in paths for each in self.train.labels]
         select, report = (each and without_paths(each, paths)
@@ -83,8 +83,8 @@ def open_datasets(spec: DataSpec) -> Datasets:
     """
     Open the datasets of a run.
 
-    :raises ConfigError: if data.train is not given, or a key of the data does not fit another.
-    :raises DataError: if one cannot be used.
+    :raises ConfigError: if data.train is not set, or two keys contradict each other.
+    :raises DataError: if a dataset cannot be used.
     """
     parts = [open_dataset(annotations, images, spec.class_names, Findings(spec.reading))
              for annotations, images in train_sources(spec)]
@@ -92,7 +92,7 @@ def open_datasets(spec: DataSpec) -> Datasets:
     train = join_datasets(parts, spec.class_names)
     train = train.ignoring_below(spec.min_score)
     if not any((~labels.ignore).any() for labels in train.labels):
-        raise DataError(f'{train.source}: not one box is labelled, there is nothing to learn '
+        raise DataError(f'{train.source}: no labelled box; expected at least one '
                         '(crowds and boxes below data.min_score do not count)')
     select, report = (each and each.open_dataset(train.class_names)
                       for each in (selection_set(spec), report_set(spec)))
@@ -114,30 +114,30 @@ def repeats(spec: DataSpec) -> tuple[int, ...]:
 
 def selection_set(spec: DataSpec) -> MeasuredSet | None:
     """
-    Return the images that choose the epoch; without data.select they are those of data.val.
+    Return the selection set; without data.select it is data.val.
 
-    :raises ConfigError: if the folder of the images is not known, or a key has no use.
+    :raises ConfigError: if the folder of the images is unknown, or a key has no use.
     """
     if spec.select is None:
         for key in ('select_images', 'select_min_score'):
             value = getattr(spec, key)
             if value:
-                raise ConfigError(f'data.{key}: {value}, but data.select is not given')
+                raise ConfigError(f'data.{key}: {value}, but data.select is not set')
         if spec.val is None:
             return None
         return MeasuredSet(Path(spec.val), val_images(spec), spec.reading)
     if spec.val is not None and Path(spec.val).resolve() == Path(spec.select).resolve():
-        raise ConfigError(f'data.val: {spec.val} is data.select too; expected other images, which '
-                          'choose nothing, or only one of both keys')
+        raise ConfigError(f'data.val: {spec.val} is also data.select; expected another report '
+                          'set, or only one of both keys')
     images = _measured_images(spec, 'select')
     return MeasuredSet(Path(spec.select), images, spec.reading, spec.select_min_score)
 
 
 def report_set(spec: DataSpec) -> MeasuredSet | None:
     """
-    Return the images on which the finished weights are measured once; None: there are none.
+    Return the report set; None if there is none.
 
-    :raises ConfigError: if the folder of the images is not known.
+    :raises ConfigError: if the folder of the images is unknown.
     """
     if spec.select is None or spec.val is None:
         return None
@@ -146,19 +146,19 @@ def report_set(spec: DataSpec) -> MeasuredSet | None:
 
 def train_sources(spec: DataSpec) -> list[tuple[Path, Path]]:
     """
-    Return the labels to train on, each with the folder of its images.
+    Return the training labels, each with the folder of its images.
 
-    :raises ConfigError: if there are none, one is there twice, or a folder is not known.
+    :raises ConfigError: if there are none, one is a duplicate, or a folder is unknown.
     """
     if spec.train is None:
-        raise ConfigError('data.train: give the labels to train on, as in data.train=train.json')
+        raise ConfigError('data.train: not set; expected labels, as in data.train=train.json')
     labels, folders = as_list(spec.train), as_list(spec.train_images)
     for path in labels:
         if labels.count(path) > 1:
-            raise ConfigError(f'data.train: {path} is there twice')
+            raise ConfigError(f'data.train: {path} is a duplicate; expected each path once')
     if isinstance(spec.train_images, tuple) and len(folders) != len(labels):
-        raise ConfigError(f'data.train_images: got {len(folders)} folders for {len(labels)} '
-                          'labels, wanted one for each, or one name for all')
+        raise ConfigError(f'data.train_images: {len(folders)} folders for {len(labels)} '
+                          'labels; expected one for each, or one name for all')
     if not folders:
         return [(Path(path), _images_beside(path, 'train')) for path in labels]
     if len(folders) == 1:
@@ -170,16 +170,16 @@ def val_images(spec: DataSpec) -> Path:
     """
     Return the folder of the images of data.val.
 
-    Where the configuration does not say, it is images/val for labels/val, ``images`` beside the
-    labels, or the folder of data.train if there is one.
+    Without data.val_images it is images/val for labels/val, ``images`` next to the labels, or the
+    folder of data.train if there is one.
 
-    :raises ConfigError: if there is none of these.
+    :raises ConfigError: if none of these exists.
     """
     return _measured_images(spec, 'val')
 
 
 def as_list(paths: str | Sequence[str] | None) -> list[str]:
-    """Return a key of the data that may hold nothing, one or several, as a list."""
+    """Return a data key that may hold nothing, one or several paths, as a list."""
     return [paths] if isinstance(paths, str) else list(paths or ())
 
 
@@ -198,12 +198,12 @@ def _images_beside(annotations: str, split: str, other: str | None = None) -> Pa
             return place
     if other is not None:
         return Path(other)
-    raise ConfigError(f'data.{split}_images: give the folder of the images of {annotations}; '
-                      'there is no folder `images` beside it')
+    raise ConfigError(f'data.{split}_images: not set, and there is no folder `images` next to '
+                      f'{annotations}; expected the folder of its images')
 
 
 def _twins(labels: Path) -> Iterator[Path]:
-    """Yield images/train for labels/train, as YOLO and Pascal VOC have it."""
+    """Yield images/train for labels/train, as in YOLO and Pascal VOC datasets."""
     for name, twin in TWINS.items():
         if name in labels.parts:
             last = len(labels.parts) - 1 - labels.parts[::-1].index(name)

@@ -14,12 +14,11 @@ class GroundTruth(NamedTuple):
     """
     The labels of one image.
 
-    :param boxes_xyxy: objects, in network pixels, float32, shape (m, 4).
-    :param labels: their class ids, int64, shape (m,).
-    :param scores: confidence of each, in [0, 1], float32, shape (m,); 1 where a person
-        labelled it.
-    :param ignored_xyxy: crowds and difficult objects, float32, shape (k, 4): what is found there
-        is neither right nor wrong.
+    :param boxes_xyxy: Boxes of the objects in network pixels, float32, shape (m, 4).
+    :param labels: Class ids, int64, shape (m,).
+    :param scores: Soft label weights, in [0, 1], float32, shape (m,); 1 for human labels.
+    :param ignored_xyxy: Ignore regions (crowds and difficult objects), float32, shape (k, 4);
+        detections there are neither right nor wrong.
     """
 
     boxes_xyxy: Tensor

@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Learning from a larger network beside the labels."""
+"""Distillation: training on the outputs of a larger network, in addition to the labels."""

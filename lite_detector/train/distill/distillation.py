@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The losses that a teacher adds to an objective."""
+"""The distillation losses that a teacher adds to an objective."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from torch.nn import functional
 
 class Distillation(nn.Module):
     """
-    A part of an objective: its convolutions are trained and resumed with it, and never exported.
+    A part of an objective; its convolutions are trained and resumed with it, and never exported.
 
-    Maps are paired by the pixels of the student that their cells cover. The weight of all terms
-    falls along a cosine over the whole run; it follows from the number of the step, so that a
-    resumed run goes on with the same.
+    Feature maps are paired by the pixels of the student that their cells cover. The weight of all
+    terms falls along a cosine over the full run. It depends only on the number of the step, so a
+    resumed run continues with the same weight.
 
-    :param spec: what is learnt.
-    :param teacher: from whom.
-    :param model: the network that learns.
-    :param card: its card.
-    :param reduce_mean: averages over processes.
-    :raises ConfigError: if the two have nothing in common.
+    :param spec: Settings of the distillation.
+    :param teacher: Teacher network.
+    :param model: Student network.
+    :param card: Model card of the student.
+    :param reduce_mean: Function that averages over processes.
+    :raises ConfigError: if the two networks share no stride or no class.
     """
 
     def __init__(self, spec: DistillSpec, teacher: Teacher, model: nn.Module, card: NetworkCard,
@@ -47,9 +47,9 @@ class Distillation(nn.Module):
                        for stride in model.strides if stride * spec.zoom in teacher.strides
                        and (spec.strides is None or stride in spec.strides)]
         if not self._pairs:
-            raise ConfigError(f'distill.teacher: {teacher.card.name} has maps at strides '
+            raise ConfigError(f'distill.teacher: {teacher.card.name} has feature maps at strides '
                               f'{list(teacher.strides)}, the student at {list(model.strides)}; '
-                              f'wanted at least one pair at zoom {spec.zoom}')
+                              f'expected at least one pair at zoom {spec.zoom}')
         self.features = None if spec.features is None else nn.ModuleList(
             FEATURE_LOSSES[spec.features.kind](model.level_channels[own],
                                                teacher.level_channels[other], spec.features)
@@ -63,8 +63,8 @@ class Distillation(nn.Module):
         """
         Set the weight of a step.
 
-        :param iteration: of the run, from 0.
-        :param total: steps of the run.
+        :param iteration: Index of the step in the run, from 0.
+        :param total: Number of steps of the run.
         """
         self._iteration = iteration
         self._factor = cosine(iteration / max(1, total - 1), self._spec.final_factor)
@@ -72,13 +72,14 @@ class Distillation(nn.Module):
     def for_student(self, images: Tensor, truths: Sequence[GroundTruth]
                     ) -> tuple[Tensor, Sequence[GroundTruth]]:
         """
-        Return images and labels at the size that the student sees.
+        Return images and labels in the size of the student's input.
 
-        The mean of ``zoom`` x ``zoom`` pixels is what serving makes of a camera image that is
-        ``zoom`` times as large.
+        The mean of ``zoom`` x ``zoom`` pixels equals the preprocessing of the deployment pipeline
+        for
+        a camera image that is ``zoom`` times as large.
 
-        :param images: at the size that the teacher sees, shape (n, 3, zoom * h, zoom * w).
-        :param truths: in pixels of these.
+        :param images: Images in the size of the teacher's input, shape (n, 3, zoom * h, zoom * w).
+        :param truths: Labels in pixels of these images.
         """
         if self.zoom == 1:
             return images, truths
@@ -89,11 +90,11 @@ class Distillation(nn.Module):
     def forward(self, images: Tensor, levels: Sequence[Tensor],
                 heads: Sequence[Tensor]) -> dict[str, Tensor]:
         """
-        Return name -> weighted loss, scalars in float32.
+        Return name -> weighted loss, float32 scalars.
 
-        :param images: for the teacher, shape (n, 3, zoom * h, zoom * w).
-        :param levels: maps of its neck, one per stride.
-        :param heads: its raw heads.
+        :param images: Images for the teacher, shape (n, 3, zoom * h, zoom * w).
+        :param levels: Feature maps of the student's neck, one per stride.
+        :param heads: Raw heads of the student.
         """
         lesson = self._teacher.look(images, self._heads is not None)
         terms: dict[str, Tensor] = {}
@@ -108,15 +109,15 @@ class Distillation(nn.Module):
         return {name: self._factor * term for name, term in terms.items()}
 
     def describe(self) -> str:
-        """Return in one line what is learnt from whom."""
+        """Return one line of text on teacher and losses."""
         teacher = self._teacher
         parts = []
         if self.features is not None:
-            parts.append(f'{self._spec.features.kind} of maps')
+            parts.append(f'{self._spec.features.kind} of feature maps')
         if self._heads is not None:
             matched = len(self._heads.matched)
             parts.append(f'scores of {matched} classes and distances')
         strides = ', '.join(str(teacher.strides[other]) for _, other in self._pairs)
-        seen = f' at {self.zoom} times the size' if self.zoom > 1 else ''
+        size = f' at {self.zoom} times the input size' if self.zoom > 1 else ''
         return (f'teacher {teacher.card.name}, {teacher.spec.label}'
-                f'{seen}, strides {strides}: ' + '; '.join(parts))
+                f'{size}, strides {strides}: ' + '; '.join(parts))

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What the maps of a student learn from those of a teacher.
+Losses between the feature maps of a student and those of a teacher.
 
-Each loss is one module per pair of maps, with convolutions that bring the student to the channels
-of the teacher. They are trained with it and left behind. Maps are normalised first, so that a
-weight means the same for any pair of networks.
+Each loss is one module per pair of feature maps. Its convolutions convert the student's map to
+the channels of the teacher; they are trained with the student and not exported. Feature maps are
+normalised first, so that a weight means the same for any pair of networks.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from torch.nn import functional
 
 EPSILON = 1e-5
 MGD_SCALE = 2e-5
-"""As published, for a sum over all channels and cells."""
+"""Published scale for a sum over all channels and positions."""
 
 
 class ChannelWise(nn.Module):
     """
     Channel-wise distillation (Shu et al., 2021, arXiv:2011.13256), as in DAMO-YOLO.
 
-    :param student_channels: of its maps.
-    :param teacher_channels: of its maps.
+    :param student_channels: Channels of the student's feature map.
+    :param teacher_channels: Channels of the teacher's feature map.
+    :param spec: Settings of the loss.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, spec: FeatureSpec) -> None:
@@ -37,20 +38,20 @@ class ChannelWise(nn.Module):
         self._temperature = spec.temperature
 
     def forward(self, student: Tensor, teacher: Tensor, iteration: int) -> Tensor:
-        """Return the loss of maps (n, channels, h, w) of one size."""
+        """Return the loss of two feature maps (n, channels, h, w) of one size."""
         return channel_wise_kl(normalized(self.align(student)), normalized(teacher),
                                self._temperature)
 
 
 class Mimic(nn.Module):
-    """The squared difference of the maps (FitNets, Romero et al., 2015, arXiv:1412.6550)."""
+    """The squared difference of feature maps (FitNets, Romero et al., 2015, arXiv:1412.6550)."""
 
     def __init__(self, student_channels: int, teacher_channels: int, spec: FeatureSpec) -> None:
         super().__init__()
         self.align = nn.Conv2d(student_channels, teacher_channels, 1)
 
     def forward(self, student: Tensor, teacher: Tensor, iteration: int) -> Tensor:
-        """Return the loss of maps (n, channels, h, w) of one size."""
+        """Return the loss of two feature maps (n, channels, h, w) of one size."""
         return functional.mse_loss(normalized(self.align(student)), normalized(teacher))
 
 
@@ -58,8 +59,8 @@ class MaskedGeneration(nn.Module):
     """
     Masked generative distillation (Yang et al., 2022, arXiv:2205.01529).
 
-    Two convolutions make the whole map of the teacher from a student's map with holes, both
-    normalised, as in DAMO-YOLO.
+    Two convolutions generate the full feature map of the teacher from a masked map of the student,
+    both normalised, as in DAMO-YOLO.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, spec: FeatureSpec) -> None:
@@ -72,9 +73,10 @@ class MaskedGeneration(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, iteration: int) -> Tensor:
         """
-        Return the loss of maps (n, channels, h, w) of one size.
+        Return the loss of two feature maps (n, channels, h, w) of one size.
 
-        :param iteration: decides the holes, so that a resumed run has the same.
+        :param iteration: Index of the step; it determines the mask, so that a resumed run has the
+            same masks.
         """
         images, _, height, width = student.shape
         chance = torch.rand(images, 1, height, width,
@@ -94,11 +96,11 @@ FEATURE_LOSSES: dict[str, Callable[[int, int, FeatureSpec], nn.Module]] = {
 
 def normalized(maps: Tensor) -> Tensor:
     """
-    Return maps with mean 0 and variance 1 per channel, over the batch and all cells.
+    Return feature maps with mean 0 and variance 1 per channel, over batch and positions.
 
-    It is batch norm without gain, shift and running statistics; of a single value it makes 0.
+    This is batch norm without gain, shift and running statistics. A single value becomes 0.
 
-    :param maps: shape (n, channels, h, w).
+    :param maps: Feature maps, shape (n, channels, h, w).
     """
     variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0, keepdim=True)
     return (maps - mean) * (variance + EPSILON).rsqrt()
@@ -106,13 +108,14 @@ def normalized(maps: Tensor) -> Tensor:
 
 def channel_wise_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """
-    Compute how much the cells differ that channels weigh, as a mean over images and channels.
+    Compute the divergence of channel attention, as a mean over images and channels.
 
-    A channel is a softmax over all cells; the loss is KL(teacher || student) * temperature^2.
+    The attention of a channel is a softmax over all positions; the loss is
+    KL(teacher || student) * temperature^2.
 
-    :param student: shape (n, channels, h, w).
-    :param teacher: the same shape.
-    :return: scalar, at least 0; 0 where both are the same, or the maps have one cell.
+    :param student: Feature map of the student, shape (n, channels, h, w).
+    :param teacher: Feature map of the teacher, same shape.
+    :return: Scalar, at least 0; 0 if they are equal or have one position.
     """
     logs, wanted = ((maps / temperature).flatten(2).log_softmax(dim=2)
                     for maps in (student, teacher))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the cells of a student learn from the same cells of a teacher."""
+"""Losses between the heads of a student and the same cells of a teacher."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ import torch
 from torch import Tensor
 
 CELLS = ('reg_max', 'grid_offset')
-"""Of the decoding: what two networks must share to measure distances alike."""
+"""Decoding values that two networks must share to have comparable distances."""
 
 
 class HeadImitation:
     """
     Class and localization distillation of generalized focal loss.
 
-    Cells count as much as the best score that the teacher gives them, so that the teacher's
-    objects decide and the labels need not name them (Zheng et al., 2022, arXiv:2102.12252, weigh
-    regions instead).
+    The weight of a cell is the teacher's best score there. So the teacher's objects decide, also
+    those without labels (Zheng et al., 2022, arXiv:2102.12252, weight regions instead).
 
-    :param student: its card.
-    :param teacher: its card; classes are matched by name, the others learn from labels alone.
-    :param pairs: which levels lie on each other, as (the student's, the teacher's).
-    :param reduce_mean: averages over processes.
-    :raises ConfigError: if the cells measure differently, or no class is known to both.
+    :param spec: Settings of the losses.
+    :param student: Model card of the student.
+    :param teacher: Model card of the teacher; classes are matched by name, the others have only
+        their labels.
+    :param pairs: Indices of matching levels, as (student's, teacher's).
+    :param reduce_mean: Function that averages over processes.
+    :raises ConfigError: if the distances are not comparable, or no class is common.
     """
 
     def __init__(self, spec: HeadSpec, student: NetworkCard, teacher: NetworkCard,
@@ -40,14 +41,14 @@ class HeadImitation:
         got = [', '.join(f'{key} {_plain(getattr(card.decode, key))}' for key in CELLS)
                for card in (student, teacher)]
         if got[0] != got[1] or student.decode.reg_max is None:
-            raise ConfigError('distill.heads: wanted two networks with distributions of distances '
-                              f'in the same cells; got {got[0]} for the student and {got[1]} for '
-                              'the teacher; leave heads out to learn from features alone')
+            raise ConfigError(f'distill.heads: {got[0]} in the student, {got[1]} in the teacher; '
+                              'expected two networks with the same distance distributions and '
+                              'cells; remove heads to distil features alone')
         self._own = [index for index, name in enumerate(student.class_names)
                      if name in teacher.class_names]
         if not self._own:
-            raise ConfigError(f'distill.heads: the teacher {teacher.name} knows none of the '
-                              f'classes of the student, such as {student.class_names[0]!r}')
+            raise ConfigError(f'distill.heads: the teacher {teacher.name} has no class of the '
+                              f'student, such as {student.class_names[0]!r}')
         self.matched = tuple(student.class_names[index] for index in self._own)
         self._known = [teacher.class_names.index(name) for name in self.matched]
         self._spec = spec
@@ -59,8 +60,8 @@ class HeadImitation:
         """
         Return the weighted losses ``distill_score`` and ``distill_distribution``.
 
-        :param student: raw heads, per stride (n, classes + 4 * (reg_max + 1), h, w).
-        :param teacher: the same with its own classes.
+        :param student: Raw heads, one per stride, shape (n, classes + 4 * (reg_max + 1), h, w).
+        :param teacher: Raw heads of the teacher, with its own classes.
         """
         own, known = (flat_heads([heads[level] for level in levels], classes)
                       for heads, levels, classes
@@ -83,10 +84,11 @@ def distribution_kl(student: Tensor, teacher: Tensor, weights: Tensor, normalize
     """
     Compute KL(teacher || student) * temperature^2 of the distances, as a weighted mean.
 
-    :param student: bins before the softmax, shape (cells, 4, reg_max + 1).
-    :param teacher: the same shape.
-    :param weights: of each cell, shape (cells,).
-    :param normalizer: the sum of the weights in all processes.
+    :param student: Bins before the softmax, shape (cells, 4, reg_max + 1).
+    :param teacher: Bins of the teacher, same shape.
+    :param weights: Weights of the cells, shape (cells,).
+    :param normalizer: Sum of the weights in all processes.
+    :param temperature: Softmax temperature, above 0.
     """
     logs, wanted = ((bins / temperature).log_softmax(dim=2) for bins in (student, teacher))
     divergence = (wanted.exp() * (wanted - logs)).sum(dim=2).mean(dim=1)

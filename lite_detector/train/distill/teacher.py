@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The network that is learnt from: it sees what the student sees, in its own words."""
+"""The teacher network, which runs on the student's images with its own preprocessing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from torch.nn import functional
 
 class Lesson(NamedTuple):
     """
-    What a teacher says of a batch.
+    Outputs of a teacher for a batch.
 
-    :param levels: maps of its neck, one per stride, shape (n, channels, h, w).
-    :param heads: its raw heads; None if nobody asked.
+    :param levels: Feature maps of its neck, one per stride, shape (n, channels, h, w).
+    :param heads: Raw heads; None if not requested.
     """
 
     levels: list[Tensor]
@@ -35,12 +35,12 @@ class Teacher:
     """
     A network that is never trained.
 
-    It is no ``nn.Module``, so that no optimiser, state, mode or process group takes it for a
-    part of what is trained.
+    It is not an ``nn.Module``, so that optimizer, state dict, training mode and process group do
+    not include it.
 
-    :param checkpoint: of any family.
-    :param student: preprocessing of the images that it will get.
-    :param input_size: to which these are resized; None leaves them as they are.
+    :param checkpoint: Checkpoint of any family.
+    :param student: Preprocessing of the input images.
+    :param input_size: Size to which the images are resized; None keeps their size.
     """
 
     def __init__(self, checkpoint: Checkpoint, student: PreprocessSpec,
@@ -60,8 +60,8 @@ class Teacher:
         """
         Run the network.
 
-        :param images: pixels as the student's preprocessing has them, shape (n, 3, h, w).
-        :param with_heads: whether its raw heads are wanted.
+        :param images: Pixels with the student's preprocessing, shape (n, 3, h, w).
+        :param with_heads: Whether to return raw heads.
         """
         if images.device != self._gain.device:
             self._model.to(images.device)
@@ -71,7 +71,7 @@ class Teacher:
         return Lesson(levels, self._model.raw_heads(levels) if with_heads else None)
 
     def translate(self, images: Tensor) -> Tensor:
-        """Return the images as the teacher's own preprocessing has them, at its size."""
+        """Return the images with the teacher's own preprocessing, at its input size."""
         if self._flip:
             images = images.flip(1)
         images = images * self._gain + self._shift
@@ -84,8 +84,9 @@ def load_teacher(spec: DistillSpec, student: PreprocessSpec) -> Teacher:
     """
     Read the teacher of a configuration.
 
-    :param student: preprocessing of the network that learns.
-    :raises LiteDetectorError: if it is absent, damaged or no checkpoint.
+    :param spec: Settings of the distillation.
+    :param student: Preprocessing of the student.
+    :raises LiteDetectorError: if the file is missing, malformed or not a checkpoint.
     """
     size = spec.input_size
     try:
@@ -96,7 +97,7 @@ def load_teacher(spec: DistillSpec, student: PreprocessSpec) -> Teacher:
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Return maps (n, channels, h, w) of another height and width, without aliasing."""
+    """Resize feature maps (n, channels, h, w) without aliasing."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return functional.interpolate(maps, tuple(size), mode='bilinear', antialias=True)
@@ -104,7 +105,7 @@ def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 def _renormalization(student: PreprocessSpec,
                      teacher: PreprocessSpec) -> tuple[Tensor, Tensor]:
-    """Return what to multiply by and to add, each shape (3, 1, 1), in the teacher's order."""
+    """Return factor and offset, each shape (3, 1, 1), in the teacher's channel order."""
     constants = torch.tensor((student.mean, student.std), dtype=torch.float64)
     mean, std = constants if student.color == teacher.color else constants.flip(1)
     own_mean, own_std = torch.tensor((teacher.mean, teacher.std), dtype=torch.float64)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Boxes as tensors: what assigners and losses share. The frame is always network pixels."""
+"""Boxes as tensors, for assigners and losses. All coordinates are network pixels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-7
-"""Smallest area or side that is divided by, so that a box without area has a finite gradient."""
+"""Smallest divisor (area or side), so that the gradient of a box without area is finite."""
 
 
 class Priors(NamedTuple):
     """
-    The points at which a network predicts, all levels after one another, each row by row.
+    Positions of all predictions, level by level and row by row.
 
-    :param centers: x, y in network pixels, float32, shape (n, 2).
-    :param strides: pixels per cell, float32, shape (n,).
-    :param level_counts: priors per level, adding up to n.
+    :param centers: Anchor points x, y in network pixels, float32, shape (n, 2).
+    :param strides: Pixels per cell, float32, shape (n,).
+    :param level_counts: Number of priors per level; the sum is n.
     """
 
     centers: Tensor
@@ -35,12 +35,13 @@ class Priors(NamedTuple):
 def grid_priors(input_size: ImageSize, strides: Sequence[int], grid_offset: float,
                 device: torch.device | str = 'cpu') -> Priors:
     """
-    Return one prior per cell, in the order and at the points that ``core.decode`` reads.
+    Return one prior per cell, in the order of ``core.decode``.
 
-    :param input_size: network pixels; a side that is off a stride counts its last, cut cell.
-    :param strides: pixels per cell of each level.
-    :param grid_offset: of the card; the centre of cell i lies at (i + grid_offset) * stride.
-    :param device: where the tensors live.
+    :param input_size: Input size in network pixels; a partial cell at the border counts.
+    :param strides: Pixels per cell of each level.
+    :param grid_offset: Grid offset of the card; the centre of cell i is (i + grid_offset) *
+        stride.
+    :param device: Device of the tensors.
     """
     centers, scales, counts = [], [], []
     for grid, stride in zip(grid_sizes(input_size, strides), strides, strict=True):
@@ -57,9 +58,9 @@ def square_boxes(priors: Priors, scale: float) -> Tensor:
     """
     Return the square of side ``scale * stride`` around each prior.
 
-    :param priors: n of them.
-    :param scale: NanoDet calls it octave_base_scale, and takes 5.
-    :return: xyxy corners, float32, shape (n, 4).
+    :param priors: Priors of the image.
+    :param scale: Side in strides; NanoDet calls it octave_base_scale, and uses 5.
+    :return: Corners x1, y1, x2, y2, float32, shape (n, 4).
     """
     half = priors.strides[:, None] * (0.5 * scale)
     return torch.cat((priors.centers - half, priors.centers + half), dim=1)
@@ -67,11 +68,11 @@ def square_boxes(priors: Priors, scale: float) -> Tensor:
 
 def boxes_from_distances(centers: Tensor, distances: Tensor) -> Tensor:
     """
-    Return the boxes whose sides lie this far from the centres.
+    Return the boxes whose sides have these distances from the centres.
 
-    :param centers: x, y, shape (..., 2).
-    :param distances: to left, top, right, bottom in the same unit, shape (..., 4).
-    :return: xyxy corners, shape (..., 4).
+    :param centers: Centres x, y, shape (..., 2).
+    :param distances: Distances to left, top, right, bottom in the same unit, shape (..., 4).
+    :return: Corners x1, y1, x2, y2, shape (..., 4).
     """
     return torch.cat((centers - distances[..., :2], centers + distances[..., 2:]), dim=-1)
 
@@ -79,13 +80,13 @@ def boxes_from_distances(centers: Tensor, distances: Tensor) -> Tensor:
 def distances_from_boxes(centers: Tensor, boxes_xyxy: Tensor,
                          maximum: float | None = None) -> Tensor:
     """
-    Return how far the sides of boxes lie from centres; the inverse of ``boxes_from_distances``.
+    Return the distances of box sides from centres; the inverse of ``boxes_from_distances``.
 
-    :param centers: x, y, shape (..., 2).
-    :param boxes_xyxy: corners in the same unit, shape (..., 4).
-    :param maximum: where given, distances are held in [0, maximum]. NanoDet's bins, in strides,
-        take reg_max - 0.1.
-    :return: left, top, right, bottom, shape (..., 4); negative where the centre lies outside.
+    :param centers: Centres x, y, shape (..., 2).
+    :param boxes_xyxy: Corners in the same unit, shape (..., 4).
+    :param maximum: Upper limit of the distances, which are clamped to [0, maximum]; None does not
+        clamp. NanoDet uses reg_max - 0.1 strides.
+    :return: Distances left, top, right, bottom, shape (..., 4); negative for a centre outside.
     """
     distances = torch.cat((centers - boxes_xyxy[..., :2], boxes_xyxy[..., 2:] - centers), dim=-1)
     return distances if maximum is None else distances.clamp(0, maximum)
@@ -93,10 +94,10 @@ def distances_from_boxes(centers: Tensor, boxes_xyxy: Tensor,
 
 def boxes_from_cxcywh(boxes_cxcywh: Tensor) -> Tensor:
     """
-    Return corners for centres and sizes.
+    Return the corners of boxes given by centre and size.
 
-    :param boxes_cxcywh: centre x, centre y, width, height, shape (..., 4).
-    :return: xyxy corners, shape (..., 4).
+    :param boxes_cxcywh: Centre x, centre y, width, height, shape (..., 4).
+    :return: Corners x1, y1, x2, y2, shape (..., 4).
     """
     centers, half = boxes_cxcywh[..., :2], 0.5 * boxes_cxcywh[..., 2:]
     return torch.cat((centers - half, centers + half), dim=-1)
@@ -104,13 +105,13 @@ def boxes_from_cxcywh(boxes_cxcywh: Tensor) -> Tensor:
 
 def inside_distances(points: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """
-    Return how deep every point lies in every box.
+    Return the depth of every point in every box.
 
-    :param points: x, y in pixels, shape (n, 2).
-    :param boxes_xyxy: corners in pixels, shape (m, 4).
-    :return: distance to the nearest side, negative outside, shape (n, m).
+    :param points: Points x, y in pixels, shape (n, 2).
+    :param boxes_xyxy: Corners in pixels, shape (m, 4).
+    :return: Distance to the nearest side, negative outside, shape (n, m).
     """
-    # rows without gaps, which is half as fast again
+    # contiguous rows are 1.5 times as fast
     x, y = points.T.contiguous()[..., None]
     left, top, right, bottom = boxes_xyxy.T.contiguous()
     return torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
@@ -118,11 +119,11 @@ def inside_distances(points: Tensor, boxes_xyxy: Tensor) -> Tensor:
 
 def pairwise_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
     """
-    Compute the overlap of every pair of boxes, as ``core.geometry.iou_matrix`` does in numpy.
+    Compute the IoU of every pair of boxes, as ``core.geometry.iou_matrix`` does in NumPy.
 
-    :param boxes_a: xyxy corners in pixels, shape (n, 4).
-    :param boxes_b: xyxy corners in pixels, shape (m, 4).
-    :return: intersection over union in [0, 1], shape (n, m); 0 where both areas are 0.
+    :param boxes_a: Corners x1, y1, x2, y2 in pixels, shape (n, 4).
+    :param boxes_b: Corners x1, y1, x2, y2 in pixels, shape (m, 4).
+    :return: IoU in [0, 1], shape (n, m); 0 if both areas are 0.
     """
     intersection, union = _areas(_full(boxes_a)[:, None], _full(boxes_b)[None])
     return intersection / union
@@ -130,11 +131,11 @@ def pairwise_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 
 def aligned_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
     """
-    Compute the overlap of each box with its partner.
+    Compute the IoU of each box with its counterpart.
 
-    :param boxes_a: xyxy corners in pixels, shape (n, 4).
-    :param boxes_b: its partners, shape (n, 4).
-    :return: intersection over union in [0, 1], shape (n,); 0 where both areas are 0.
+    :param boxes_a: Corners x1, y1, x2, y2 in pixels, shape (n, 4).
+    :param boxes_b: Counterparts, shape (n, 4).
+    :return: IoU in [0, 1], shape (n,); 0 if both areas are 0.
     """
     intersection, union = _areas(_full(boxes_a), _full(boxes_b))
     return intersection / union
@@ -142,14 +143,14 @@ def aligned_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 
 def aligned_giou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
     """
-    Compute the generalized IoU of each box with its partner.
+    Compute the generalized IoU of each box with its counterpart.
 
-    IoU - (hull - union) / hull, where the hull is the smallest box around both (Rezatofighi et
+    GIoU is IoU - (hull - union) / hull; the hull is the smallest box around both (Rezatofighi et
     al., 2019, arXiv:1902.09630).
 
-    :param boxes_a: xyxy corners, x1 <= x2 and y1 <= y2, shape (n, 4).
-    :param boxes_b: its partners, shape (n, 4).
-    :return: in [-1, 1], shape (n,); 0 for two equal boxes without area.
+    :param boxes_a: Corners, x1 <= x2 and y1 <= y2, shape (n, 4).
+    :param boxes_b: Counterparts, shape (n, 4).
+    :return: GIoU in [-1, 1], shape (n,); 0 for two equal boxes without area.
     """
     boxes_a, boxes_b = _full(boxes_a), _full(boxes_b)
     intersection, union = _areas(boxes_a, boxes_b)
@@ -159,15 +160,15 @@ def aligned_giou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 
 def aligned_ciou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
     """
-    Compute the complete IoU of each box with its partner.
+    Compute the complete IoU of each box with its counterpart.
 
-    IoU - d^2 / c^2 - alpha v, with d between the centres, c the diagonal of the hull,
-    v = (2 / pi * (atan(w_b / h_b) - atan(w_a / h_a)))^2 and alpha = v / (1 - IoU + v), which is
-    held constant in the gradient (Zheng et al., 2020, arXiv:1911.08287).
+    CIoU is IoU - d^2 / c^2 - alpha v, with d between the centres, c the diagonal of the hull,
+    v = (2 / pi * (atan(w_b / h_b) - atan(w_a / h_a)))^2 and alpha = v / (1 - IoU + v). alpha is
+    constant in the gradient (Zheng et al., 2020, arXiv:1911.08287).
 
-    :param boxes_a: xyxy corners, x1 <= x2 and y1 <= y2, shape (n, 4).
-    :param boxes_b: its partners, shape (n, 4).
-    :return: in (-2, 1], shape (n,).
+    :param boxes_a: Corners, x1 <= x2 and y1 <= y2, shape (n, 4).
+    :param boxes_b: Counterparts, shape (n, 4).
+    :return: CIoU in (-2, 1], shape (n,).
     """
     boxes_a, boxes_b = _full(boxes_a), _full(boxes_b)
     intersection, union = _areas(boxes_a, boxes_b)
@@ -181,13 +182,13 @@ def aligned_ciou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 
 
 def _full(boxes: Tensor) -> Tensor:
-    """Return half precision as float32: the area of 320 x 320 is beyond the range of half."""
+    """Return half precision as float32, because the area of 320 x 320 overflows half."""
     return boxes.float() if boxes.dtype in (torch.float16, torch.bfloat16) else boxes
 
 
 def _areas(boxes_a: Tensor, boxes_b: Tensor) -> tuple[Tensor, Tensor]:
     """Return intersection and union (at least EPSILON) of boxes that broadcast."""
-    # plane by plane: operations along a last axis of 2 are slow
+    # coordinate by coordinate, because operations along a last axis of 2 are slow
     left_a, top_a, right_a, bottom_a = boxes_a.unbind(dim=-1)
     left_b, top_b, right_b, bottom_b = boxes_b.unbind(dim=-1)
     widths = torch.minimum(right_a, right_b) - torch.maximum(left_a, left_b)

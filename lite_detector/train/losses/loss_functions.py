@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Losses: each is sum(weight * term) / normalizer, with both given by the caller.
+Loss functions: each is sum(weight * term) / normalizer, with both given by the caller.
 
-An empty input gives 0 that is still connected to the network, so that a batch without objects,
-or one process of several without objects, goes backward like any other. A normalizer of 0 counts
-as 1. Half precision is computed in float32.
+An empty input gives 0 with a gradient path to the network. So a batch without objects, or one
+process without objects, runs the backward pass like any other. A normalizer of 0 counts as 1.
+Half precision is computed in float32.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def soft_targets(labels: Tensor, scores: Tensor, num_classes: int) -> Tensor:
     """
     Return the target of each class: the score in the class of the object, 0 in all others.
 
-    :param labels: class ids, int64, shape (n,); negative (background, ignored) is no class.
-    :param scores: such as the IoU with the object, in [0, 1], shape (n,).
-    :param num_classes: columns of the result.
-    :return: shape (n, num_classes), of the type of the scores.
+    :param labels: Class ids, int64, shape (n,); negative for background and ignored.
+    :param scores: Target scores such as the IoU with the object, in [0, 1], shape (n,).
+    :param num_classes: Number of columns of the result.
+    :return: Targets, shape (n, num_classes), with the dtype of the scores.
     """
     targets = scores.new_zeros(len(labels), num_classes)
     rows = (labels >= 0).nonzero()[:, 0]
@@ -37,14 +37,14 @@ def quality_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor,
     """
     Compute the quality focal loss: |y - p|^beta * BCE(p, y), summed over classes.
 
-    It is 0 for hard labels that are met and smallest at p = y (Li et al., 2020, Generalized
-    Focal Loss, arXiv:2006.04388).
+    It is smallest at p = y, and 0 there for hard labels (Li et al., 2020, Generalized Focal Loss,
+    arXiv:2006.04388).
 
-    :param logits: class scores before the sigmoid, shape (n, classes).
-    :param targets: y in [0, 1], from ``soft_targets``, shape (n, classes).
-    :param weights: of each row, shape (n,).
-    :param normalizer: usually the number of positives in all processes, at least 1.
-    :param beta: how much less the met targets count.
+    :param logits: Class scores before the sigmoid, shape (n, classes).
+    :param targets: Targets y in [0, 1], from ``soft_targets``, shape (n, classes).
+    :param weights: Weights of the rows, shape (n,).
+    :param normalizer: Divisor, usually the number of positives in all processes, at least 1.
+    :param beta: Exponent; a higher value reduces the weight of good predictions.
     """
     logits = _full(logits)
     targets = targets.to(logits.dtype)
@@ -59,14 +59,14 @@ def focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, normalizer: Ten
     Compute the focal loss: a |y - p|^gamma BCE(p, y), summed over classes.
 
     a = alpha * y + (1 - alpha) * (1 - y). For y of 0 or 1 it is that of Lin et al. (2017,
-    arXiv:1708.02002); between them it goes over from one to the other.
+    arXiv:1708.02002); between them it interpolates.
 
-    :param logits: class scores before the sigmoid, shape (n, classes).
-    :param targets: y in [0, 1], from ``soft_targets``, shape (n, classes).
-    :param weights: of each row, shape (n,).
-    :param normalizer: usually the number of positives in all processes.
-    :param alpha: what an object counts; nothing counts 1 - alpha.
-    :param gamma: how much less the met targets count.
+    :param logits: Class scores before the sigmoid, shape (n, classes).
+    :param targets: Targets y in [0, 1], from ``soft_targets``, shape (n, classes).
+    :param weights: Weights of the rows, shape (n,).
+    :param normalizer: Divisor, usually the number of positives in all processes.
+    :param alpha: Weight of an object; background has 1 - alpha.
+    :param gamma: Exponent; a higher value reduces the weight of good predictions.
     """
     logits = _full(logits)
     targets = targets.to(logits.dtype)
@@ -84,15 +84,15 @@ def distribution_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor,
     -((right - y) log S_left + (y - left) log S_right), with S the softmax of the bins (Li et
     al., 2020, arXiv:2006.04388).
 
-    :param logits: of bins 0 .. reg_max, shape (n, reg_max + 1), reg_max at least 1.
-    :param targets: distance y in bins, shape (n,); held in [0, reg_max].
-    :param weights: of each row, shape (n,).
-    :param normalizer: usually the sum of the weights in all processes, times the four sides.
+    :param logits: Logits of bins 0 .. reg_max, shape (n, reg_max + 1), reg_max at least 1.
+    :param targets: Distances y in bins, shape (n,); clamped to [0, reg_max].
+    :param weights: Weights of the rows, shape (n,).
+    :param normalizer: Divisor, usually the sum of the weights in all processes, times four sides.
     """
     logits = _full(logits)
     reg_max = logits.shape[1] - 1
     targets = targets.to(logits.dtype).clamp(0, reg_max)
-    # the last whole bin is the right one of a pair, not the left one of a pair beyond the end
+    # the last bin is the right one of a pair, there is no pair beyond the end
     left = targets.floor().clamp(max=reg_max - 1)
     pair = torch.stack((left, left + 1), dim=1).long()
     logs = logits.log_softmax(dim=1).gather(1, pair)
@@ -105,10 +105,10 @@ def giou_loss(boxes_xyxy: Tensor, targets_xyxy: Tensor, weights: Tensor,
     """
     Compute 1 - GIoU (Rezatofighi et al., 2019, arXiv:1902.09630), in [0, 2] per box.
 
-    :param boxes_xyxy: predicted corners, x1 <= x2 and y1 <= y2, shape (n, 4).
-    :param targets_xyxy: of the objects, same unit, shape (n, 4).
-    :param weights: of each box, shape (n,).
-    :param normalizer: usually the sum of the weights in all processes.
+    :param boxes_xyxy: Predicted corners, x1 <= x2 and y1 <= y2, shape (n, 4).
+    :param targets_xyxy: Corners of the objects, same unit, shape (n, 4).
+    :param weights: Weights of the boxes, shape (n,).
+    :param normalizer: Divisor, usually the sum of the weights in all processes.
     """
     return _average(1 - aligned_giou(boxes_xyxy, targets_xyxy), weights, normalizer)
 
@@ -118,10 +118,10 @@ def ciou_loss(boxes_xyxy: Tensor, targets_xyxy: Tensor, weights: Tensor,
     """
     Compute 1 - CIoU (Zheng et al., 2020, arXiv:1911.08287), in [0, 3) per box.
 
-    :param boxes_xyxy: predicted corners, x1 <= x2 and y1 <= y2, shape (n, 4).
-    :param targets_xyxy: of the objects, same unit, shape (n, 4).
-    :param weights: of each box, shape (n,).
-    :param normalizer: usually the number of positives in all processes.
+    :param boxes_xyxy: Predicted corners, x1 <= x2 and y1 <= y2, shape (n, 4).
+    :param targets_xyxy: Corners of the objects, same unit, shape (n, 4).
+    :param weights: Weights of the boxes, shape (n,).
+    :param normalizer: Divisor, usually the number of positives in all processes.
     """
     return _average(1 - aligned_ciou(boxes_xyxy, targets_xyxy), weights, normalizer)
 
@@ -131,10 +131,10 @@ def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor,
     """
     Compute the binary cross entropy of class scores, summed over classes.
 
-    :param logits: before the sigmoid, shape (n, classes).
-    :param targets: in [0, 1], shape (n, classes).
-    :param weights: of each row, shape (n,).
-    :param normalizer: for the mean that YOLOv5 takes: number of positives times classes.
+    :param logits: Class scores before the sigmoid, shape (n, classes).
+    :param targets: Target scores in [0, 1], shape (n, classes).
+    :param weights: Weights of the rows, shape (n,).
+    :param normalizer: Divisor; for the mean of YOLOv5 the number of positives times classes.
     """
     logits = _full(logits)
     terms = functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype),
@@ -147,12 +147,12 @@ def objectness_loss(logits: Tensor, ious: Tensor, weights: Tensor,
     """
     Compute the binary cross entropy of objectness, whose target is the IoU of the predicted box.
 
-    The target is a constant, held in [0, 1] since YOLOv5 hands in a CIoU, which may be negative.
+    The target is a constant, clamped to [0, 1], because YOLOv5 uses a CIoU, which may be negative.
 
-    :param logits: before the sigmoid, shape (n,).
-    :param ious: overlap of the predicted box with its object, 0 for background, shape (n,).
-    :param weights: of each prior, 0 where ignored, shape (n,).
-    :param normalizer: YOLOv5 takes the number of priors of the level.
+    :param logits: Objectness before the sigmoid, shape (n,).
+    :param ious: IoU of the predicted box with its object, 0 for background, shape (n,).
+    :param weights: Weights of the anchors, 0 for ignored ones, shape (n,).
+    :param normalizer: Divisor; in YOLOv5 the number of anchors of the level.
     """
     targets = ious.detach().clamp(0, 1)
     return bce_loss(logits[:, None], targets[:, None], weights, normalizer)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The assign guidance module of NanoDet-Plus: a larger head that only helps to train.
+The assign guidance module of NanoDet-Plus: a larger auxiliary head for training.
 
-It decides in place of the young network which cells learn which object, and is left behind when
-training ends (https://github.com/RangiLyu/nanodet).
+It assigns objects to anchor points, because its predictions are better than those of the network
+early in training. It is not exported (https://github.com/RangiLyu/nanodet).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ NORM_GROUPS = 32
 
 class AssignGuidance(nn.Module):
     """
-    A second pyramid beside the network's own, and a head of full convolutions on both.
+    A second pyramid, and a convolutional head on the feature maps of both pyramids.
 
-    The head has the same weights at all levels but for one factor on the distances.
+    All levels share the weights of the head, except for one factor per level on the distances.
 
-    :param pan: the network's own pyramid; the second one starts as its copy.
-    :param levels: how many maps a pyramid has.
-    :param num_classes: of the network.
-    :param reg_max: of the network.
+    :param pan: Pyramid of the network; the second one starts as its copy.
+    :param levels: Number of feature maps of a pyramid.
+    :param num_classes: Number of classes of the network.
+    :param reg_max: Largest distance of the network's head in strides.
     """
 
     def __init__(self, pan: GhostPan, levels: int, num_classes: int, reg_max: int) -> None:
         super().__init__()
         channels = 2 * pan.channels
-        self.pan = copy.deepcopy(pan).requires_grad_(True)  # the network's may be frozen
+        self.pan = copy.deepcopy(pan).requires_grad_(True)  # the original may be frozen
         self.score_tower = _tower(channels)
         self.distance_tower = _tower(channels)
         self.scores = nn.Conv2d(channels, num_classes, 3, padding=1)
@@ -50,12 +50,12 @@ class AssignGuidance(nn.Module):
 
     def forward(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> list[Tensor]:
         """
-        Return raw heads in the layout of the network's own.
+        Return raw heads in the layout of the network's own head.
 
-        To train this module without the network, hand it detached maps.
+        With detached feature maps, the loss trains only this module.
 
-        :param features: of the backbone, strides 8, 16 and 32.
-        :param levels: of the network's own pyramid.
+        :param features: Feature maps of the backbone at strides 8, 16 and 32.
+        :param levels: Feature maps of the network's own pyramid.
         """
         heads = []
         for own, second, scale in zip(levels, self.pan(features), self.scales, strict=True):

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Batch norm: what it comes to, and other statistics where they are absent or wrong."""
+"""Batch norm: fold it into a convolution, and measure its statistics."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import nn, Tensor
 @torch.no_grad()
 def absorbed(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """
-    Return weight and bias of a convolution that does what it and its batch norm do.
+    Return weight and bias of a convolution that replaces a convolution and its batch norm.
 
-    :param conv: without a bias.
-    :param norm: what follows it; its statistics are taken as they are.
+    :param conv: Convolution without a bias.
+    :param norm: Batch norm after it, with its current statistics.
     """
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()
     return conv.weight * gain[:, None, None, None], norm.bias - gain * norm.running_mean
@@ -25,7 +25,7 @@ def absorbed(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def only_add(norm: nn.BatchNorm2d, bias: Tensor) -> None:
-    """Let a batch norm add a bias in evaluation mode, and do nothing else."""
+    """Make a batch norm add only a bias in evaluation mode."""
     norm.weight.fill_(1.0)
     norm.bias.copy_(bias)
     norm.running_mean.zero_()
@@ -35,15 +35,15 @@ def only_add(norm: nn.BatchNorm2d, bias: Tensor) -> None:
 @torch.no_grad()
 def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """
-    Replace the statistics of every batch norm by those of these images, and keep the function.
+    Measure the statistics of every batch norm; the network's function stays the same.
 
-    An imported batch norm only adds a bias: it pretends that its input has mean 0 and variance 1.
-    In training mode it would divide by the true deviation and so undo what the network knows.
-    Here scale and shift take up whatever the statistics change, so that in evaluation mode the
-    network computes what it did, and in training mode nearly the same.
+    An imported batch norm only adds a bias: its stored statistics are mean 0 and variance 1. In
+    training mode it would divide by the true deviation and so change the trained function. This
+    function adjusts scale and shift to the new statistics. In evaluation mode the outputs stay
+    the same, in training mode nearly the same.
 
-    :param model: left in evaluation mode.
-    :param batches: network inputs, shape (n, 3, h, w); some hundred images in all.
+    :param model: Network; it stays in evaluation mode.
+    :param batches: Network inputs, shape (n, 3, h, w); some hundred images in all.
     """
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
@@ -75,13 +75,13 @@ def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
 @torch.no_grad()
 def renew_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """
-    Replace the statistics of every batch norm by those of these images, and nothing else.
+    Measure the statistics of every batch norm, with constant scale and shift.
 
-    After channels went missing before it, a batch norm gives again the mean and the deviation
-    that it was trained to give.
+    After channels are removed before it, a batch norm then outputs the mean and the deviation that
+    it was trained for.
 
-    :param model: left in training mode.
-    :param batches: network inputs, shape (n, 3, h, w); some hundred images in all.
+    :param model: Network; it stays in training mode.
+    :param batches: Network inputs, shape (n, 3, h, w); some hundred images in all.
     """
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -96,6 +96,6 @@ def renew_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def has_statistics(model: nn.Module) -> bool:
-    """Return whether the batch norms of a network ever saw an image."""
+    """Return whether the batch norms of a network have measured statistics."""
     return any(layer.running_mean.any() for layer in model.modules()
                if isinstance(layer, nn.BatchNorm2d))

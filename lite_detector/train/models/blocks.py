@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bricks of every network here: convolution with batch norm, and channel shuffle."""
+"""Building blocks of all networks: convolution with batch norm, and channel shuffle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 MakeActivation = Callable[[], nn.Module]
-"""Makes one activation layer."""
+"""Function that creates one activation layer."""
 
 LEAKY_RELU: MakeActivation = partial(nn.LeakyReLU, 0.1, inplace=True)
 RELU: MakeActivation = partial(nn.ReLU, inplace=True)
@@ -25,12 +25,12 @@ HARD_SWISH: MakeActivation = partial(nn.Hardswish, inplace=True)
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride: int = 1,
             groups: int = 1, activation: MakeActivation | None = None) -> list[nn.Module]:
     """
-    Return a convolution that keeps the size (up to its stride), batch norm and activation.
+    Return a convolution with padding (the size changes only by its stride), norm and activation.
 
-    A list rather than a module, so that a branch is one flat ``nn.Sequential``: the layout of
-    torchvision's checkpoints.
+    The result is a list rather than a module, so that a branch is one flat ``nn.Sequential`` with
+    the parameter names of torchvision's checkpoints.
 
-    :param activation: None leaves it out.
+    :param activation: Activation after the batch norm, or None.
     """
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2,
                      groups=groups, bias=False)
@@ -40,7 +40,7 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride
 
 def depthwise(channels: int, kernel_size: int, *, stride: int = 1,
               activation: MakeActivation | None = None) -> list[nn.Module]:
-    """Return a convolution of each channel by itself, batch norm and activation."""
+    """Return a depthwise convolution, batch norm and activation."""
     return conv_bn(channels, channels, kernel_size, stride=stride, groups=channels,
                    activation=activation)
 
@@ -54,29 +54,29 @@ def separable(in_channels: int, out_channels: int, kernel_size: int, activation:
 
 def shuffled(left: Tensor, right: Tensor) -> Tensor:
     """
-    Join two maps with their channels taken in turn: l0, r0, l1, r1, ...
+    Join two feature maps with their channels interleaved: l0, r0, l1, r1, ...
 
-    :param left: shape (n, c, h, w).
-    :param right: the same shape.
-    :return: shape (n, 2 * c, h, w).
+    :param left: Feature map, shape (n, c, h, w).
+    :param right: Feature map of the same shape.
+    :return: Feature map, shape (n, 2 * c, h, w).
     """
     return shuffle(torch.cat((left, right), dim=1), 2)
 
 
 def shuffle(features: Tensor, groups: int) -> Tensor:
     """
-    Take one channel of each group in turn.
+    Interleave the channels of the groups (channel shuffle).
 
-    :param features: shape (n, c, h, w), c a multiple of ``groups``.
-    :param groups: into how many equal parts the channels are cut.
-    :return: the same shape.
+    :param features: Feature map, shape (n, c, h, w), c a multiple of ``groups``.
+    :param groups: Number of equal groups of channels.
+    :return: Feature map of the same shape.
     """
     if not torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        # keeps channels_last, and so trains 1.4 times as fast as what follows; to_onnx.py says
-        # what ONNX gets for it
+        # This keeps channels_last, which trains 1.4 times as fast as the code below. to_onnx.py
+        # replaces it in the export.
         return functional.channel_shuffle(features, groups)
-    # These operations are what pnnx knows as one ShuffleChannel; others that do the same become
-    # dozens of layers, or an unknown one.
+    # pnnx recognises these operations as one ShuffleChannel. Equivalent operations become dozens
+    # of layers, or an unknown one.
     n, channels, height, width = features.shape
     grouped = features.view(n, groups, channels // groups, height, width).transpose(1, 2)
     return grouped.reshape(n, channels, height, width)

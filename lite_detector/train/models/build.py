@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the words of a spec to a network."""
+"""Build a network from its specification."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ NETWORKS: dict[str, Callable[[ModelSpec], PyramidNetwork]] = {
 
 def build_model(spec: ModelSpec) -> PyramidNetwork:
     """
-    Return a network with fresh weights, in training mode.
+    Return a network with random weights, in training mode.
 
-    :param spec: what to build.
+    :param spec: Structure of the network.
     """
     model = NETWORKS[spec.family](spec)
     if spec.batch_norm is not None:

@@ -18,17 +18,17 @@ from torch import nn, Tensor
 
 NORM_EPS = 1e-3
 """
-Of batch norm, as published. Its momentum is not: 0.03 is too slow for runs of some hundred steps,
-and in long ones the average over the weights (EMA) averages the statistics too.
+Epsilon of batch norm, as published. The published momentum of 0.03 is not used: it is too slow
+for runs of some hundred steps, and in long runs the EMA averages the statistics too.
 """
 
 
 class ZeroHead(nn.Module):
     """
-    One convolution per level, and one factor that all distances of a level share.
+    One convolution per level, and one factor per level on all distances.
 
-    :param channels: of each level.
-    :param kernel_size: 1 in the nano networks, else 3.
+    :param channels: Channels of each level.
+    :param kernel_size: Kernel size of the convolutions: 1 in the nano networks, otherwise 3.
     """
 
     def __init__(self, channels: Sequence[int], kernel_size: int, spec: ModelSpec) -> None:
@@ -43,7 +43,7 @@ class ZeroHead(nn.Module):
             reset_bias(conv, spec.num_classes)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return raw heads, per level shape (n, num_classes + 4 * (reg_max + 1), h, w)."""
+        """Return raw heads, one per level, shape (n, num_classes + 4 * (reg_max + 1), h, w)."""
         heads = [output(level) for output, level in zip(self.outputs, levels, strict=True)]
         if self.scales is None:
             return heads
@@ -52,7 +52,7 @@ class ZeroHead(nn.Module):
 
     @torch.no_grad()
     def folded(self) -> ZeroHead:
-        """Return a head with the factors in its convolutions."""
+        """Return a head whose convolutions include the factors."""
         head = copy.deepcopy(self)
         for conv, scale in zip(head.outputs, head.scales, strict=True):
             conv.weight[head._classes:] *= scale
@@ -63,9 +63,9 @@ class ZeroHead(nn.Module):
 
 class DamoYolo(PyramidNetwork):
     """
-    TinyNAS, RepGFPN and ZeroHead.
+    The network: TinyNAS, RepGFPN and ZeroHead.
 
-    :param spec: variant ns, nm, nl (nano), t, s or m.
+    :param spec: Structure of the network; variant ns, nm, nl (nano), t, s or m.
     """
 
     strides = (8, 16, 32)
@@ -82,9 +82,9 @@ class DamoYolo(PyramidNetwork):
                 module.eps = NORM_EPS
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the maps of the neck, one per stride, from those of the backbone."""
+        """Return the feature maps of the neck, one per stride."""
         return self.neck(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what ``forward`` does, from the maps of the neck."""
+        """Return raw heads from the feature maps of the neck."""
         return self.head(levels)

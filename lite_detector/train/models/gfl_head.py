@@ -13,18 +13,18 @@ from lite_detector.train.models.blocks import LEAKY_RELU, separable
 from torch import nn, Tensor
 
 SCORE_PRIOR = 0.01
-"""What a class scores everywhere before training: few cells see an object."""
+"""Initial score of every class; low, because most cells are background."""
 
 
 class GflHead(nn.Module):
     """
     Two separable convolutions per level, then scores and distances from the same features.
 
-    Each level has weights of its own (https://github.com/RangiLyu/nanodet).
+    Each level has its own weights (https://github.com/RangiLyu/nanodet).
 
-    :param channels: of the pyramid.
-    :param levels: how many.
-    :param kernel_size: 3 in NanoDet, 5 in NanoDet-Plus.
+    :param channels: Channels of the pyramid.
+    :param levels: Number of levels of the pyramid.
+    :param kernel_size: Kernel size of the convolutions: 3 in NanoDet, 5 in NanoDet-Plus.
     """
 
     def __init__(self, channels: int, levels: int, kernel_size: int, spec: ModelSpec) -> None:
@@ -42,12 +42,12 @@ class GflHead(nn.Module):
             reset_bias(conv, spec.num_classes)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return raw heads, per level shape (n, num_classes + 4 * (reg_max + 1), h, w)."""
+        """Return raw heads, one per level, shape (n, num_classes + 4 * (reg_max + 1), h, w)."""
         return [output(tower(level)) for tower, output, level
                 in zip(self.towers, self.outputs, levels, strict=True)]
 
 
 def reset_bias(conv: nn.Conv2d, num_classes: int) -> None:
-    """Let the first ``num_classes`` outputs start at the prior, and the distances at zero."""
+    """Set the first ``num_classes`` biases to the prior score, and the others to zero."""
     nn.init.zeros_(conv.bias)
     nn.init.constant_(conv.bias[:num_classes], math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))

@@ -4,8 +4,8 @@
 """
 Ghost-PAN, the neck of NanoDet-Plus.
 
-GhostNet (Han et al., 2020, arXiv:1911.11907): half of the channels are computed, the other half
-are cheap depthwise copies of them.
+It is built of ghost modules (GhostNet, Han et al., 2020, arXiv:1911.11907): a pointwise
+convolution computes half of the channels, a cheap depthwise convolution derives the other half.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GhostModule(nn.Module):
         self.cheap = nn.Sequential(*depthwise(half, 3, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h, w)."""
+        """Return a feature map, shape (n, out_channels, h, w)."""
         primary = self.primary(inputs)
         return torch.cat((primary, self.cheap(primary)), dim=1)
 
@@ -53,17 +53,17 @@ class GhostBottleneck(nn.Module):
                                       *conv_bn(in_channels, out_channels))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h, w)."""
+        """Return a feature map, shape (n, out_channels, h, w)."""
         return self.ghosts(inputs) + self.shortcut(inputs)
 
 
 class GhostPan(nn.Module):
     """
-    Top-down and bottom-up fusion by ghost bottlenecks, and one coarser level if wanted.
+    Top-down and bottom-up fusion by ghost bottlenecks, and an optional coarser level.
 
-    :param in_channels: of the backbone, fine to coarse.
-    :param channels: of every level that comes out.
-    :param extra: whether one coarser level follows.
+    :param in_channels: Channels of the backbone's feature maps, fine to coarse.
+    :param channels: Channels of every output level.
+    :param extra: Whether to add one coarser level.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int, *,
@@ -83,7 +83,7 @@ class GhostPan(nn.Module):
         self.extra_out = _halving(channels) if extra else None
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return a map per feature map, and the extra one of half the coarsest size."""
+        """Return one map per feature map, and the optional one of half the coarsest size."""
         levels = [lateral(feature) for lateral, feature
                   in zip(self.laterals, features, strict=True)]
         coarsest = levels[-1]

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Look inside a network while it runs: the order of its layers, and what they cost."""
+"""Inspect a network in a forward pass: the order of its layers, and their cost."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 from torch import nn, Tensor
 
 SMALLEST = ImageSize(64, 64)
-"""Both sides on the grid of every stride here."""
+"""Size whose sides are multiples of every stride."""
 
 
 @torch.no_grad()
 def run_order(model: nn.Module, kinds: tuple[type[nn.Module], ...],
               input_size: ImageSize = SMALLEST) -> list[tuple[nn.Module, tuple[int, ...]]]:
     """
-    Return the layers of these kinds in the order in which a forward pass runs them.
+    Return the layers of these kinds in the order of execution.
 
-    :param model: left as it was, batch norm statistics included.
-    :param kinds: for example ``(nn.Conv2d,)``.
-    :param input_size: of the image that is sent through.
-    :return: pairs of a layer and the shape of what it gave, batch axis included.
+    :param model: Network; it stays unchanged, batch norm statistics included.
+    :param kinds: Layer types, for example ``(nn.Conv2d,)``.
+    :param input_size: Size of the test image.
+    :return: Pairs of a layer and its output shape, batch axis included.
     """
     order: list[tuple[nn.Module, tuple[int, ...]]] = []
 
@@ -42,7 +42,7 @@ def run_order(model: nn.Module, kinds: tuple[type[nn.Module], ...],
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers a model learns; batch norm has two per channel."""
+    """Return the number of trainable parameters; batch norm has two per channel."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -50,14 +50,14 @@ def count_macs(model: nn.Module, input_size: ImageSize) -> int:
     """
     Return the multiply-accumulate operations of one image in convolutions and linear layers.
 
-    Others (DAMO-YOLO for one) print twice as much and call it FLOPs.
+    Some authors (DAMO-YOLO for one) print twice this number and call it FLOPs.
 
-    :param model: a network of images.
-    :param input_size: network pixels.
+    :param model: Network whose input is an image.
+    :param input_size: Input size in network pixels.
     """
     macs = 0
     for layer, shape in run_order(model, (nn.Conv2d, nn.Linear), input_size):
-        # each weight is used once per position, and a linear layer has one position
+        # each weight is used once per position; a linear layer has one position
         positions = shape[2] * shape[3] if isinstance(layer, nn.Conv2d) else 1
         macs += layer.weight.numel() * positions
     return macs

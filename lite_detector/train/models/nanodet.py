@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""NanoDet-m (https://github.com/RangiLyu/nanodet), the anchor-free network of three strides."""
+"""NanoDet-m (https://github.com/RangiLyu/nanodet), an anchor-free network with three strides."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Pan(nn.Module):
     """
     A path aggregation network without convolutions on its paths (arXiv:1803.01534).
 
-    :param in_channels: of the backbone, fine to coarse.
-    :param channels: of every level that comes out.
+    :param in_channels: Channels of the backbone's feature maps, fine to coarse.
+    :param channels: Channels of every output level.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int) -> None:
@@ -32,14 +32,14 @@ class Pan(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return one map per feature map, of the same size and ``channels`` channels."""
+        """Return one map per feature map, of the same size and with ``channels`` channels."""
         levels = [lateral(feature) for lateral, feature
                   in zip(self.laterals, features, strict=True)]
         for fine in reversed(range(len(levels) - 1)):
             coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
             levels[fine] = levels[fine] + coarse
         for coarse in range(1, len(levels)):
-            # bilinear at half the size is the mean of four, which pooling computes faster
+            # Bilinear downsampling by 2 equals the mean of four pixels; pooling is faster.
             levels[coarse] = levels[coarse] + functional.avg_pool2d(levels[coarse - 1], 2)
         return levels
 
@@ -48,9 +48,9 @@ class NanoDet(PyramidNetwork):
     """
     A backbone, PAN, and a head of 3x3 separable convolutions.
 
-    By itself the backbone is ShuffleNetV2 with LeakyReLU.
+    The default backbone is ShuffleNetV2 with LeakyReLU.
 
-    :param spec: variant 0.5x, 1.0x or 1.5x.
+    :param spec: Structure of the network; variant 0.5x, 1.0x or 1.5x.
     """
 
     strides = (8, 16, 32)
@@ -64,9 +64,9 @@ class NanoDet(PyramidNetwork):
         self.head = GflHead(channels, len(self.strides), 3, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the maps of the neck, one per stride, from those of the backbone."""
+        """Return the feature maps of the neck, one per stride."""
         return self.pan(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what ``forward`` does, from the maps of the neck."""
+        """Return raw heads from the feature maps of the neck."""
         return self.head(levels)

@@ -23,12 +23,12 @@ class NanoDetPlus(PyramidNetwork):
     """
     A backbone, Ghost-PAN, and a head of 5x5 separable convolutions.
 
-    By itself the backbone is ShuffleNetV2 with LeakyReLU.
+    The default backbone is ShuffleNetV2 with LeakyReLU.
 
-    The variant m-coarse is m at half the resolution: its first convolution sees every pixel, but
-    takes steps of 4, and the level at twice its coarsest stride is left out.
+    The variant m-coarse is m at half the resolution. The first convolution covers every pixel with
+    a stride of 4 instead of 2, and the extra coarse level is left out.
 
-    :param spec: variant m-coarse, m-0.5x, m or m-1.5x.
+    :param spec: Structure of the network; variant m-coarse, m-0.5x, m or m-1.5x.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -44,9 +44,9 @@ class NanoDetPlus(PyramidNetwork):
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the maps of the neck, one per stride, from those of the backbone."""
+        """Return the feature maps of the neck, one per stride."""
         return self.pan(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what ``forward`` does, from the maps of the neck."""
+        """Return raw heads from the feature maps of the neck."""
         return self.head(levels)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parts that train as several branches and are served as one convolution."""
+"""Layers that train as several branches and are deployed as one convolution."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from torch.nn import functional
 
 @runtime_checkable
 class Foldable(Protocol):
-    """A part of a network that has a cheaper form for serving."""
+    """A part of a network that has a cheaper form for deployment."""
 
     def folded(self) -> nn.Module:
         """
-        Return a part that gives the same in evaluation mode; this one stays as it is.
+        Return a part with the same outputs in evaluation mode; this one stays unchanged.
 
-        Its convolutions have the names that they have here.
+        Its convolutions keep their names.
         """
 
 
 def fold(model: nn.Module) -> nn.Module:
     """
-    Return a copy of a network in evaluation mode in which every part is folded that can be.
+    Return a copy of a network in evaluation mode with all foldable parts folded.
 
-    :param model: left as it is; checkpoints keep this form, because only it can be trained.
+    :param model: Network; it stays unchanged, because only the unfolded form can be trained.
     """
     return _fold(copy.deepcopy(model).eval())
 
@@ -47,13 +47,13 @@ def _fold(part: nn.Module) -> nn.Module:
 
 class RepConv(nn.Module):
     """
-    A 3x3 and a 1x1 convolution side by side, whose results are added before the activation.
+    A 3x3 and a 1x1 convolution in parallel, whose results are added before the activation.
 
-    RepVGG (Ding et al., 2021, arXiv:2101.03697) without the branch that only passes the input,
-    as in DAMO-YOLO.
+    This is RepVGG (Ding et al., 2021, arXiv:2101.03697) without the identity branch, as in
+    DAMO-YOLO.
 
-    :param stride: 1 or 2.
-    :param activation: None leaves it out.
+    :param stride: Stride of both convolutions, 1 or 2.
+    :param activation: Activation after the sum, or None.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1,
@@ -64,12 +64,12 @@ class RepConv(nn.Module):
         self.activation = nn.Identity() if activation is None else activation()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         return self.activation(self.dense(inputs) + self.point(inputs))
 
     @torch.no_grad()
     def folded(self) -> nn.Module:
-        """Return one 3x3 convolution, with the statistics of batch norm that there are now."""
+        """Return one 3x3 convolution, with the current statistics of batch norm."""
         dense, _ = self.dense
         weight, bias = self._as_one()
         conv = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride, 1)
@@ -80,8 +80,8 @@ class RepConv(nn.Module):
         return folded.train(self.training)
 
     def _as_one(self) -> tuple[Tensor, Tensor]:
-        """Return weight and bias of a 3x3 convolution that does what both do."""
+        """Return weight and bias of one 3x3 convolution that replaces both."""
         (kernel, bias), (point, point_bias) = (absorbed(*branch)
                                                for branch in (self.dense, self.point))
-        # the 1x1 kernel is a 3x3 kernel that looks at its middle only
+        # a 1x1 kernel is a 3x3 kernel that is zero except in its centre
         return kernel + functional.pad(point, (1, 1, 1, 1)), bias + point_bias

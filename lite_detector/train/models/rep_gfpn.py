@@ -4,8 +4,9 @@
 """
 The efficient RepGFPN, the neck of DAMO-YOLO.
 
-It is heavy where the head is next to nothing (Xu et al., 2022, arXiv:2211.15444, table 4). After
-GiraffeDet's generalized FPN (Jiang et al., 2022, arXiv:2202.04256), without its extra upsampling.
+DAMO-YOLO has a heavy neck and a minimal head (Xu et al., 2022, arXiv:2211.15444, table 4). The
+neck is the generalized FPN of GiraffeDet (Jiang et al., 2022, arXiv:2202.04256) without its extra
+upsampling.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 MakeFusion = Callable[[int], nn.Module]
-"""From channels to a block that keeps them and the size."""
+"""Function that creates a block with the same number of input and output channels."""
 
 
 class RepBlock(nn.Module):
     """
-    A RepConv and a 3x3 convolution beside the input.
+    A RepConv and a 3x3 convolution with a residual connection.
 
-    :param hidden: channels between the two, as a share of those of the block.
+    :param hidden: Channels between the two, as a share of those of the block.
     """
 
     def __init__(self, channels: int, hidden: float, activation: MakeActivation) -> None:
@@ -38,21 +39,21 @@ class RepBlock(nn.Module):
                                     *conv_bn(inner, channels, 3, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the same shape."""
+        """Return a feature map of the same shape."""
         return inputs + self.layers(inputs)
 
 
 def light_block(channels: int) -> nn.Module:
-    """Return the block of the nano networks: three times as wide inside, in multiples of 8."""
+    """Return the block of the nano networks: three times as wide inside, rounded to 8."""
     return InvertedBlock(channels, int(3 * channels + 4) // 8 * 8, channels)
 
 
 class FusionStage(nn.Module):
     """
-    One half of the channels passes by; what each block makes of the other half is kept.
+    Fuse feature maps: half of the channels skip the blocks, the outputs of all blocks are kept.
 
-    :param in_channels: of the maps to be fused, laid side by side.
-    :param blocks: how many.
+    :param in_channels: Channels of all input feature maps together.
+    :param blocks: Number of blocks.
     """
 
     def __init__(self, in_channels: int, out_channels: int, blocks: int, make_block: MakeFusion,
@@ -67,7 +68,7 @@ class FusionStage(nn.Module):
                                            activation=activation))
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h, w) from maps of one size."""
+        """Return a feature map, shape (n, out_channels, h, w), from inputs of one size."""
         inputs = torch.cat(maps, dim=1)
         kept, worked = [self.passed(inputs)], self.worked(inputs)
         for block in self.blocks:
@@ -78,14 +79,14 @@ class FusionStage(nn.Module):
 
 class RepGfpn(nn.Module):
     """
-    A pass down that also hears the next finer map, and a pass up that hears two coarser ones.
+    Top-down fusion that also uses the next finer map, and bottom-up fusion of three maps.
 
-    :param in_channels: of the backbone, fine to coarse.
-    :param out_channels: of the levels that come out.
-    :param blocks: per fusion.
-    :param hidden: share of the channels inside of a block; None: inverted blocks and depthwise
-        halving, as in the nano networks.
-    :param activation: of all layers.
+    :param in_channels: Channels of the backbone's feature maps, fine to coarse.
+    :param out_channels: Channels of the output levels.
+    :param blocks: Number of blocks per fusion.
+    :param hidden: Share of the channels inside a block; None: inverted blocks and depthwise
+        downsampling, as in the nano networks.
+    :param activation: Activation of all layers.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int], blocks: int,
@@ -113,7 +114,7 @@ class RepGfpn(nn.Module):
         self.fuse5_up = fusion(middle + middle_out + coarse, coarse_out)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return one map per feature map, of ``out_channels``."""
+        """Return one map per feature map, with ``out_channels`` channels."""
         fine, middle, coarse = features
         coarse = self.fuse5(coarse, self.middle_to_coarse(middle))
         middle = self.fuse4(middle, self.fine_to_middle(fine), _twice(coarse))

@@ -4,9 +4,9 @@
 """
 TinyNAS, the backbones of DAMO-YOLO, whose structures were found by search.
 
-MAE-NAS (arXiv:2111.13336) found how wide and deep each stage is; DAMO-YOLO (Xu et al., 2022,
-arXiv:2211.15444) builds it of three kinds of blocks. Written from the published structures
-(https://github.com/tinyvision/DAMO-YOLO, Apache-2.0); none of its code is used.
+MAE-NAS (arXiv:2111.13336) searched width and depth of each stage. DAMO-YOLO (Xu et al., 2022,
+arXiv:2211.15444) builds the stages of three kinds of blocks. Written from the published
+structures (https://github.com/tinyvision/DAMO-YOLO, Apache-2.0); none of its code is used.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from torch.nn import functional
 
 class Stage(NamedTuple):
     """
-    Some blocks of one size, the first of which may halve the map.
+    A sequence of blocks with the same output shape; the first may halve the size.
 
-    :param channels: that come out.
-    :param inner: channels inside of each block.
-    :param blocks: how many.
-    :param stride: 1 or 2.
+    :param channels: Output channels.
+    :param inner: Channels inside each block.
+    :param blocks: Number of blocks.
+    :param stride: Stride of the first block, 1 or 2.
     """
 
     channels: int
@@ -40,11 +40,11 @@ class Stage(NamedTuple):
 
 class Structure(NamedTuple):
     """
-    What the search found.
+    The result of the structure search.
 
-    :param style: a key of ``STYLES``.
-    :param stem: channels at stride 2.
-    :param stages: down to stride 32.
+    :param style: Key of ``STYLES``.
+    :param stem: Channels at stride 2.
+    :param stages: Stages down to stride 32.
     """
 
     style: str
@@ -64,19 +64,19 @@ STRUCTURES = {
                                     Stage(192, 152, 2, 1), Stage(384, 192, 1))),
     's': Structure('residual', 32, (Stage(128, 24, 1), Stage(128, 88, 5), Stage(256, 128, 3),
                                     Stage(256, 120, 2, 1), Stage(512, 144, 1))),
-    # in this style a convolution apart halves the map, so there is a block less than was searched
+    # This style halves the map by a separate convolution, so it has one searched block less.
     'm': Structure('csp', 32, (Stage(128, 64, 1), Stage(128, 64, 3), Stage(256, 256, 7),
                                Stage(512, 256, 2))),
 }
-"""Variant -> structure; L, which needs a GPU, is left out."""
+"""Variant -> structure; the large variant L is left out, because it needs a GPU."""
 
 
 class InvertedBlock(nn.Module):
     """
     MobileNetV3's block without squeeze and excite: wide inside, a depthwise 5x5 (1905.02244).
 
-    :param stride: at 1 and with as many channels out as in, the input is added.
-    :param kernel_size: of the depthwise convolution.
+    :param stride: Stride, 1 or 2; at 1 and with equal channels the input is added.
+    :param kernel_size: Kernel size of the depthwise convolution.
     """
 
     def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int = 1,
@@ -89,16 +89,16 @@ class InvertedBlock(nn.Module):
         self._adds = stride == 1 and in_channels == out_channels
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         outputs = self.layers(inputs)
         return inputs + outputs if self._adds else outputs
 
 
 class ResidualBlock(nn.Module):
     """
-    A convolution to ``inner`` channels, a RepConv, and the input beside both at stride 1.
+    A convolution to ``inner`` channels and a RepConv, with a residual connection at stride 1.
 
-    :param kernel_size: of the first: 1, or 3 in the CSP style.
+    :param kernel_size: Kernel size of the first convolution: 1, or 3 in the CSP style.
     """
 
     def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int,
@@ -114,13 +114,13 @@ class ResidualBlock(nn.Module):
         self._adds = stride == 1
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         outputs = self.layers(inputs)
         return self.activation(outputs + self.shortcut(inputs) if self._adds else outputs)
 
 
 class SpatialPyramidPooling(nn.Module):
-    """The maximum over 5, 9 and 13 pixels beside the map itself (YOLOv3-SPP, 1406.4729)."""
+    """The maxima over 5, 9 and 13 pixels, joined with the input (YOLOv3-SPP, 1406.4729)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class SpatialPyramidPooling(nn.Module):
         self.fuse = nn.Sequential(*conv_bn(4 * half, channels, activation=SILU))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the same shape."""
+        """Return a feature map of the same shape."""
         squeezed = self.squeeze(inputs)
         pooled = [functional.max_pool2d(squeezed, side, 1, side // 2) for side in (5, 9, 13)]
         return self.fuse(torch.cat((squeezed, *pooled), dim=1))
@@ -137,12 +137,12 @@ class SpatialPyramidPooling(nn.Module):
 
 class CspStage(nn.Module):
     """
-    A halving convolution, after which one half of the channels passes the blocks by.
+    A downsampling convolution, after which half of the channels skip the blocks.
 
-    Cross stage partial network (Wang et al., 2019, arXiv:1911.11929).
+    This is a cross stage partial network (Wang et al., 2019, arXiv:1911.11929).
 
-    :param activation: around the blocks; ReLU in DAMO-YOLO.
-    :param inside: of the blocks; SiLU in DAMO-YOLO.
+    :param activation: Activation outside the blocks; ReLU in DAMO-YOLO.
+    :param inside: Activation inside the blocks; SiLU in DAMO-YOLO.
     """
 
     def __init__(self, in_channels: int, stage: Stage, pooling: bool,
@@ -160,7 +160,7 @@ class CspStage(nn.Module):
         self.fuse = nn.Sequential(*conv_bn(width, width, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, channels, h / 2, w / 2)."""
+        """Return a feature map, shape (n, channels, h / 2, w / 2)."""
         halved = self.down(inputs)
         return self.fuse(torch.cat((self.worked(halved), self.passed(halved)), dim=1))
 
@@ -186,12 +186,13 @@ def _with_pooling(channels: int, pooling: bool, blocks: list[nn.Module]) -> nn.S
 
 class Style(NamedTuple):
     """
-    How a structure becomes layers.
+    Rules that turn a structure into layers.
 
-    :param stage: from channels, a stage, and whether it pools, to layers.
-    :param stem_kernel: 6 stands for a Focus layer (2x2 pixels into channels) and a 3x3
-        convolution, which together are just this, and slow in ncnn.
-    :param activation: of the stem.
+    :param stage: Function of input channels, stage and whether it pools; returns the layers.
+    :param stem_kernel: Kernel size of the stem. 6 replaces a Focus layer (2x2 pixels into
+        channels)
+        and a 3x3 convolution, which are equivalent but slow in ncnn.
+    :param activation: Activation of the stem.
     """
 
     stage: Callable[[int, Stage, bool], nn.Module]
@@ -208,9 +209,9 @@ STYLES = {
 
 class TinyNas(nn.Module):
     """
-    A stem, and stages down to stride 32, the last of which sees wide by pooling.
+    A stem, and stages down to stride 32; the last one widens its receptive field by pooling.
 
-    :param structure: one of ``STRUCTURES``.
+    :param structure: One of ``STRUCTURES``.
     """
 
     def __init__(self, structure: Structure) -> None:
@@ -227,7 +228,7 @@ class TinyNas(nn.Module):
             strides.append(strides[-1] * stage.stride)
             width = stage.channels
         self.stages = stages
-        # what is finest in meaning at a stride is the last stage of it
+        # the last stage of a stride has the strongest features
         self._taps = [index for index, (stride, after) in
                       enumerate(zip(strides[1:], [*strides[2:], 64], strict=True))
                       if stride >= 8 and after > stride]
@@ -235,8 +236,8 @@ class TinyNas(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """
-        Return the maps at strides 8, 16 and 32.
+        Return the feature maps at strides 8, 16 and 32.
 
-        :param images: pixels, shape (n, 3, h, w), sides on the grid of 32.
+        :param images: Pixels, shape (n, 3, h, w), sides multiples of 32.
         """
         return tapped(self.stem(images), self.stages, self._taps)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-YOLOF: one level of features, widened by dilated convolutions, instead of a pyramid.
+YOLOF: one feature map, widened by dilated convolutions, instead of a pyramid.
 
-You Only Look One-level Feature (Chen et al., 2021, arXiv:2103.09460), with a backbone, an encoder
-and a head for robots: separable convolutions where the authors have dense ones. A variant says
-the width of its backbone; ``dc5`` is the stride of 16 instead of 32.
+You Only Look One-level Feature (Chen et al., 2021, arXiv:2103.09460), with a light backbone,
+encoder and head: separable convolutions replace the dense ones of the authors. The name of a
+variant gives the width of its backbone; ``dc5`` means stride 16 instead of 32.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 DILATIONS = (2, 4, 6, 8)
-"""Of the residual blocks, one after another."""
+"""Dilations of the residual blocks, in order."""
 CLASS_CONVS, BOX_CONVS = 2, 4
-"""Convolutions before the last one."""
+"""Number of convolutions before the output layer."""
 COARSEST = 32
-"""Stride of the last map of a backbone."""
+"""Stride of the last feature map of a backbone."""
 
 
 class YolofShape(NamedTuple):
     """
-    A variant.
+    The shape of a variant.
 
-    :param width: of the backbone.
-    :param channels: of encoder and head.
-    :param stride: 32, or 16 with a dilated last stage.
+    :param width: Width of the backbone.
+    :param channels: Channels of encoder and head.
+    :param stride: Output stride: 32, or 16 with a dilated last stage.
     """
 
     width: str
@@ -59,9 +59,9 @@ SHAPES = {
 
 class DilatedBlock(nn.Module):
     """
-    A bottleneck that adds what it sees ``dilation`` cells away.
+    A residual bottleneck with a dilated 3x3 convolution.
 
-    :param channels: the bottleneck has a quarter of them.
+    :param channels: Channels of input and output; the bottleneck has a quarter of them.
     """
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -73,16 +73,16 @@ class DilatedBlock(nn.Module):
         _dilate(self.layers[3], dilation)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the same shape."""
+        """Return a feature map of the same shape."""
         return inputs + self.layers(inputs)
 
 
 class DilatedEncoder(nn.Module):
     """
-    From the last map of a backbone to one that sees objects of any size.
+    Convert the last map of a backbone to one whose receptive fields cover all object sizes.
 
-    :param in_channels: of the backbone.
-    :param channels: of what comes out.
+    :param in_channels: Channels of the backbone's last map.
+    :param channels: Output channels.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -92,15 +92,15 @@ class DilatedEncoder(nn.Module):
         self.blocks = nn.Sequential(*(DilatedBlock(channels, dilation) for dilation in DILATIONS))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return shape (n, channels, h, w)."""
+        """Return a feature map, shape (n, channels, h, w)."""
         return self.blocks(self.smooth(self.lateral(features)))
 
 
 class YolofHead(nn.Module):
     """
-    Two branches: class scores; boxes and how likely there is any object.
+    Two branches: class scores; boxes and objectness.
 
-    :param channels: of the encoder.
+    :param channels: Channels of the encoder.
     """
 
     def __init__(self, channels: int, spec: ModelSpec) -> None:
@@ -122,7 +122,8 @@ class YolofHead(nn.Module):
         """
         Return the raw head, shape (n, anchors * (5 + num_classes), h, w).
 
-        That is x, y, width, height and objectness of each anchor, then the classes of each.
+        The channels are x, y, width, height and objectness of each anchor, then the classes of
+        each.
         """
         return torch.cat((self.outputs['boxes'](self.box_tower(features)),
                           self.outputs['classes'](self.class_tower(features))), dim=1)
@@ -132,9 +133,9 @@ class Yolof(PyramidNetwork):
     """
     A backbone, the dilated encoder and its head, at one stride.
 
-    By itself the backbone is ShuffleNetV2 with ReLU.
+    The default backbone is ShuffleNetV2 with ReLU.
 
-    :param spec: a variant of ``SHAPES``.
+    :param spec: Structure of the network; a variant of ``SHAPES``.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -149,11 +150,11 @@ class Yolof(PyramidNetwork):
         self.head = YolofHead(shape.channels, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the map of the encoder, from the last one of the backbone."""
+        """Return the feature map of the encoder, from the last one of the backbone."""
         return [self.encoder(features[-1])]
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what ``forward`` does, from the map of the encoder."""
+        """Return raw heads from the feature map of the encoder."""
         return [self.head(level) for level in levels]
 
 
@@ -161,32 +162,34 @@ def joint_logits(class_logits: Tensor, object_logits: Tensor) -> Tensor:
     """
     Return the logit whose sigmoid is sigmoid(class) * sigmoid(object).
 
-    c + o - log(1 + e^c + e^o), as published, is -log(e^-o + e^-c (1 + e^-o)), which neither
-    overflows nor takes the difference of two large numbers.
+    The published formula is c + o - log(1 + e^c + e^o). The equivalent form here,
+    -log(e^-o + e^-c (1 + e^-o)), neither overflows nor subtracts two large numbers.
 
-    :param class_logits: shape (..., classes).
-    :param object_logits: of the same anchors, shape (..., 1).
-    :return: shape (..., classes).
+    :param class_logits: Class logits, shape (..., classes).
+    :param object_logits: Objectness logits of the same anchors, shape (..., 1).
+    :return: Joint logits, shape (..., classes).
     """
     return -torch.logaddexp(-object_logits, functional.softplus(-object_logits) - class_logits)
 
 
 def dilate_last_stage(backbone: nn.Module) -> None:
     """
-    Let the last stage keep the stride of 16: what it gave at 32 stays, at every second cell.
+    Reduce the stride of the last stage from 32 to 16 by dilated convolutions (DC5).
 
-    Convolutions that halved the size keep it, and those after them look twice as far. The
-    weights are the same, so those of ImageNet fit (DC5; Yu and Koltun, 2016, arXiv:1511.07122).
+    Convolutions of stride 2 get stride 1, and those after them get dilation 2. The weights stay
+    the
+    same, so ImageNet weights fit, and every second output equals the output at stride 32 (Yu and
+    Koltun, 2016, arXiv:1511.07122).
 
-    :param backbone: any whose last map is at stride 32; changed in place.
-    :raises ModelError: if it comes to this stride without such a convolution, as by pooling.
+    :param backbone: Backbone whose last map is at stride 32; changed in place.
+    :raises ModelError: if the last stage has no convolution of stride 2, for example with pooling.
     """
     convs = [conv for conv, shape in
              run_order(backbone, (nn.Conv2d,), ImageSize(2 * COARSEST, 2 * COARSEST))
              if shape[2:] == (2, 2)]
     if not any(conv.stride == (2, 2) for conv in convs):
-        raise ModelError('this backbone has no convolution of stride 2 at its last stage; wanted '
-                         'another one, or a variant without dc5')
+        raise ModelError('this backbone has no convolution of stride 2 in its last stage; '
+                         'expected another backbone, or a variant without dc5')
     for conv in convs:
         if conv.stride == (2, 2):
             conv.stride = (1, 1)
@@ -195,6 +198,6 @@ def dilate_last_stage(backbone: nn.Module) -> None:
 
 
 def _dilate(conv: nn.Conv2d, dilation: int) -> None:
-    """Let a convolution that keeps the size look that many times as far, and still keep it."""
+    """Dilate a convolution and adapt its padding, so that the size stays the same."""
     conv.dilation = (dilation, dilation)
     conv.padding = tuple(dilation * (side // 2) for side in conv.kernel_size)

@@ -22,15 +22,16 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 CHANNELS = (32, 120, 232, 464)
-"""Stem and stages; those of ShuffleNetV2 1.0x rounded up to multiples of 8, with a wider stem."""
+"""Channels of stem and stages: those of ShuffleNetV2 1.0x rounded up to multiples of 8, and a
+wider stem."""
 REPEATS = {'e': (4, 8, 2), 's': (4, 8, 4)}
 
 
 class AddNeck(nn.Module):
     """
-    The neck of e: separable convolutions, concatenation on the way up, addition on the way down.
+    The neck of e: separable convolutions, top-down concatenation, bottom-up addition.
 
-    :param in_channels: of the backbone, fine to coarse.
+    :param in_channels: Channels of the backbone's feature maps, fine to coarse.
     """
 
     def __init__(self, in_channels: Sequence[int]) -> None:
@@ -48,7 +49,7 @@ class AddNeck(nn.Module):
         self.fuse5 = nn.Sequential(*separable(width, width, 3, RELU))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return one map per feature map, of ``out_channels``."""
+        """Return one map per feature map, with ``out_channels`` channels."""
         fine, middle, coarse = features
         lateral5 = self.lateral5(coarse)
         lateral4 = self.lateral4(self.up4(torch.cat((_twice(lateral5), middle), dim=1)))
@@ -62,7 +63,7 @@ class Csp(nn.Module):
     """
     Cross stage partial block with one bottleneck (Wang et al., 2019, arXiv:1911.11929).
 
-    :param out_channels: each of its two branches has half of them.
+    :param out_channels: Output channels; each of the two branches has half of them.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -75,15 +76,15 @@ class Csp(nn.Module):
         self.fuse = nn.Sequential(*conv_bn(2 * half, out_channels, activation=SILU))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h, w)."""
+        """Return a feature map, shape (n, out_channels, h, w)."""
         return self.fuse(torch.cat((self.worked(inputs), self.passed(inputs)), dim=1))
 
 
 class CspNeck(nn.Module):
     """
-    The neck of s: cross stage partial blocks, concatenation both ways.
+    The neck of s: cross stage partial blocks, concatenation in both directions.
 
-    :param in_channels: of the backbone, fine to coarse.
+    :param in_channels: Channels of the backbone's feature maps, fine to coarse.
     """
 
     def __init__(self, in_channels: Sequence[int]) -> None:
@@ -100,7 +101,7 @@ class CspNeck(nn.Module):
         self.fuse5 = Csp(256, 256)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return one map per feature map, of ``out_channels``."""
+        """Return one map per feature map, with ``out_channels`` channels."""
         fine, middle, coarse = features
         lateral5 = self.lateral5(coarse)
         lateral4 = self.lateral4(self.up4(torch.cat((_twice(lateral5), middle), dim=1)))
@@ -117,7 +118,7 @@ class Yolov5Lite(PyramidNetwork):
     """
     ShuffleNetV2 with ReLU, a neck, and one 1x1 convolution per stride.
 
-    :param spec: variant e or s.
+    :param spec: Structure of the network; variant e or s.
     """
 
     strides = (8, 16, 32)
@@ -134,11 +135,11 @@ class Yolov5Lite(PyramidNetwork):
             _reset_bias(conv, stride, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the maps of the neck, one per stride, from those of the backbone."""
+        """Return the feature maps of the neck, one per stride."""
         return self.neck(features)
 
     def raw_heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return what ``forward`` does, from the maps of the neck."""
+        """Return raw heads from the feature maps of the neck."""
         return [output(level) for output, level in zip(self.outputs, levels, strict=True)]
 
 
@@ -148,7 +149,7 @@ def _twice(levels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _reset_bias(conv: nn.Conv2d, stride: int, spec: ModelSpec) -> None:
-    """Start at 8 objects per image of 640 pixels, each of any class alike."""
+    """Set the initial output to 8 objects per image of 640 pixels, with equal class scores."""
     bias = conv.bias.view(spec.num_anchors, 5 + spec.num_classes)
     bias[:, 4] += math.log(8 / (640 / stride) ** 2)
     bias[:, 5:] += math.log(0.6 / (spec.num_classes - 0.99))

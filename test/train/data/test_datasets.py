@@ -56,9 +56,9 @@ def test_images_are_looked_for_where_they_usually_are(tmp_path):
     assert train_sources(DataSpec(beside, 'pictures')) == [(Path(beside), Path('pictures'))]
     assert val_images(DataSpec(beside, 'pictures', apart)).name == 'pictures'
     assert val_images(DataSpec(beside, 'pictures', beside, 'others')).name == 'others'
-    with pytest.raises(ConfigError, match='data.val_images: give the folder of the images of'):
+    with pytest.raises(ConfigError, match='data.val_images: not set, and there is no folder'):
         val_images(DataSpec(beside, val=apart))
-    with pytest.raises(ConfigError, match='data.val_images: give the folder of the images of'):
+    with pytest.raises(ConfigError, match='data.val_images: not set, and there is no folder'):
         val_images(DataSpec((beside, apart), ('a', 'b'), apart))
 
 
@@ -81,12 +81,12 @@ def test_a_list_of_labels_takes_a_list_of_folders_or_one_for_all():
 
 
 @pytest.mark.parametrize(('spec', 'words'), [
-    (DataSpec(), 'data.train: give the labels'),
-    (DataSpec(('a', 'b', 'a'), 'x'), 'data.train: a is there twice'),
-    (DataSpec(('a', 'b'), ('x', 'y', 'z')), 'got 3 folders for 2 labels'),
-    (DataSpec(('a', 'b'), ('x',)), 'got 1 folders for 2 labels'),
-    (DataSpec('a', ('x', 'y')), 'got 2 folders for 1 labels'),
-    (DataSpec(('a', '/absent/b.json')), 'data.train_images: give the folder of the images of a'),
+    (DataSpec(), 'data.train: not set'),
+    (DataSpec(('a', 'b', 'a'), 'x'), 'data.train: a is a duplicate'),
+    (DataSpec(('a', 'b'), ('x', 'y', 'z')), '3 folders for 2 labels'),
+    (DataSpec(('a', 'b'), ('x',)), '1 folders for 2 labels'),
+    (DataSpec('a', ('x', 'y')), '2 folders for 1 labels'),
+    (DataSpec(('a', '/absent/b.json')), 'data.train_images: not set, and .* next to a'),
 ])
 def test_a_mistake_in_a_list_is_one_line(spec, words):
     with pytest.raises(ConfigError, match=words):
@@ -139,14 +139,14 @@ def test_val_of_a_model_is_a_warning(tmp_path):
 def test_labels_without_a_single_box_are_refused(tmp_path):
     path = write_shapes(tmp_path)
     path.write_text(json.dumps({**json.loads(path.read_text()), 'annotations': []}))
-    with pytest.raises(DataError, match='not one box is labelled, there is nothing to learn'):
+    with pytest.raises(DataError, match='no labelled box; expected at least one'):
         open_datasets(DataSpec(str(path)))
 
 
 def test_labels_that_are_all_ignored_are_refused(tmp_path):
     path = soft_shapes(tmp_path, CLASS_NAMES)
     open_datasets(DataSpec(str(path), min_score=0.1))
-    with pytest.raises(DataError, match='nothing to learn .crowds and boxes below data.min_score'):
+    with pytest.raises(DataError, match='one .crowds and boxes below data.min_score'):
         open_datasets(DataSpec(str(path), min_score=1.0))
 
 

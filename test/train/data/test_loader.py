@@ -109,8 +109,8 @@ def test_a_dataset_smaller_than_a_batch_is_one_batch(dataset):
 
 
 @pytest.mark.parametrize('more, reason', [
-    ({'batch_size': 5, 'world': 2}, 'batch_size: got 5'), ({'batch_size': 0}, 'batch_size: got 0'),
-    ({'batch_size': 12, 'world': 12}, 'got 11 images for 12 processes')])
+    ({'batch_size': 5, 'world': 2}, 'batch_size: 5;'), ({'batch_size': 0}, 'batch_size: 0;'),
+    ({'batch_size': 12, 'world': 12}, '11 images for 12 processes')])
 def test_unequal_shares_are_refused(dataset, more, reason):
     with pytest.raises(ConfigError, match=reason):
         loader(dataset, **more)

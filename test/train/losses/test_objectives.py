@@ -379,7 +379,7 @@ def test_build_objective_refuses_constants_of_another_family():
 
 
 def test_build_objective_refuses_a_balance_of_other_strides():
-    with pytest.raises(ConfigError, match='level_balance: got 2 values, wanted one for each of 3'):
+    with pytest.raises(ConfigError, match='level_balance: 2 values; expected 3'):
         objective_of('yolov5_lite', loss={'yolov5_lite': {'level_balance': [4, 1]}})
 
 
@@ -387,6 +387,6 @@ def test_build_objective_refuses_a_balance_of_other_strides():
 def test_build_objective_refuses_the_card_of_another_network(family):
     spec = ModelSpec(family, SMALLEST[family], 2, num_anchors=2)
     card = network_card(spec)
-    with pytest.raises(ModelError, match=f'{card.name}: the network gives .* channels'):
+    with pytest.raises(ModelError, match=f'{card.name}: the network has .* channels'):
         build_objective(build_model(msgspec.structs.replace(spec, num_classes=3)), card,
                         LossSpec())

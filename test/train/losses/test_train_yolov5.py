@@ -173,5 +173,5 @@ def test_fit_anchors_leaves_specks_out_of_the_search_but_measures_them():
 
 @pytest.mark.parametrize('sizes', [torch.zeros(0, 2), torch.ones(3, 2)])
 def test_fit_anchors_without_boxes_says_so(sizes):
-    with pytest.raises(DataError, match='wanted at least one'):
+    with pytest.raises(DataError, match='expected at least one'):
         fit_anchors(sizes)

@@ -190,9 +190,9 @@ def test_scaled_is_the_nearest_multiple_of_eight_but_not_much_less(channels, wan
 
 
 @pytest.mark.parametrize(('name', 'words'), [
-    ('mobilnet_v2_1.0x', "no backbone 'mobilnet_v2_1.0x'; wanted a width"),
+    ('mobilnet_v2_1.0x', "no backbone 'mobilnet_v2_1.0x'; expected one of"),
     ('mobilenet_v2', 'no backbone'), ('', 'no backbone'),
-    ('mobilenet_v2_3x', "no width '3x'; choose from 0.35x, 0.5x, 0.75x, 1.0x, 1.4x")])
+    ('mobilenet_v2_3x', "no width '3x'; expected one of 0.35x, 0.5x, 0.75x, 1.0x, 1.4x")])
 def test_unknown_name_is_answered_with_those_there_are(name, words):
     with pytest.raises(ValueError, match=words):
         split_name(name)
@@ -206,7 +206,7 @@ def test_unknown_name_is_answered_with_those_there_are(name, words):
 def test_network_with_a_backbone_of_its_own_refuses_another(family, variant):
     data = {'family': family, 'variant': variant, 'num_classes': 1,
             'backbone': 'mobilenet_v2_1.0x'}
-    with pytest.raises(ConfigError, match=f'{family} {variant} has a backbone of its own'):
+    with pytest.raises(ConfigError, match=f'{family} {variant} cannot have'):
         from_mapping(data, ModelSpec, 'model')
 
 

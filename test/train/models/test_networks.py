@@ -110,7 +110,7 @@ def test_fresh_yolov5_lite_expects_eight_objects_per_image(num_classes):
 
 
 @pytest.mark.parametrize(('data', 'words'), [
-    ({'family': 'nanodet', 'variant': '3x', 'num_classes': 1}, 'choose from 0.5x, 1.0x, 1.5x'),
+    ({'family': 'nanodet', 'variant': '3x', 'num_classes': 1}, 'expected one of 0.5x, 1.0x, 1.5x'),
     ({'family': 'nanodet', 'variant': '1.0x', 'num_classes': 0}, 'num_classes'),
     ({'family': 'nanodet', 'variant': '1.0x', 'num_clases': 1}, 'num_clases'),
 ])

@@ -86,7 +86,7 @@ def test_written_backbone_under_another_family_is_refused(family, variant):
     data = {'family': family, 'variant': variant, 'num_classes': 2,
             'backbone': {'stem': 8, 'stages': [
                 {'block': 'residual', 'channels': 16, 'blocks': 1, 'inner': 8}] * 4}}
-    with pytest.raises(ConfigError, match='written out is for nanodet, nanodet_plus'):
+    with pytest.raises(ConfigError, match='one of the families nanodet, nanodet_plus'):
         from_mapping(data, ModelSpec, 'test')
 
 

@@ -91,7 +91,7 @@ def test_dilated_stage_gives_at_every_second_place_what_it_gave(size):
 
 def test_dilated_stage_of_a_backbone_that_pools_is_refused():
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3, 16, 1), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1))
-    with pytest.raises(ModelError, match='no convolution of stride 2 at its last stage'):
+    with pytest.raises(ModelError, match='no convolution of stride 2 in its last stage'):
         dilate_last_stage(backbone)
 
 

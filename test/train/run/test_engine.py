@@ -291,8 +291,8 @@ def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, cap
 
 
 @pytest.mark.parametrize(('values', 'words'), [
-    ({'data__train': None}, 'data.train: give the labels'),
-    ({'data__train': '/absent/x.json'}, 'data.train_images: give the folder'),
+    ({'data__train': None}, 'data.train: not set'),
+    ({'data__train': '/absent/x.json'}, 'data.train_images: not set'),
     ({'data__train_images': '/absent'}, '/absent: no such folder'),
     ({'start__checkpoint': '/absent.pt'}, '/absent.pt: No such file'),
     ({'start__freeze': ['neck']}, "start.freeze: the network has no module 'neck'"),

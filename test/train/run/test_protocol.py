@@ -232,11 +232,11 @@ def test_repeat_of_another_length_is_refused(spec, words):
 
 
 @pytest.mark.parametrize(('spec', 'words'), [
-    (DataSpec('a', val='x/../b', select='b', select_images='c'), 'is data.select too'),
+    (DataSpec('a', val='x/../b', select='b', select_images='c'), 'is also data.select'),
     (DataSpec('a', val='b', val_images='c', select_min_score=0.3),
-     'data.select_min_score: 0.3, but data.select is not given'),
-    (DataSpec('a', select_images='c'), 'data.select_images: c, but data.select is not given'),
-    (DataSpec('a', select='/absent/b.json'), 'data.select_images: give the folder')])
+     'data.select_min_score: 0.3, but data.select is not set'),
+    (DataSpec('a', select_images='c'), 'data.select_images: c, but data.select is not set'),
+    (DataSpec('a', select='/absent/b.json'), 'data.select_images: not set')])
 def test_selection_that_contradicts_itself_is_refused(spec, words):
     with pytest.raises(ConfigError, match=words):
         selection_set(spec)

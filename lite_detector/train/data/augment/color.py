@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Brightness, contrast, saturation and hue in one pass over the pixels."""
+"""Brightness, contrast, saturation and hue in one step over the pixels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lite_detector.core.types import ImageArray
 import numpy as np
 
 LUMA_BGR = (0.114, 0.587, 0.299)
-"""How bright the three channels look (ITU-R BT.601)."""
+"""Luminance weights of the three channels (ITU-R BT.601)."""
 MIDDLE = 127.5
-"""The grey that contrast leaves as it is."""
+"""Grey level that contrast does not change."""
 
 
 @dataclass(frozen=True)
 class ColorStep:
     """
-    A change of colours: all four kinds are linear, so together they are one matrix.
+    A colour change. All four kinds are linear, so together they are one matrix.
 
-    :param brightness: grey levels to add.
-    :param contrast: factor around middle grey.
-    :param saturation: factor of the distance from grey; 0 is a grey image.
-    :param hue: turn around the grey axis, degrees.
+    :param brightness: Grey levels to add.
+    :param contrast: Factor around middle grey.
+    :param saturation: Factor on the distance from grey; 0 gives a grey image.
+    :param hue: Rotation around the grey axis in degrees.
     """
 
     brightness: float = 0.0
@@ -36,9 +36,9 @@ class ColorStep:
 
     def apply_image(self, image_bgr: ImageArray) -> ImageArray:
         """
-        Return the image in new colours; where nothing changes, the same array.
+        Return the image with changed colours; without a change, the same array.
 
-        :param image_bgr: uint8, shape (height, width, 3).
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
         """
         if self == UNCHANGED:
             return image_bgr
@@ -56,7 +56,7 @@ def _saturate(factor: float) -> np.ndarray:
 
 
 def _turn_hue(angle: float) -> np.ndarray:
-    # Rodrigues' formula around (1, 1, 1): greys stay, pure colours go round
+    # Rodrigues' rotation formula around (1, 1, 1), which keeps greys
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     return (math.cos(angle) * np.eye(3) + math.sin(angle) * cross
             + (1 - math.cos(angle)) * np.full((3, 3), 1 / 3))

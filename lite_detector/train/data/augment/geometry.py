@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Deterministic steps from an image to its place in the network input.
+Deterministic steps that draw an image into the network input.
 
-A step moves the pixels and the boxes of one image. Coordinates are continuous, as in
-``core.geometry``. There is one interpolation from the stored image to the network input, and
-where nothing turns it is the ``cv2.resize`` of serving: 3.5 times as fast as ``cv2.warpAffine``.
+A step transforms the pixels and the boxes of one image. Coordinates are continuous, as in
+``core.geometry``. The pixels are interpolated only once. Without rotation the step is the
+``cv2.resize`` of the deployment pipeline, which is 3.5 times as fast as ``cv2.warpAffine``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 
 class Region(NamedTuple):
-    """Whole pixels of the network input: all of it, or a quarter of a mosaic."""
+    """A rectangle of pixels of the network input: all of it, or a quarter of a mosaic."""
 
     left: int
     top: int
@@ -31,16 +31,16 @@ class Region(NamedTuple):
 
     @classmethod
     def of(cls, size: ImageSize) -> Region:
-        """Return all of an input."""
+        """Return the window that covers the full input."""
         return cls(0, 0, size.width, size.height)
 
     def cut(self, canvas: ImageArray) -> ImageArray:
-        """Return this part of an image, to read or to paint."""
+        """Return a view of this part of an image."""
         return canvas[self.top:self.bottom, self.left:self.right]
 
 
 class Extent(NamedTuple):
-    """Where a whole image would lie in the network input, in view or not."""
+    """Rectangle of the full image in network pixels; it may exceed the input."""
 
     center_x: float
     center_y: float
@@ -51,11 +51,11 @@ class Extent(NamedTuple):
 @dataclass(frozen=True)
 class Placement:
     """
-    A part of an image, resized into a part of the network input, perhaps mirrored.
+    A part of an image, resized into a part of the network input, optionally mirrored.
 
-    :param source: the part in view, in pixels of the image.
-    :param window: where it lies in the input.
-    :param flip: whether left and right change places within the window.
+    :param source: Visible part, in pixels of the image.
+    :param window: Target rectangle in the input.
+    :param flip: Whether to mirror left and right.
     """
 
     source: Region
@@ -64,11 +64,11 @@ class Placement:
 
     def apply_image(self, image_bgr: ImageArray, canvas: ImageArray, color: ColorStep) -> None:
         """
-        Paint the image into the input; what lies outside of the window stays.
+        Draw the image into the input; pixels outside the window stay.
 
-        :param image_bgr: uint8, shape (height, width, 3).
-        :param canvas: uint8, all of the network input.
-        :param color: what happens to the colours on the way.
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
+        :param canvas: Full network input, uint8.
+        :param color: Colour change to apply.
         """
         target = self.window.cut(canvas)
         size = target.shape[1::-1]
@@ -79,10 +79,10 @@ class Placement:
 
     def apply_boxes(self, boxes_xyxy: FloatArray) -> FloatArray:
         """
-        Move boxes along with the pixels; they are not cut.
+        Transform boxes like the pixels, without clipping.
 
-        :param boxes_xyxy: in pixels of the image, float32, shape (n, 4).
-        :return: in network pixels, float32, shape (n, 4).
+        :param boxes_xyxy: Boxes in pixels of the image, float32, shape (n, 4).
+        :return: Boxes in network pixels, float32, shape (n, 4).
         """
         source, window = self.source, self.window
         scale_x = (window.right - window.left) / (source.right - source.left)
@@ -100,10 +100,10 @@ class Placement:
 @dataclass(frozen=True)
 class Warp:
     """
-    An image that is turned on its way into the network input.
+    An image that is rotated into the network input.
 
-    :param matrix: image pixels -> network pixels, two rows of three.
-    :param window: the part of the input that the image may paint.
+    :param matrix: Affine matrix from image pixels to network pixels, shape (2, 3).
+    :param window: Part of the input that the image may cover.
     """
 
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -111,28 +111,28 @@ class Warp:
 
     def apply_image(self, image_bgr: ImageArray, canvas: ImageArray, color: ColorStep) -> None:
         """
-        Paint the image into the input; what it does not reach stays.
+        Draw the image into the input; pixels that it does not cover stay.
 
-        :param image_bgr: uint8, shape (height, width, 3).
-        :param canvas: uint8, all of the network input.
-        :param color: what happens to the colours on the way.
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
+        :param canvas: Full network input, uint8.
+        :param color: Colour change to apply.
         """
         target = self.window.cut(canvas)
         matrix = np.array(self.matrix)
-        # cv2 counts from the middle of the first pixel, we from its edge
+        # cv2 puts the origin at the centre of the first pixel, this package at its edge
         matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
         matrix[:, 2] -= self.window[:2]
-        # the canvas is blank here, so any pixel of it is the padding
+        # the canvas is blank here, so any of its pixels has the padding colour
         fill = canvas[self.window.top, self.window.left].tolist()
         target[:] = cv2.warpAffine(color.apply_image(image_bgr), matrix, target.shape[1::-1],
                                    flags=cv2.INTER_LINEAR, borderValue=fill)
 
     def apply_boxes(self, boxes_xyxy: FloatArray) -> FloatArray:
         """
-        Return the upright hulls of the turned boxes; they are not cut.
+        Return the upright bounding boxes of the rotated boxes, without clipping.
 
-        :param boxes_xyxy: in pixels of the image, float32, shape (n, 4).
-        :return: in network pixels, float32, shape (n, 4).
+        :param boxes_xyxy: Boxes in pixels of the image, float32, shape (n, 4).
+        :return: Boxes in network pixels, float32, shape (n, 4).
         """
         matrix = np.array(self.matrix)
         corners = boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
@@ -147,13 +147,13 @@ GeometryStep = Placement | Warp
 def place(image_size: ImageSize, frame: Extent, window: Region, flip: bool = False,
           degrees: float = 0.0) -> GeometryStep:
     """
-    Lay an image into a frame of the network input, as far as a window shows it.
+    Return the step that draws an image into a frame, limited to a window.
 
-    :param image_size: pixels of the image.
-    :param frame: where all of it would lie.
-    :param window: what may be painted.
-    :param flip: whether to mirror it.
-    :param degrees: turn around the middle of the frame.
+    :param image_size: Size of the image in pixels.
+    :param frame: Rectangle of the full image in network pixels.
+    :param window: Part of the input that may be covered.
+    :param flip: Whether to mirror left and right.
+    :param degrees: Rotation around the centre of the frame.
     """
     if degrees:
         return Warp(_turned(image_size, frame, flip, math.radians(degrees)), window)
@@ -175,8 +175,9 @@ def _turned(image_size: ImageSize, frame: Extent, flip: bool, angle: float
 
 def _snap(length: int, center: float, extent: float, low: int, high: int
           ) -> tuple[int, int, int, int]:
-    # One axis: first and last pixel of the image in view, and where they go. Whole pixels on both
-    # sides, so that a plain resize does it; the boxes follow the rounded map, not the wish.
+    # One axis: first and last visible pixel of the image, and their targets. Both are whole
+    # pixels,
+    # so that a plain resize is enough; the boxes follow the rounded values.
     scale, start = extent / length, center - extent / 2
     first = min(max(0, math.floor((low - start) / scale)), length - 1)
     last = max(min(length, math.ceil((high - start) / scale)), first + 1)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Labels that follow their image into the network input.
+Labels that are transformed with their image.
 
-Boxes, class ids and scores travel in one object that refuses to hold unequal numbers of them, and
-are chosen by one mask; nothing else touches them.
+One object holds boxes, class ids and scores and checks that their numbers are equal. A single mask
+selects from all of them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 @dataclass(frozen=True, eq=False)
 class Labels:
     """
-    What there is in a network input.
+    Labels of a network input.
 
-    :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
-    :param class_ids: int64, shape (n,).
-    :param scores: confidence of each object, in [0, 1], float32, shape (n,).
-    :param ignored_xyxy: where nobody says what there is, float32, shape (k, 4).
-    :raises ValueError: if the shapes do not fit each other.
+    :param boxes_xyxy: Boxes of the objects in network pixels, float32, shape (n, 4).
+    :param class_ids: Class ids, int64, shape (n,).
+    :param scores: Soft label weights, in [0, 1], float32, shape (n,).
+    :param ignored_xyxy: Ignore regions in network pixels, float32, shape (k, 4).
+    :raises ValueError: if the shapes do not match.
     """
 
     boxes_xyxy: FloatArray
@@ -44,7 +44,7 @@ class Labels:
                              ('ignored_xyxy', (len(self.ignored_xyxy), 4))):
             got = getattr(self, name).shape
             if got != wanted:
-                raise ValueError(f'Labels.{name}: got shape {got}, wanted {wanted}')
+                raise ValueError(f'Labels.{name}: shape {got}; expected {wanted}')
 
 
 def join(parts: Sequence[Labels]) -> Labels:
@@ -58,15 +58,15 @@ def join(parts: Sequence[Labels]) -> Labels:
 def labels_in_view(sample: Sample, step: GeometryStep, min_visible: float, min_side: float
                    ) -> Labels:
     """
-    Move the labels of an image along with its pixels, and cut them at the edge of its window.
+    Transform the labels of an image like its pixels, and clip them to its window.
 
-    An object of which next to nothing is left is neither an object nor background: nobody could
-    say from those pixels what it is, and yet they belong to it. So it is ignored, as are crowds.
+    An object that is almost fully clipped is neither an object nor background, because its visible
+    pixels do not show its class. It becomes an ignore region, as do crowds.
 
-    :param sample: boxes may reach beyond their image; they are cut at its border first.
-    :param step: what was done to the pixels.
-    :param min_visible: share of the area of a box that must be left, else it is ignored.
-    :param min_side: shortest side in network pixels, else it is ignored.
+    :param sample: Image and labels; boxes are clipped to the image first.
+    :param step: Geometry step of the pixels.
+    :param min_visible: Minimum visible share of the area of a box; a box with less is ignored.
+    :param min_side: Minimum side in network pixels; a smaller box is ignored.
     """
     inside = clip_boxes(sample.boxes_xyxy, size_of(sample.image_bgr))
     whole = step.apply_boxes(inside)

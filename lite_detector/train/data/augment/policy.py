@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The dice: from limits and a random generator to deterministic steps."""
+"""Random choice of deterministic augmentation steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 import numpy as np
 
 MOSAIC_CENTER = (0.3, 0.7)
-"""Where the four images of a mosaic meet, in sides of the input."""
+"""Range of the common corner of the four images of a mosaic, in sides of the input."""
 
 
 def factor_between(rng: np.random.Generator, limits: tuple[float, float]) -> float:
@@ -26,7 +26,7 @@ def factor_between(rng: np.random.Generator, limits: tuple[float, float]) -> flo
 
 
 def draw_color(rng: np.random.Generator, spec: AugmentSpec) -> ColorStep:
-    """Draw a change of colours."""
+    """Draw a colour change."""
     return ColorStep(brightness=255 * rng.uniform(-spec.brightness, spec.brightness),
                      contrast=factor_between(rng, spec.contrast),
                      saturation=factor_between(rng, spec.saturation),
@@ -36,10 +36,11 @@ def draw_color(rng: np.random.Generator, spec: AugmentSpec) -> ColorStep:
 def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize,
               input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
     """
-    Draw how an image lies in the network input, starting from where serving would put it.
+    Draw the position and size of an image in the network input, relative to the letterbox.
 
-    It moves as far as its change of size makes room, so that a zoom shows any part equally often,
-    and ``translate`` further.
+    The shift is limited by the room that the change of size leaves, so that an enlarged image
+    shows
+    any part equally often. ``translate`` extends the limit.
     """
     base = serving_frame(image_size, input_size, preprocess)
     width, height = _draw_extent(rng, spec, base, 1.0)
@@ -52,10 +53,10 @@ def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
 
 def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, window: Region,
               input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
-    """Draw how an image lies in its quarter of a mosaic: a part fills it, or all is in it."""
+    """Draw the position of an image in its quarter of a mosaic; it fills it or fits in it."""
     base = serving_frame(image_size, input_size, preprocess)
     width, height = _draw_extent(rng, spec, base, factor_between(rng, spec.mosaic_scale))
-    # The room is negative where the image is the larger one: then its edges stay outside.
+    # The room is negative if the image is larger: then its edges stay outside.
     room_x = window.right - window.left - width
     room_y = window.bottom - window.top - height
     frame = Extent((window.left + window.right + rng.uniform(-1, 1) * room_x) / 2,
@@ -64,7 +65,7 @@ def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
 
 
 def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tuple[Region, ...]:
-    """Draw the four parts of a mosaic, row by row."""
+    """Draw the four windows of a mosaic, row by row."""
     x = round(rng.uniform(*MOSAIC_CENTER) * input_size.width)
     y = round(rng.uniform(*MOSAIC_CENTER) * input_size.height)
     return (Region(0, 0, x, y), Region(x, 0, input_size.width, y),
@@ -74,9 +75,9 @@ def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tupl
 def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: PreprocessSpec
                   ) -> Extent:
     """
-    Return where serving puts an image.
+    Return the rectangle of an image in the deployment pipeline.
 
-    All images of a batch share one size, so ``letterbox_rect`` is padded to all of the input.
+    All images of a batch share one size, so ``letterbox_rect`` is padded to the full input.
     """
     if preprocess.resize == 'letterbox_rect':
         preprocess = replace(preprocess, resize='letterbox_square')

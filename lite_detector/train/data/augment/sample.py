@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-One training sample: images, changed at random, and their labels, as the network gets them.
+One training sample: randomly augmented images and their labels, as network input.
 
-The end of the way is serving's own: ``Letterbox`` and ``make_blob`` of ``core``.
+The last steps are those of the deployment pipeline: ``Letterbox`` and ``make_blob`` of ``core``.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from lite_detector.train.data.augment.policy import (
 import numpy as np
 
 MIXUP_SHARE = (0.4, 0.6)
-"""Weight of the first of two images: near half, for the boxes of both count in full."""
+"""Range of the weight of the first image; near half, because the boxes of both count fully."""
 
 
 class TrainingSample(NamedTuple):
     """
-    What the network gets, and what it should find.
+    Network input and labels.
 
-    :param blob: normalised pixels, float32, shape (3, height, width).
-    :param boxes_xyxy: objects, in network pixels, float32, shape (n, 4).
-    :param class_ids: int64, shape (n,).
-    :param scores: confidence of each object, in [0, 1], float32, shape (n,).
-    :param ignored_xyxy: what is found there is neither right nor wrong, float32, shape (k, 4).
-    :param image_paths: all files that went in.
+    :param blob: Normalised pixels, float32, shape (3, height, width).
+    :param boxes_xyxy: Boxes of the objects in network pixels, float32, shape (n, 4).
+    :param class_ids: Class ids, int64, shape (n,).
+    :param scores: Soft label weights, in [0, 1], float32, shape (n,).
+    :param ignored_xyxy: Ignore regions in network pixels, float32, shape (k, 4).
+    :param image_paths: Paths of all images in the sample.
     """
 
     blob: FloatArray
@@ -56,11 +56,11 @@ class TrainingSample(NamedTuple):
 
 class Scene(NamedTuple):
     """
-    A network input before it is normalised.
+    A network input before normalisation.
 
-    :param image_bgr: uint8, shape (height, width, 3) of the network input.
-    :param labels: what there is in it.
-    :param image_paths: all files that went in.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3) of the network input.
+    :param labels: Labels of the image.
+    :param image_paths: Paths of all images in the scene.
     """
 
     image_bgr: ImageArray
@@ -72,15 +72,15 @@ def make_training_sample(samples: Sequence[Sample], index: int, rng: np.random.G
                          augment: AugmentSpec, preprocess: PreprocessSpec, input_size: ImageSize,
                          buffers: BlobBuffers | None = None) -> TrainingSample:
     """
-    Make one training sample; all chance comes from the generator.
+    Make one training sample; all random numbers come from the generator.
 
-    :param samples: a dataset; mosaic and mixup take further images from it.
-    :param index: the image to begin with.
-    :param rng: the same state gives the same sample, bit by bit.
-    :param augment: what may happen in this epoch.
-    :param preprocess: of the card: how serving lays an image into the input.
-    :param input_size: network pixels.
-    :param buffers: from :func:`sample_buffers`; the blob lies in it until its next use.
+    :param samples: Dataset; mosaic and mixup take further images from it.
+    :param index: Index of the first image.
+    :param rng: Random generator; the same state gives a bit-identical sample.
+    :param augment: Augmentation of this epoch.
+    :param preprocess: Preprocessing of the card.
+    :param input_size: Input size in network pixels.
+    :param buffers: Memory from :func:`sample_buffers`; it holds the blob until its next use.
     :raises LiteDetectorError: if an image cannot be read.
     """
     painter = _Painter(samples, rng, augment, preprocess, input_size)
@@ -95,15 +95,17 @@ def make_training_sample(samples: Sequence[Sample], index: int, rng: np.random.G
 
 
 def sample_buffers(preprocess: PreprocessSpec, input_size: ImageSize) -> BlobBuffers:
-    """Return memory for one blob at a time; owned by one thread."""
+    """Return memory for one blob at a time; only one thread may use it."""
     return BlobBuffers(Letterbox.fit(input_size, input_size, preprocess, 1), preprocess)
 
 
 def mix(first: Scene, second: Scene, share: float) -> Scene:
     """
-    Lay two scenes over each other; the labels of both hold.
+    Blend two scenes; the labels of both are kept.
 
-    :param share: weight of the first, in [0, 1].
+    :param first: First scene.
+    :param second: Second scene.
+    :param share: Weight of the first scene, in [0, 1].
     """
     image_bgr = cv2.addWeighted(first.image_bgr, share, second.image_bgr, 1 - share, 0)
     return Scene(image_bgr, join((first.labels, second.labels)),

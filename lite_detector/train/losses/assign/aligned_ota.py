@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AlignedOTA, with which DAMO-YOLO is trained."""
+"""AlignedOTA, the assigner of DAMO-YOLO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 OUTSIDE_COST = 1e5
-"""Of a prior that is not both in the box and near its middle: the last resort."""
+"""Extra cost of a candidate that is not both inside the box and near its centre."""
 
 
 @torch.no_grad()
@@ -26,25 +26,27 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
                        top_k: int = 10, iou_factor: float = 3.0,
                        center_radius: float = 2.5) -> Assignment:
     """
-    Give each object the priors around its middle that already predict it best.
+    Assign each object the candidates near its centre that predict it best.
 
     AlignedOTA (DAMO-YOLO, Xu et al., 2022, arXiv:2211.15444, section 2.3, after SimOTA of YOLOX,
-    arXiv:2107.08430). An object may have the priors in its box, and those nearer to its middle
-    than ``center_radius`` strides; a prior that is not both costs far more than one that is. So
-    an object that lies between all priors, or is smaller than a cell, has one too, unless it has
-    no area. Costs, and how many priors an object takes, are those of ``assign_dsla``.
+    arXiv:2107.08430). The candidates of an object are the anchor points inside its box, and those
+    nearer to its centre than ``center_radius`` strides. A candidate that does not meet both
+    conditions costs far more than one that does. So an object that is smaller than a cell or lies
+    between all anchor points has a candidate too, unless it has no area. Costs and number of
+    positives are those of ``assign_dsla``.
 
-    The public code lets an object take, where its own are few, the priors of any other object,
-    however far; here it does not.
+    In the public code an object with few candidates also takes candidates of other objects,
+    however
+    far away. Here it does not.
 
-    :param priors: n of them.
-    :param logits: predicted class scores before the sigmoid, shape (n, classes).
-    :param boxes_xyxy: predicted boxes in network pixels, shape (n, 4).
-    :param truth: the labels of one image.
-    :param top_k: overlaps that are summed up to the number of priors of an object.
-    :param iou_factor: weight of the overlap in the cost.
-    :param center_radius: in strides of the level of a prior.
-    :return: ``ious`` are those of the predicted boxes: the soft labels.
+    :param priors: Priors of the image, n anchor points.
+    :param logits: Predicted class scores before the sigmoid, shape (n, classes).
+    :param boxes_xyxy: Predicted boxes in network pixels, shape (n, 4).
+    :param truth: Labels of one image.
+    :param top_k: Number of best IoUs whose sum is the number of positives of an object.
+    :param iou_factor: Weight of the IoU in the cost.
+    :param center_radius: Radius around the centre, in strides of the level of an anchor point.
+    :return: Assignment whose ``ious`` are those of the predicted boxes: the soft labels.
     """
     centers = priors.centers
     in_ignored = centers_in(centers, truth.ignored_xyxy)
@@ -68,7 +70,7 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
 
 
 def _middle_distances(priors: Priors, boxes_xyxy: Tensor) -> Tensor:
-    """Return how far priors lie from the middles of boxes, in strides, shape (n, m)."""
+    """Return the distance of anchor points from box centres, in strides, shape (n, m)."""
     x, y = priors.centers.T.contiguous()[..., None]
     middle_x, middle_y = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]).T.contiguous()
     return torch.maximum((x - middle_x).abs(), (y - middle_y).abs()) / priors.strides[:, None]

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What goes into an assigner and what comes out, one image at a time.
+Input and output of an assigner, for one image at a time.
 
-A prior becomes a positive of one object, or background, or is left out of the loss
-because nobody knows what is there. Ties go to the lowest index, so that equal inputs give equal
-targets on every machine.
+A prior becomes the positive sample of one object, or background, or is ignored because its
+content is unknown. Ties go to the lowest index, so that equal inputs give equal targets on every
+machine.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import torch
 from torch import Tensor
 
 BACKGROUND = -1
-"""Index and label of a prior at which there is nothing."""
+"""Index and label of a prior without an object."""
 IGNORED = -2
-"""Index and label of a prior that takes no part in the loss."""
+"""Index and label of a prior that is not part of the loss."""
 
 
 class Assignment(NamedTuple):
     """
-    What each of n priors has to learn.
+    Training targets of n priors.
 
-    :param gt_indices: row of ``GroundTruth.boxes_xyxy``, or BACKGROUND or IGNORED, int64, (n,).
-    :param labels: class id, or BACKGROUND or IGNORED, int64, shape (n,).
-    :param ious: overlap of the box that was matched with its object, float32, shape (n,);
-        0 where there is none.
+    :param gt_indices: Rows of ``GroundTruth.boxes_xyxy``, BACKGROUND or IGNORED, int64, shape
+        (n,).
+    :param labels: Class ids, BACKGROUND or IGNORED, int64, shape (n,).
+    :param ious: IoU of the matched box with its object, float32, shape (n,); 0 without an object.
     """
 
     gt_indices: Tensor
@@ -41,24 +41,24 @@ class Assignment(NamedTuple):
 
     @property
     def is_positive(self) -> Tensor:
-        """Whether a prior has an object, bool, shape (n,)."""
+        """Whether a prior is a positive sample, bool, shape (n,)."""
         return self.gt_indices >= 0
 
     @property
     def weights(self) -> Tensor:
-        """Return 0 where a prior is ignored, else 1, float32, shape (n,)."""
+        """Return 0 for ignored priors and 1 for all others, float32, shape (n,)."""
         return (self.gt_indices != IGNORED).to(self.ious.dtype)
 
 
 def assignment_from(gt_indices: Tensor, ious: Tensor, truth: GroundTruth,
                     in_ignored: Tensor) -> Assignment:
     """
-    Finish an assignment: ignore the background that may hide an object, and look up the labels.
+    Complete an assignment: ignore background inside ignore regions, and look up the labels.
 
-    :param gt_indices: row of the object, or BACKGROUND, int64, shape (n,).
-    :param ious: overlap with that object, shape (n,); anything where there is none.
-    :param truth: the labels of the image.
-    :param in_ignored: whether a prior could learn an object of an ignored region, bool, (n,).
+    :param gt_indices: Rows of the objects, or BACKGROUND, int64, shape (n,).
+    :param ious: IoU with that object, shape (n,); any value for background.
+    :param truth: Labels of the image.
+    :param in_ignored: Whether a prior could match an object of an ignore region, bool, shape (n,).
     """
     gt_indices = torch.where((gt_indices == BACKGROUND) & in_ignored, IGNORED, gt_indices)
     labels = gt_indices.clone()
@@ -70,9 +70,9 @@ def assignment_from(gt_indices: Tensor, ious: Tensor, truth: GroundTruth,
 def objects_of(assignments: Sequence[Assignment],
                truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor]:
     """
-    Return box and score of the object of each positive, all images after one another.
+    Return box and score of the object of each positive, all images concatenated.
 
-    :return: shapes (k, 4) and (k,).
+    :return: Boxes, shape (k, 4), and scores, shape (k,).
     """
     rows = [each.gt_indices[each.is_positive] for each in assignments]
     return (torch.cat([truth.boxes_xyxy[row] for truth, row in zip(truths, rows, strict=True)]),
@@ -83,12 +83,12 @@ def centers_in(centers: Tensor, boxes_xyxy: Tensor) -> Tensor:
     """
     Return which priors have their centre in any of the boxes.
 
-    Objects are learnt at centres inside of their boxes (DSLA: rarely outside, and then inside the
-    box of another object), so these are the priors that an unlabelled object within an ignored
-    region could have had.
+    Positive samples have their centres inside the boxes of their objects. (With DSLA they are
+    rarely outside, and then inside the box of another object.) So these are the priors that an
+    unlabelled object in an ignore region could match.
 
-    :param centers: x, y in network pixels, shape (n, 2).
-    :param boxes_xyxy: shape (k, 4), also k = 0.
-    :return: bool, shape (n,).
+    :param centers: Centres x, y in network pixels, shape (n, 2).
+    :param boxes_xyxy: Boxes in network pixels, shape (k, 4), also k = 0.
+    :return: Mask, bool, shape (n,).
     """
     return (inside_distances(centers, boxes_xyxy) > 0).any(dim=1)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Adaptive training sample selection, with which NanoDet-m is trained."""
+"""Adaptive training sample selection (ATSS), the assigner of NanoDet-m."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ import torch
 from torch import Tensor
 
 MIN_DEPTH = 0.01
-"""How far inside a box, in pixels, a centre has to lie."""
+"""Minimum distance in pixels from a centre to the sides of its box."""
 ROUNDING = 1e-6
-"""Slack of the threshold: the mean of nine equal overlaps may come out a rounding above them."""
+"""Tolerance of the threshold: by rounding, the mean of nine equal IoUs may exceed them."""
 
 
 def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
                 prior_scale: float = 5.0) -> Assignment:
     """
-    Give each object the near priors whose overlap stands out among the near priors.
+    Assign each object the near priors whose IoU is high among the near priors.
 
-    Adaptive Training Sample Selection (Zhang et al., 2020, arXiv:1912.02424): the candidates of
-    an object are the ``top_k`` priors per level nearest to its centre; of these it takes those
-    that overlap it by at least mean + standard deviation of the candidates and have their centre
-    inside of it. A prior that several objects want goes to the one of the largest overlap times
-    score. An object in which no centre lies gets no prior.
+    Adaptive Training Sample Selection (Zhang et al., 2020, arXiv:1912.02424). The candidates of an
+    object are the ``top_k`` priors per level nearest to its centre. Positive are those with an IoU
+    of at least mean + standard deviation of the candidates and with their centre inside the box. A
+    prior that matches several objects goes to the one with the largest IoU times score. An object
+    that contains no centre gets no prior.
 
-    :param priors: n of them; each stands for a square of ``prior_scale`` strides.
-    :param truth: the labels of one image.
-    :param top_k: candidates per level.
-    :param prior_scale: NanoDet calls it octave_base_scale.
+    :param priors: Priors of the image, n squares with a side of ``prior_scale`` strides.
+    :param truth: Labels of one image.
+    :param top_k: Number of candidates per level.
+    :param prior_scale: Side of a prior in strides; octave_base_scale in NanoDet.
     """
     count = len(priors.centers)
     in_ignored = centers_in(priors.centers, truth.ignored_xyxy)
@@ -49,25 +49,25 @@ def assign_atss(priors: Priors, truth: GroundTruth, top_k: int = 9,
     wanted = torch.zeros_like(overlaps, dtype=torch.bool).scatter_(0, candidates, True)
     wanted &= overlaps >= threshold - ROUNDING
     wanted &= inside_distances(priors.centers, truth.boxes_xyxy) > MIN_DEPTH
-    # of several objects argmax takes the first of the best
+    # argmax takes the first of several equal objects
     best = torch.where(wanted, overlaps * truth.scores, -1).argmax(dim=1, keepdim=True)
     gt_indices = torch.where(wanted.any(dim=1), best[:, 0], BACKGROUND)
     return assignment_from(gt_indices, overlaps.gather(1, best)[:, 0], truth, in_ignored)
 
 
 def _nearest(priors: Priors, boxes_xyxy: Tensor, top_k: int) -> Tensor:
-    """Return the numbers of the nearest priors per level, shape (candidates, m)."""
+    """Return the indices of the nearest priors per level, shape (candidates, m)."""
     box_centers = 0.5 * (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:])
     x, y = (priors.centers[:, axis] - box_centers[:, axis, None] for axis in (0, 1))
     nearest, first = [], 0
     for level in (x.square() + y.square()).split(priors.level_counts, dim=1):
-        # topk says nothing about ties, a stable sort keeps the lowest number first
+        # topk does not define the order of ties, a stable sort keeps the lowest index first
         nearest.append(level.argsort(dim=1, stable=True)[:, :top_k] + first)
         first += level.shape[1]
     return torch.cat(nearest, dim=1).T
 
 
 def _thresholds(overlaps: Tensor) -> Tensor:
-    """Return mean + standard deviation of each column; a lone candidate deviates by nothing."""
+    """Return mean + standard deviation of each column; the deviation of one candidate is 0."""
     mean = overlaps.mean(dim=0)
     return mean + overlaps.std(dim=0) if len(overlaps) > 1 else mean

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 ROUNDS = 100
-"""Steps of k-means after which it stops, should it not have settled."""
+"""Largest number of k-means iterations."""
 
 
 class AnchorFit(NamedTuple):
     """
     Anchors, and how well the boxes of a dataset fit them.
 
-    :param anchors: width and height in input pixels, float32, shape (levels, per_level, 2).
-    :param fitness: mean over the boxes of 1 / ratio to the best anchor, 0 for a box that none
-        fits, in [0, 1]; the figure that YOLOv5 reports.
-    :param recall: share of the boxes that at least one anchor fits, in [0, 1].
+    :param anchors: Width and height in input pixels, float32, shape (levels, per_level, 2).
+    :param fitness: Mean over the boxes of 1 / ratio to the best anchor, in [0, 1]; a box without a
+        fitting anchor counts 0. YOLOv5 reports the same figure.
+    :param recall: Share of the boxes that at least one anchor fits, in [0, 1].
     """
 
     anchors: Tensor
@@ -33,15 +33,15 @@ class AnchorFit(NamedTuple):
 
 def measure_anchors(sizes: Tensor, anchors: Tensor, max_ratio: float = 4.0) -> AnchorFit:
     """
-    Return how well boxes fit given anchors, to decide whether others are worth it.
+    Return how well boxes fit given anchors, to decide whether new anchors are needed.
 
-    :param sizes: width and height of the boxes in input pixels, shape (n, 2).
-    :param anchors: in input pixels, shape (levels, per_level, 2).
-    :param max_ratio: of ``assign_yolov5``.
+    :param sizes: Width and height of the boxes in input pixels, shape (n, 2).
+    :param anchors: Width and height in input pixels, shape (levels, per_level, 2).
+    :param max_ratio: Largest ratio of the sides, as in ``assign_yolov5``.
     :raises DataError: if there is no box.
     """
     if not len(sizes):
-        raise DataError('anchors: got no boxes to fit, wanted at least one')
+        raise DataError('anchors: no boxes to fit; expected at least one')
     closeness = 1 / worst_ratios(sizes, anchors.flatten(0, 1)).amin(dim=1)
     fits = closeness > 1 / max_ratio
     fitness = (closeness * fits).double().mean().item()
@@ -51,27 +51,26 @@ def measure_anchors(sizes: Tensor, anchors: Tensor, max_ratio: float = 4.0) -> A
 def fit_anchors(sizes: Tensor, levels: int = 3, per_level: int = 3, max_ratio: float = 4.0,
                 seed: int = 0, starts: int = 8, min_side: float = 2.0) -> AnchorFit:
     """
-    Find anchors by k-means, and keep those of the best fitness.
+    Find anchors by k-means, and return those with the best fitness.
 
-    The clusters are sought among the logarithms of the sides, where a distance is a ratio, which
-    is what the matching looks at (YOLOv5 divides by the deviation and mutates afterwards). The
-    starts are those of k-means++ (Arthur and Vassilvitskii, 2007). Equal input and seed give
-    equal anchors.
+    k-means runs on the logarithms of the sides, where a distance is a ratio, because the matching
+    compares ratios. (YOLOv5 divides by the deviation and mutates afterwards.) The starts are those
+    of k-means++ (Arthur and Vassilvitskii, 2007). Equal input and seed give equal anchors.
 
-    :param sizes: width and height of the boxes in input pixels, shape (n, 2).
-    :param levels: strides of the network.
-    :param per_level: anchors per stride.
-    :param max_ratio: of ``assign_yolov5``.
-    :param seed: of the starts.
-    :param starts: how often k-means begins anew.
-    :param min_side: pixels; smaller boxes take no part in the search, but are measured.
-    :return: anchors by rising area; twice the same where the boxes have fewer sizes.
-    :raises DataError: if no box is left.
+    :param sizes: Width and height of the boxes in input pixels, shape (n, 2).
+    :param levels: Number of strides of the network.
+    :param per_level: Number of anchors per stride.
+    :param max_ratio: Largest ratio of the sides, as in ``assign_yolov5``.
+    :param seed: Random seed of the starts.
+    :param starts: Number of k-means runs.
+    :param min_side: Smallest side in pixels of boxes for k-means; the fitness counts all boxes.
+    :return: Anchors by rising area; duplicates if the boxes have fewer sizes.
+    :raises DataError: if no box is large enough.
     """
     usable = sizes[(sizes >= min_side).all(dim=1)]
     if not len(usable):
-        raise DataError(f'anchors: got no boxes of at least {min_side:g} x {min_side:g} pixels '
-                        f'among {len(sizes)}, wanted at least one')
+        raise DataError(f'anchors: none of {len(sizes)} boxes has at least {min_side:g} x '
+                        f'{min_side:g} pixels; expected at least one')
     generator = torch.Generator().manual_seed(seed)
     logs = usable.cpu().double().log()
     best: AnchorFit | None = None
@@ -86,12 +85,12 @@ def fit_anchors(sizes: Tensor, levels: int = 3, per_level: int = 3, max_ratio: f
 
 
 def _first_centers(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Return points that lie apart: each drawn in proportion to its squared distance."""
+    """Return distant points: each is drawn in proportion to its squared distance."""
     first = torch.randint(len(points), (), generator=generator)
     centers = points[first][None]
     for _ in range(count - 1):
         squares = (points[:, None] - centers).square().sum(dim=2).amin(dim=1)
-        # inverse of the cumulative sum: no limit on the number of points, unlike multinomial
+        # the inverse cumulative sum has no limit on the number of points, unlike multinomial
         edges = squares.cumsum(dim=0)
         drawn = torch.rand((), generator=generator, dtype=edges.dtype) * edges[-1]
         chosen = torch.searchsorted(edges, drawn, right=True).clamp(max=len(points) - 1)
@@ -100,7 +99,7 @@ def _first_centers(points: Tensor, count: int, generator: torch.Generator) -> Te
 
 
 def _k_means(points: Tensor, centers: Tensor) -> Tensor:
-    """Return the means at which k-means (Lloyd, 1982) settles; an empty cluster stays."""
+    """Return the centres after k-means (Lloyd, 1982) converged; an empty cluster stays."""
     for _ in range(ROUNDS):
         nearest = (points[:, None] - centers).square().sum(dim=2).argmin(dim=1)
         counts = torch.bincount(nearest, minlength=len(centers))[:, None]

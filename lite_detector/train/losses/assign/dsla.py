@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The dynamic soft label assigner, with which NanoDet-Plus is trained."""
+"""The dynamic soft label assigner (DSLA), the assigner of NanoDet-Plus."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ from torch import Tensor
 from torch.nn import functional
 
 IOU_FLOOR = 1e-7
-"""Added to an overlap before its logarithm is taken."""
+"""Constant that is added to an IoU before the logarithm."""
 
 
 @torch.no_grad()
 def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
                 top_k: int = 13, iou_factor: float = 3.0) -> Assignment:
     """
-    Give each object the priors that already predict it best.
+    Assign each object the candidates that predict it best.
 
     Dynamic soft label assignment (NanoDet-Plus, https://github.com/RangiLyu/nanodet, after OTA,
     arXiv:2103.14259, and SimOTA of YOLOX, arXiv:2107.08430). The candidates of an object are the
-    priors inside its box, and the priors inside the box of another object whose predicted box
-    overlaps it: an object between or beside the centres of all cells often has no other ones. The
-    cost of a candidate is ``cost_matrix``; an object takes its k cheapest, k being the sum of its
-    ``top_k`` best overlaps, rounded down, and at least 1. A prior that several objects take goes
-    to the one for which it is cheapest.
+    anchor points inside its box. Those inside the box of another object are candidates too if
+    their
+    predicted box overlaps the object, because an object between all anchor points has no others.
+    An
+    object takes its k cheapest candidates by ``cost_matrix``; k is the sum of its ``top_k`` best
+    IoUs, rounded down, and at least 1. If several objects take an anchor point, it goes to the one
+    with the lowest cost.
 
-    The authors' code also gives an object a prior whose predicted box does not overlap it, and
-    so a box without area has a positive. Here neither is a candidate.
+    The authors' code also assigns anchor points whose predicted box does not overlap the object,
+    so
+    a box without area has a positive. Here neither is a candidate.
 
-    :param centers: x, y of the priors in network pixels, shape (n, 2).
-    :param logits: predicted class scores before the sigmoid, shape (n, classes).
-    :param boxes_xyxy: predicted boxes in network pixels, shape (n, 4).
-    :param truth: the labels of one image.
-    :param top_k: overlaps that are summed up to k.
-    :param iou_factor: weight of the overlap in the cost.
-    :return: ``ious`` are those of the predicted boxes: the soft labels.
+    :param centers: Anchor points x, y in network pixels, shape (n, 2).
+    :param logits: Predicted class scores before the sigmoid, shape (n, classes).
+    :param boxes_xyxy: Predicted boxes in network pixels, shape (n, 4).
+    :param truth: Labels of one image.
+    :param top_k: Number of best IoUs whose sum is k.
+    :param iou_factor: Weight of the IoU in the cost.
+    :return: Assignment whose ``ious`` are those of the predicted boxes: the soft labels.
     """
     count, objects = len(centers), len(truth.boxes_xyxy)
     in_ignored = centers_in(centers, truth.ignored_xyxy)
@@ -67,24 +70,24 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
 def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor,
                 iou_factor: float = 3.0) -> Tensor:
     """
-    Return what it costs to let a prior learn an object.
+    Return the cost of assigning each object to each anchor point.
 
     With p the predicted scores, s the score of the object, and the target t = IoU * s in its
     class and 0 in all others: sum over the classes of BCE(p, t) * |t - p|^2, plus iou_factor *
-    -log(IoU * s). The low target of an object of low confidence costs a prior next to
-    nothing; were it not for s in the logarithm, it would take the priors of a certain one.
+    -log(IoU * s). An object of low confidence has a low target and so almost no classification
+    cost. The factor s in the logarithm keeps it from taking anchor points of a certain object.
 
-    :param logits: before the sigmoid, shape (n, classes).
+    :param logits: Class scores before the sigmoid, shape (n, classes).
     :param overlaps: IoU of predicted boxes and objects, shape (n, m).
-    :param labels: class ids of the objects, int64, shape (m,).
-    :param scores: confidence of the objects, in [0, 1], shape (m,).
-    :param iou_factor: weight of the second term.
-    :return: shape (n, m).
+    :param labels: Class ids of the objects, int64, shape (m,).
+    :param scores: Soft label weights of the objects, in [0, 1], shape (m,).
+    :param iou_factor: Weight of the second term.
+    :return: Costs, shape (n, m).
     """
     logits = logits.float()
     probabilities, absent = logits.sigmoid(), functional.softplus(logits)
-    # The sum over the classes differs from that for an empty target in one class only, which
-    # spares an array of shape (n, m, classes).
+    # The sum over the classes differs from that of an empty target in one class only. This avoids
+    # an array of shape (n, m, classes).
     empty = absent * probabilities.square()
     targets = overlaps * scores
     own = absent[:, labels] - targets * logits[:, labels]
@@ -95,17 +98,18 @@ def cost_matrix(logits: Tensor, overlaps: Tensor, labels: Tensor, scores: Tensor
 
 def cheapest(costs: Tensor, overlaps: Tensor, top_k: int) -> Tensor:
     """
-    Return which priors each object takes, bool, shape (n, m).
+    Return the anchor points that each object takes, bool, shape (n, m).
 
-    :param costs: shape (n, m); of equal ones the first is the cheapest.
-    :param overlaps: with the objects, 0 where one may not take a prior, shape (n, m).
-    :param top_k: an object takes as many as its best overlaps add up to, and at least 1.
+    :param costs: Costs, shape (n, m); the first of equal costs counts as the lowest.
+    :param overlaps: IoU with the objects, 0 for anchor points that are not candidates, shape (n,
+        m).
+    :param top_k: Number of best IoUs whose sum is the number of anchor points, at least 1.
     """
     top_k = min(top_k, len(overlaps))
     best = overlaps.topk(top_k, dim=0).values
-    # the slack keeps ten overlaps of 0.1 from adding up to less than one
+    # the tolerance keeps the sum of ten IoUs of 0.1 from being less than one
     takes = (best.double().sum(dim=0) + 1e-6).long().clamp(1, top_k)
-    # topk says nothing about ties, and a stable sort takes ten times as long
+    # topk does not define the order of ties, and a stable sort takes ten times as long
     limits = costs.topk(top_k, dim=0, largest=False).values.gather(0, takes[None] - 1)
     below, equal = costs < limits, costs == limits
     return below | equal & (equal.cumsum(dim=0) <= takes - below.sum(dim=0))

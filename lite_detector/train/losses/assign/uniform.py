@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Uniform matching, with which YOLOF is trained.
+Uniform matching, the assigner of YOLOF.
 
-The authors list the anchors of each object and write the labels one after another. An anchor that
-is on the list twice has the label of the last writer, which on a GPU is any of them, and one that
-is too far from a second object loses its first one to IGNORED. Here a cell of the table of objects
-and anchors is picked or not, and what an anchor learns follows from its column alone.
+The authors list the anchors of each object and write the labels in sequence. An anchor that is
+listed twice gets the label of the last write, which is undefined on a GPU. An anchor that is too
+far from a second object loses its first one to IGNORED. Here a table of objects and anchors marks
+the matches, and the target of an anchor depends only on its column.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from torch import Tensor
 
 class UniformMatch(NamedTuple):
     """
-    What the anchors of an image learn.
+    Training targets of the anchors of an image.
 
-    :param assignment: of each anchor; ``ious`` are those of the anchor with its object.
-    :param positives: anchors that learn a box, int64, shape (k,).
-    :param objects: whose box, rows of ``GroundTruth.boxes_xyxy``, int64, shape (k,).
+    :param assignment: Assignment of each anchor; ``ious`` are those of the anchor with its object.
+    :param positives: Indices of the anchors with a box target, int64, shape (k,).
+    :param objects: Rows of ``GroundTruth.boxes_xyxy`` of these targets, int64, shape (k,).
     """
 
     assignment: Assignment
@@ -45,24 +45,26 @@ def assign_uniform(anchors_xyxy: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
                    ignore_iou: float = 0.7, min_iou: float = 0.15,
                    dedupe: bool = True) -> UniformMatch:
     """
-    Give each object, large or small, the same number of anchors: those nearest to it.
+    Assign each object, large or small, the same number of nearest anchors.
 
-    Uniform matching (Chen et al., 2021, arXiv:2103.09460): an object picks ``top_k`` anchors, and
-    ``top_k`` anchors by the boxes that they predict, by the sum of the differences of centre,
-    width and height. It gets those that overlap it by ``min_iou`` at least. Of several objects an
-    anchor takes the one that it overlaps most, times its score; then the first. What is not
-    background for sure is ignored: an anchor that was picked in vain, and one that predicts a box
-    which overlaps an object by more than ``ignore_iou``. An ignored region is such an object too,
-    which nobody learns, and all anchors centred in it are ignored.
+    Uniform matching (Chen et al., 2021, arXiv:2103.09460): an object selects the ``top_k`` nearest
+    anchors, and the ``top_k`` anchors with the nearest predicted boxes. The distance is the sum of
+    the differences of centre, width and height. It gets those with an IoU of at least ``min_iou``.
+    An anchor that several objects select goes to the one with the highest IoU times score, then to
+    the first.
 
-    :param anchors_xyxy: corners in network pixels, float32, shape (n, 4), also n < top_k.
-    :param boxes_xyxy: what is predicted at each, float32, shape (n, 4).
-    :param truth: the labels of one image.
-    :param top_k: 4 as published, 8 for their CSP-Darknet.
-    :param ignore_iou: 0.7 as published.
-    :param min_iou: 0.15 as published, 0.1 for their CSP-Darknet.
-    :param dedupe: an anchor learns one box, once. False lets it learn a box twice that picked it
-        by anchor and by prediction, and those of several objects, as the authors weigh them.
+    Uncertain background is ignored: a selected anchor without an object, and one whose predicted
+    box has an IoU over ``ignore_iou`` with an object. An ignore region selects anchors like an
+    object, but they are ignored, as are all anchors centred in it.
+
+    :param anchors_xyxy: Corners in network pixels, float32, shape (n, 4), also n < top_k.
+    :param boxes_xyxy: Predicted boxes of the anchors, float32, shape (n, 4).
+    :param truth: Labels of one image.
+    :param top_k: Number of anchors per object and kind; published: 4, for CSP-Darknet 8.
+    :param ignore_iou: IoU above which background is ignored; published: 0.7.
+    :param min_iou: Minimum IoU of an anchor and its object; published: 0.15, for CSP-Darknet 0.1.
+    :param dedupe: Whether an anchor has one box target, once. False allows duplicates as in the
+        authors' code: an anchor selected twice counts twice, one of several objects has them all.
     """
     device, count, objects = anchors_xyxy.device, len(anchors_xyxy), len(truth.boxes_xyxy)
     centers = 0.5 * (anchors_xyxy[:, :2] + anchors_xyxy[:, 2:])
@@ -82,10 +84,10 @@ def assign_uniform(anchors_xyxy: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
         fits = overlaps >= min_iou
         rows, positives, overlaps = rows[fits], positives[fits], overlaps[fits]
     if len(positives):
-        # a duplicate pair writes the same number twice
+        # duplicate pairs write the same value twice
         found = anchors_xyxy.new_full((objects, count), -1)
         found[rows, positives] = overlaps
-        # of several objects max takes the first of the best
+        # max takes the first of several equal objects
         best = torch.where(found >= 0, found * truth.scores[:, None], -1).max(dim=0)
         gt_indices = torch.where(best.values >= 0, best.indices, BACKGROUND)
         ious = found.gather(0, best.indices[None])[0]
@@ -97,11 +99,12 @@ def assign_uniform(anchors_xyxy: Tensor, boxes_xyxy: Tensor, truth: GroundTruth,
 
 def _nearest(objects_xyxy: Tensor, boxes_xyxy: Tensor, top_k: int) -> Tensor:
     """
-    Return the numbers of the boxes nearest to each object, shape (objects, at most top_k).
+    Return the indices of the boxes nearest to each object, shape (objects, at most top_k).
 
-    Of equal distances the lowest numbers count, which topk does not promise: so distance (whose
-    bits rise with it) and number become one whole number. Distances are sums in a fixed order,
-    so that a GPU gives the same.
+    Ties go to the lowest index, which topk does not guarantee. So distance (whose bits rise with
+    its
+    value) and index are combined into one integer. Distances are sums in a fixed order, so that a
+    GPU gives the same result.
     """
     distances = torch.zeros((), device=boxes_xyxy.device)
     for of_object, of_box in zip(_center_and_size(objects_xyxy), _center_and_size(boxes_xyxy),

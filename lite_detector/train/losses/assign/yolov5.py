@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Matching of anchors by shape, with which YOLOv5-Lite is trained."""
+"""Matching of anchors by shape, the assigner of YOLOv5-Lite."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from torch import Tensor
 def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor,
                   truth: GroundTruth, max_ratio: float = 4.0) -> Assignment:
     """
-    Give each object the anchors of its shape in its own cell and the two nearest ones.
+    Assign each object the anchors of its shape in its own cell and the two nearest cells.
 
-    An anchor fits if neither side differs by ``max_ratio`` or more. The neighbours are the cell
-    to the left or right, above or below, whichever the centre is nearer to, since a cell can
-    move its box by -0.5 .. 1.5 cells (https://github.com/ultralytics/yolov5). Where several
-    objects want the same anchor of the same cell, the one whose centre lies in the cell has it,
-    then the one of the better shape (times its score), then the first. (YOLOv5 itself trains it
-    on all of them.)
+    An anchor fits if neither side differs by a factor of ``max_ratio`` or more. The nearest cells
+    are
+    left or right, and above or below, of the object's own cell, because a cell can move its box by
+    -0.5 .. 1.5 cells (https://github.com/ultralytics/yolov5). If several objects match the same
+    anchor of a cell, it goes to the one whose centre lies in the cell, then to the better shape
+    (times score), then to the first. (YOLOv5 itself trains it on all of them.)
 
-    :param input_size: network pixels.
-    :param strides: pixels per cell of each level.
-    :param anchors: width and height in input pixels, float32, shape (levels, anchors, 2).
-    :param truth: the labels of one image.
-    :param max_ratio: called anchor_t in YOLOv5.
-    :return: the priors are, level by level, anchor by anchor, the cells row by row, as
-        ``decode_yolov5`` reads rows. ``ious`` are those of the anchor in the middle of its cell:
-        the target of the objectness is the overlap of the predicted box instead.
+    :param input_size: Input size in network pixels.
+    :param strides: Pixels per cell of each level.
+    :param anchors: Width and height in input pixels, float32, shape (levels, anchors, 2).
+    :param truth: Labels of one image.
+    :param max_ratio: Largest ratio of the sides; anchor_t in YOLOv5.
+    :return: Assignment of the priors by level, anchor, row and column, the order of
+        ``decode_yolov5``. ``ious`` are those of the anchor in the centre of its cell. The
+        objectness
+        target is not this value but the IoU of the predicted box.
     """
     gt_indices, ious, in_ignored = [], [], []
     grids = grid_sizes(input_size, strides)
@@ -51,11 +52,11 @@ def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor
 
 def worst_ratios(sizes: Tensor, anchors: Tensor) -> Tensor:
     """
-    Return the larger of the two factors by which the sides differ.
+    Return the larger of the two ratios of the sides.
 
-    :param sizes: width and height, shape (m, 2); a side of 0 fits nothing.
-    :param anchors: width and height above 0, same unit, shape (k, 2).
-    :return: at least 1, infinite for a side of 0, shape (m, k).
+    :param sizes: Width and height, shape (m, 2); a side of 0 fits no anchor.
+    :param anchors: Width and height above 0, same unit, shape (k, 2).
+    :return: Ratios, at least 1, infinite for a side of 0, shape (m, k).
     """
     ratios = sizes[:, None] / anchors
     return torch.maximum(ratios, 1 / ratios).amax(dim=2)
@@ -75,7 +76,7 @@ def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor, scores: Tensor
     objects, anchor_ids, choices = fits.nonzero(as_tuple=True)
     column, row = candidates[objects, choices].unbind(dim=1)
     slots = anchor_ids * len(cells) + row * grid.width + column
-    # Sort by slot, then own cell, then shape, then object: the last key first, each stable.
+    # Sort by slot, then own cell, then shape, then object: the last key first, all stable.
     order = (ratios[objects, anchor_ids] / scores[objects]).argsort(stable=True)
     order = order[is_neighbor[choices[order]].int().argsort(stable=True)]
     order = order[slots[order].argsort(stable=True)]
@@ -87,10 +88,10 @@ def _match_level(grid: ImageSize, anchors: Tensor, boxes: Tensor, scores: Tensor
 
 
 def _candidates(centers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return own cell, neighbour in x and in y, (m, 3, 2), and which of the three are such."""
+    """Return own cell and nearest cell in x and in y, (m, 3, 2), and which are not the own."""
     own = centers.floor()
     near = torch.where(centers - own < 0.5, -1, 1)
-    # exactly in the middle neither neighbour is nearer, and the cell alone is enough
+    # a box in the centre of its cell has no nearest cell, its own cell is enough
     near = torch.where(centers - own == 0.5, 0, near)
     steps = torch.stack((torch.zeros_like(near), near * near.new_tensor((1, 0)),
                          near * near.new_tensor((0, 1))), dim=1)
@@ -113,6 +114,6 @@ def _overlaps(cells: Tensor, anchors: Tensor, boxes: Tensor, gt_indices: Tensor)
 
 
 def _cells_touch(cells: Tensor, regions: Tensor) -> Tensor:
-    """Return which cells share area with a region, so that its objects may be centred there."""
+    """Return which cells overlap a region, because its objects may be centred there."""
     left, right = cells[:, None] < regions[None, :, 2:], cells[:, None] + 1 > regions[None, :, :2]
     return (left & right).all(dim=2).any(dim=1)

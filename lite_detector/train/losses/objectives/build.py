@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From a network and the constants of a configuration to what it learns by."""
+"""Build the training objective of a network."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ OBJECTIVES: dict[Family, Callable[..., Objective]] = {
 def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
                     reduce_mean: ReduceMean = identity) -> Objective:
     """
-    Return what a network learns by, in training mode.
+    Return the training objective of a network, in training mode.
 
-    :param model: from ``build_model``, on any device; move what comes back where it trains.
-    :param card: of the same network.
-    :param spec: constants of the losses.
-    :param reduce_mean: averages a tensor over processes.
-    :raises ConfigError: if the spec is of another family.
+    :param model: Network from ``build_model``, on any device; move the result to the training
+        device.
+    :param card: Model card of the same network.
+    :param spec: Settings of the losses.
+    :param reduce_mean: Function that averages a tensor over processes.
+    :raises ConfigError: if the settings are of another family.
     :raises ModelError: if the card is of another network.
     """
     decode, classes = card.decode, len(card.class_names)
@@ -49,7 +50,7 @@ def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
     got = [(stride, conv.out_channels) for stride, conv
            in zip(model.strides, outputs, strict=True)]
     if got != [(stride, wanted) for stride in decode.strides]:
-        raise ModelError(f'{card.name}: the network gives {got[0][1]} channels at strides '
-                         f'{list(model.strides)}, but the card wants {wanted} at '
-                         f'{list(decode.strides)}')
+        raise ModelError(f'{card.name}: the network has {got[0][1]} output channels at strides '
+                         f'{list(model.strides)}; expected {wanted} at '
+                         f'{list(decode.strides)}, as in the card')
     return OBJECTIVES[card.family](model, card, spec.of(card.family), reduce_mean)

@@ -18,14 +18,14 @@ from torch import Tensor
 
 class DamoYoloObjective(GflObjective):
     """
-    AlignedOTA by the predictions of the network itself, and the losses of ``GflObjective``.
+    AlignedOTA on the predictions of the network itself, and the losses of ``GflObjective``.
 
-    :param spec: a ``DamoYoloLoss``.
+    :param spec: Settings of the losses.
     """
 
     def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
                truth: GroundTruth) -> Assignment:
-        """Let the predictions for one image decide, by AlignedOTA."""
+        """Assign objects by the predictions for one image (AlignedOTA)."""
         spec = self.spec
         return assign_aligned_ota(priors, logits, boxes_xyxy, truth, spec.ota_top_k,
                                   spec.ota_iou_factor, spec.center_radius)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the objectives of NanoDet, NanoDet-Plus and DAMO-YOLO share: losses per cell."""
+"""The common part of the objectives of NanoDet, NanoDet-Plus and DAMO-YOLO."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ import torch
 from torch import nn, Tensor
 
 DISTANCE_MARGIN = 0.1
-"""A distance to learn ends this short of reg_max, so that both bins around it exist."""
+"""Difference of the largest target distance from reg_max, so that both bins exist."""
 
 
 class GflHeads(NamedTuple):
     """
-    Raw heads of a batch, all cells after one another.
+    Raw heads of a batch, the cells of all levels concatenated.
 
-    :param logits: class scores before the sigmoid, float32, shape (n, priors, classes).
-    :param bins: distributions of the distances before the softmax, in the order left, top,
+    :param logits: Class scores before the sigmoid, float32, shape (n, priors, classes).
+    :param bins: Distributions of the distances before the softmax, in the order left, top,
         right, bottom, float32, shape (n, priors, 4, reg_max + 1).
     """
 
@@ -50,14 +50,14 @@ class GflHeads(NamedTuple):
 
 class GflTargets(NamedTuple):
     """
-    What the cells of a batch have to learn, all images after one another.
+    Training targets of the cells of a batch, all images concatenated.
 
-    :param labels: class id or a negative number, int64, shape (n * priors,).
-    :param weights: 0 where a cell is ignored, else 1, float32, shape (n * priors,).
-    :param positives: the cells that have an object, int64, shape (k,).
-    :param boxes_xyxy: their objects, in network pixels, shape (k, 4).
-    :param scores: confidence of their objects, in [0, 1], shape (k,).
-    :param ious: overlap of the box that was matched with each object, shape (k,).
+    :param labels: Class ids or negative numbers, int64, shape (n * priors,).
+    :param weights: Weights of the cells, 0 if ignored, otherwise 1, float32, shape (n * priors,).
+    :param positives: Indices of the positive samples, int64, shape (k,).
+    :param boxes_xyxy: Boxes of their objects in network pixels, shape (k, 4).
+    :param scores: Soft label weights of their objects, in [0, 1], shape (k,).
+    :param ious: IoU of the matched box with each object, shape (k,).
     """
 
     labels: Tensor
@@ -80,9 +80,9 @@ def targets_of(assignments: Sequence[Assignment], truths: Sequence[GroundTruth])
 
 def flat_heads(heads: Sequence[Tensor], classes: int) -> GflHeads:
     """
-    Return the cells of all levels after one another, in the order of the priors.
+    Return the cells of all levels concatenated, in the order of the priors.
 
-    :param heads: per stride shape (n, classes + 4 * (reg_max + 1), h, w).
+    :param heads: Raw heads, one per stride, shape (n, classes + 4 * (reg_max + 1), h, w).
     """
     rows = torch.cat([head.flatten(2) for head in heads], dim=2).transpose(1, 2).float()
     return GflHeads(rows[..., :classes], rows[..., classes:].unflatten(2, (4, -1)))
@@ -98,12 +98,14 @@ class GflObjective(Objective):
     """
     The losses of cells that predict class scores and distances.
 
-    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388) as in NanoDet: the score of a cell
-    learns the IoU of a box with its object, and the box of a cell counts as much as the
-    best score of the cell. An object of score 0.5 teaches half the score, and its
-    box counts half.
+    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388) as in NanoDet. The target score of a
+    cell is the IoU of a box with its object, and the best score of a cell weights its box loss.
+    The
+    soft label weight of an object multiplies both: at 0.5 the target score and the weight of the
+    box
+    are halved.
 
-    :param spec: weights of the losses.
+    :param spec: Settings of the losses.
     """
 
     def __init__(self, model: nn.Module, card: NetworkCard, spec: GflLoss,
@@ -113,7 +115,7 @@ class GflObjective(Objective):
         self._priors: dict[tuple[ImageSize, torch.device], Priors] = {}
 
     def priors(self, input_size: ImageSize, device: torch.device) -> Priors:
-        """Return the cells of an input size; made once."""
+        """Return the priors of an input size; they are cached."""
         key = (input_size, device)
         if key not in self._priors:
             decode = self.card.decode
@@ -121,13 +123,13 @@ class GflObjective(Objective):
         return self._priors[key]
 
     def flat(self, heads: Sequence[Tensor]) -> GflHeads:
-        """Return the cells of all levels after one another, in the order of the priors."""
+        """Return the cells of all levels concatenated, in the order of the priors."""
         return flat_heads(heads, len(self.card.class_names))
 
     @torch.no_grad()
     def assign_by_prediction(self, heads: GflHeads, truths: Sequence[GroundTruth],
                              priors: Priors) -> GflTargets:
-        """Let these predictions decide which cell learns which object."""
+        """Assign objects by these predictions."""
         distances = expected_distances(heads.bins) * priors.strides[:, None]
         boxes = boxes_from_distances(priors.centers, distances)
         assignments = [self.assign(priors, logits, boxes_xyxy, truth)
@@ -138,10 +140,10 @@ class GflObjective(Objective):
     def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
                truth: GroundTruth) -> Assignment:
         """
-        Let the predictions for one image decide, by DSLA.
+        Assign objects by the predictions for one image (DSLA).
 
-        :param logits: shape (priors, classes).
-        :param boxes_xyxy: in network pixels, shape (priors, 4).
+        :param logits: Class scores before the sigmoid, shape (priors, classes).
+        :param boxes_xyxy: Predicted boxes in network pixels, shape (priors, 4).
         """
         return assign_dsla(priors.centers, logits, boxes_xyxy, truth, self.spec.dsla_top_k,
                            self.spec.dsla_iou_factor)
@@ -151,11 +153,11 @@ class GflObjective(Objective):
         """
         Return the three weighted losses of a head.
 
-        :param heads: its predictions.
-        :param targets: what it has to learn.
-        :param priors: of one image.
-        :param qualities: which score the positives have to learn if their objects are certain,
-            in [0, 1], shape (k,); None takes the overlaps of their own boxes.
+        :param heads: Predictions of the head.
+        :param targets: Training targets.
+        :param priors: Priors of one image.
+        :param qualities: Target scores of the positives for objects with a score of 1, in [0, 1],
+            shape (k,); None: the IoUs of their own boxes.
         """
         cells = targets.positives % len(priors.centers)
         centers, strides = priors.centers[cells], priors.strides[cells, None]
@@ -183,10 +185,11 @@ class GflObjective(Objective):
     def _normalizers(self, weights: Tensor, scores: Tensor,
                      images: int) -> tuple[Tensor, Tensor]:
         """
-        Return what the score loss and the losses of boxes are divided by, over all processes.
+        Return the normalizers of the score loss and of the box losses, over all processes.
 
-        The weights of boxes have no minimum: a batch with one object trains its box as much as a
-        batch with many. (The authors divide by at least 1.)
+        The sum of the box weights has no minimum, so a batch with one object trains its box as
+        much as
+        a batch with many. (The authors divide by at least 1.)
         """
         local = torch.stack((scores.sum(), weights.sum(), weights.new_tensor(images)))
         score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()

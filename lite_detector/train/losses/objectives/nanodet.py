@@ -16,9 +16,9 @@ from torch import Tensor
 
 class NanoDetObjective(GflObjective):
     """
-    ATSS, or DSLA by the predictions of the network itself, and the losses of ``GflObjective``.
+    ATSS, or DSLA on the predictions of the network itself, and the losses of ``GflObjective``.
 
-    :param spec: a ``NanoDetLoss``.
+    :param spec: Settings of the losses.
     """
 
     def losses(self, predictions: Sequence[Tensor], truths: Sequence[GroundTruth],

@@ -21,10 +21,10 @@ from torch import Tensor
 
 class GuidedHeads(NamedTuple):
     """
-    Raw heads of the network, and of its guide if it has one, per stride (n, channels, h, w).
+    Raw heads of the network and of its guide, if it has one, per stride (n, channels, h, w).
 
-    :param own: of the network.
-    :param guide: in the same layout.
+    :param own: Raw heads of the network.
+    :param guide: Raw heads of the guide in the same layout.
     """
 
     own: list[Tensor]
@@ -33,13 +33,14 @@ class GuidedHeads(NamedTuple):
 
 class NanoDetPlusObjective(GflObjective):
     """
-    DSLA by the predictions of a guide, from which both the guide and the network learn.
+    DSLA on the predictions of an auxiliary head (the guide), for both the guide and the network.
 
-    The scores of both learn the overlaps that the guide reaches (times the score of the object).
-    The guide is a part of the objective, not of the network: it is trained and resumed with it,
-    and never exported.
+    The target scores of both are the IoUs of the guide's boxes, times the score of the object. The
+    guide is part of the objective, not of the network. It is trained and saved for ``--resume``,
+    but
+    not exported.
 
-    :param spec: weights of the losses; whether and how long there is a guide.
+    :param spec: Settings of the losses and of the guide.
     """
 
     def __init__(self, model: NanoDetPlus, card: NetworkCard, spec: NanoDetPlusLoss,
@@ -51,11 +52,11 @@ class NanoDetPlusObjective(GflObjective):
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """From epoch ``guidance_epochs`` on, the guide trains nothing but itself."""
+        """Train only the guide itself by its losses from epoch ``guidance_epochs`` on."""
         self._follows = epoch >= self.spec.guidance_epochs
 
     def predict(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> GuidedHeads:
-        """Return the heads of the network, and of the guide on the same maps."""
+        """Return the heads of the network, and those of the guide on the same feature maps."""
         own = self.model.raw_heads(levels)
         if self.guide is None:
             return GuidedHeads(own, None)
@@ -65,12 +66,12 @@ class NanoDetPlusObjective(GflObjective):
         return GuidedHeads(own, self.guide(features, levels))
 
     def raw_heads(self, predictions: GuidedHeads) -> list[Tensor]:
-        """Return the heads without the guide's."""
+        """Return the heads of the network only."""
         return predictions.own
 
     def losses(self, predictions: GuidedHeads, truths: Sequence[GroundTruth],
                input_size: ImageSize) -> dict[str, Tensor]:
-        """Return the losses of the network and, with ``guide_`` before their names, the guide."""
+        """Return the losses of the network, and of the guide with the prefix ``guide_``."""
         own = self.flat(predictions.own)
         priors = self.priors(input_size, own.logits.device)
         guide = None if predictions.guide is None else self.flat(predictions.guide)

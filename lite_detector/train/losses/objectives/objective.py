@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every objective is: a network, and the losses that it is trained by."""
+"""The base class of objectives: a network and its losses."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from torch import nn, Tensor
 
 ReduceMean = Callable[[Tensor], Tensor]
 """
-Averages a tensor over all processes, element by element.
+Function that averages a tensor over all processes, element by element.
 
-What is divided by, such as the number of positives, goes through it, in every process and step.
-So the mean of the gradients of several processes is the gradient of their batches as one.
+Each loss normalizer, such as the number of positives, is averaged in every process and step. So
+the mean of the gradients of several processes equals the gradient of one joint batch.
 """
 
 
 def identity(values: Tensor) -> Tensor:
-    """Average over the only process there is."""
+    """Average over a single process: return the values."""
     return values
 
 
 def loss_normalizer(score_sum: Tensor, images: Tensor) -> Tensor:
     """
-    Return what a loss over positives and background is divided by.
+    Return the normalizer of a loss over positives and background.
 
     It is the sum of the scores of the positives (their number, if all labels are certain), and at
-    least one for each image. Without that minimum the background of a batch with a single
-    positive, or with many positives of low scores, would count several times as much as that of
-    a batch without any object.
+    least one per image. Without that minimum, the background of a batch with few or uncertain
+    positives would count several times as much as that of a batch without any object.
 
-    :param score_sum: scores of the objects of all positives, mean over processes.
-    :param images: number of images, likewise.
+    :param score_sum: Sum of the object scores of all positives, mean over processes.
+    :param images: Number of images, mean over processes.
     """
     return torch.maximum(score_sum, images)
 
 
 def positives_normalizer(count: Tensor, score_sum: Tensor, images: Tensor) -> Tensor:
     """
-    Return what a loss over positives alone, such as that of boxes, is divided by.
+    Return the normalizer of a loss over positives only, such as the box loss.
 
     It is the sum of their scores, so a single object in a batch trains at full weight. Many
-    positives of low scores count at least as one for each image.
+    positives of low scores count as at least one per image.
 
-    :param count: number of positives, mean over processes.
-    :param score_sum: scores of their objects, likewise; ``count`` if all labels are certain.
-    :param images: number of images, likewise.
+    :param count: Number of positives, mean over processes.
+    :param score_sum: Sum of their object scores, mean over processes; ``count`` if all labels are
+        certain.
+    :param images: Number of images, mean over processes.
     """
     return torch.maximum(score_sum, torch.minimum(count, images))
 
@@ -62,12 +62,13 @@ class Objective(nn.Module, ABC):
     """
     A network and its losses.
 
-    It is what ``DistributedDataParallel`` wraps and whose parameters the optimiser gets. Every
-    parameter gets a gradient in every step, also where no image has an object.
+    ``DistributedDataParallel`` wraps it, and the optimizer gets its parameters. Every parameter
+    gets
+    a gradient in every step, also if no image has an object.
 
-    :param model: the network that is served; ``objective.model.state_dict()`` is what is saved.
-    :param card: strides, decoding and class names of the network.
-    :param reduce_mean: averages over processes.
+    :param model: Network to train and export; ``objective.model.state_dict()`` is saved.
+    :param card: Model card with strides, decoding and class names of the network.
+    :param reduce_mean: Function that averages over processes.
     """
 
     def __init__(self, model: nn.Module, card: NetworkCard, reduce_mean: ReduceMean) -> None:
@@ -80,11 +81,11 @@ class Objective(nn.Module, ABC):
 
     def forward(self, images: Tensor, truths: Sequence[GroundTruth]) -> dict[str, Tensor]:
         """
-        Return name -> weighted loss, scalars in float32 whose sum is to be minimised.
+        Return name -> weighted loss, float32 scalars; training minimises their sum.
 
-        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32; for a
-            teacher that sees them larger, as large as it does.
-        :param truths: the labels of each image, on the same device.
+        :param images: Normalised pixels, shape (n, 3, h, w), sides multiples of 32; with
+            distillation, in the size of the teacher's input.
+        :param truths: Labels of each image, on the same device.
         """
         for_teacher = images
         if self.distillation is not None:
@@ -99,15 +100,15 @@ class Objective(nn.Module, ABC):
 
     def predict(self, features: Sequence[Tensor], levels: Sequence[Tensor]) -> Any:
         """
-        Return what ``losses`` wants to see: the raw heads of the network, at least.
+        Return the input of ``losses``: at least the raw heads of the network.
 
-        :param features: maps of the backbone.
-        :param levels: maps of the neck.
+        :param features: Feature maps of the backbone.
+        :param levels: Feature maps of the neck.
         """
         return self.model.raw_heads(levels)
 
     def raw_heads(self, predictions: Any) -> Sequence[Tensor]:
-        """Return the raw heads of the network among what ``predict`` returned."""
+        """Return the raw heads of the network among the outputs of ``predict``."""
         return predictions
 
     @abstractmethod
@@ -116,15 +117,15 @@ class Objective(nn.Module, ABC):
         """
         Return name -> weighted loss.
 
-        :param predictions: from ``predict``.
-        :param truths: one per image.
-        :param input_size: of the images, in pixels.
+        :param predictions: Outputs of ``predict``.
+        :param truths: Labels, one per image.
+        :param input_size: Size of the images in pixels.
         """
 
-    def start_epoch(self, epoch: int) -> None:  # noqa: B027 most objectives have nothing to do
-        """Let the objective know how far the training is; the first epoch is 0."""
+    def start_epoch(self, epoch: int) -> None:  # noqa: B027 most objectives need no epoch
+        """Set the epoch; the first is 0."""
 
     def start_step(self, iteration: int, total: int) -> None:
-        """Let it know the step too: the first is 0, the last ``total - 1``."""
+        """Set the step; the first is 0, the last ``total - 1``."""
         if self.distillation is not None:
             self.distillation.start_step(iteration, total)

@@ -32,8 +32,8 @@ class Anchors(NamedTuple):
     """
     The anchors of all cells in the order of ``core.decode``: anchor, row, column.
 
-    :param centers: x, y in network pixels, float32, shape (p, 2).
-    :param sizes: width and height in network pixels, float32, shape (p, 2).
+    :param centers: Centres x, y in network pixels, float32, shape (p, 2).
+    :param sizes: Width and height in network pixels, float32, shape (p, 2).
     """
 
     centers: Tensor
@@ -46,11 +46,11 @@ class Anchors(NamedTuple):
 
     def moved(self, deltas: Tensor, center_clamp: float) -> Tensor:
         """
-        Return the boxes that are predicted, as ``decode_yolof`` does.
+        Return the predicted boxes, as ``decode_yolof`` does.
 
-        :param deltas: raw x, y, width, height of each anchor, shape (..., p, 4).
-        :param center_clamp: of the card.
-        :return: xyxy corners, shape (..., p, 4).
+        :param deltas: Raw x, y, width, height of each anchor, shape (..., p, 4).
+        :param center_clamp: Limit of the centre shift, from the card.
+        :return: Corners x1, y1, x2, y2, shape (..., p, 4).
         """
         shifts = (deltas[..., :2] * self.sizes).clamp(-center_clamp, center_clamp)
         growth = deltas[..., 2:].clamp(max=LARGEST_GROWTH).exp()
@@ -61,11 +61,12 @@ class YolofObjective(Objective):
     """
     Uniform matching; focal and GIoU losses.
 
-    Scores are those of class and objectness together, and only these are trained: nobody says
-    what the objectness alone has to be. An object of score 0.5 teaches half the
-    score, and its box counts half.
+    The joint score of class and objectness is trained; the objectness has no target of its own.
+    The
+    soft label weight of an object multiplies its target score and its box loss: at 0.5 both are
+    halved.
 
-    :param spec: weights of the losses and constants of the matching.
+    :param spec: Settings of losses and matching.
     """
 
     def __init__(self, model: nn.Module, card: NetworkCard, spec: YolofLoss,
@@ -111,7 +112,7 @@ class YolofObjective(Objective):
                 for boxes_xyxy, truth in zip(predicted, truths, strict=True)]
 
     def _grid(self, input_size: ImageSize, device: torch.device) -> Anchors:
-        """Return the anchors of an input size; made once."""
+        """Return the anchors of an input size; they are cached."""
         key = (input_size, device)
         if key not in self._anchors:
             decode = self.card.decode
@@ -122,7 +123,7 @@ class YolofObjective(Objective):
         return self._anchors[key]
 
     def _normalizers(self, scores: Tensor, images: int) -> tuple[Tensor, Tensor]:
-        """Return what the losses of scores and of boxes are divided by, over all processes."""
+        """Return the normalizers of the score loss and of the box loss, over all processes."""
         local = torch.stack((scores.new_tensor(len(scores)), scores.sum(),
                              scores.new_tensor(images)))
         count, score_sum, images_mean = self.reduce_mean(local).unbind()
@@ -132,7 +133,7 @@ class YolofObjective(Objective):
 
 def _box_targets(matches: Sequence[UniformMatch],
                  truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor]:
-    """Return the boxes that are learnt and their confidence: (k, 4) and (k,)."""
+    """Return target boxes and their soft label weights: (k, 4) and (k,)."""
     pairs = [(truth, match.objects) for match, truth in zip(matches, truths, strict=True)]
     return (torch.cat([truth.boxes_xyxy[rows] for truth, rows in pairs]),
             torch.cat([truth.scores[rows] for truth, rows in pairs]))
@@ -140,7 +141,7 @@ def _box_targets(matches: Sequence[UniformMatch],
 
 def _score_targets(matches: Sequence[UniformMatch],
                    truths: Sequence[GroundTruth]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return class ids, scores to learn, and 0 where an anchor is ignored; each (n * p,)."""
+    """Return class ids, target scores, and 0 for ignored anchors; each (n * p,)."""
     assignments = [match.assignment for match in matches]
     labels = torch.cat([each.labels for each in assignments])
     weights = torch.cat([each.weights for each in assignments])

@@ -27,20 +27,20 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 FULL_AREA = 640 * 640
-"""Pixels of the input for which the weight of the objectness is published."""
+"""Input pixels for which the weight of the objectness is published."""
 FULL_CLASSES = 80
-"""Number of classes for which the weight of the classes is published."""
+"""Number of classes for which the weight of the class loss is published."""
 
 
 class AnchorGrid(NamedTuple):
     """
     The anchors of all cells in the order of ``assign_yolov5``: level, anchor, row, column.
 
-    :param centers: of the cells, x, y in network pixels, shape (p, 2).
-    :param strides: pixels per cell, shape (p, 1).
-    :param anchors: width and height in network pixels, shape (p, 2).
-    :param levels: number of the level, int64, shape (p,).
-    :param shares: what the objectness of each counts, adding up to the balance, shape (p,).
+    :param centers: Centres of the cells x, y in network pixels, shape (p, 2).
+    :param strides: Pixels per cell, shape (p, 1).
+    :param anchors: Width and height in network pixels, shape (p, 2).
+    :param levels: Index of the level, int64, shape (p,).
+    :param shares: Weights of the objectness loss; the sum over a level is its balance, (p,).
     """
 
     centers: Tensor
@@ -54,13 +54,14 @@ class Yolov5Objective(Objective):
     """
     Matching of anchors by shape; CIoU, objectness and class losses.
 
-    The objectness of an anchor learns the CIoU of its own box times the score of its object, and
-    box and class count as much as that score. Losses are means over a batch;
-    YOLOv5 multiplies them by the batch size and so takes another learning rate: its 0.01 at 64
-    images is 0.64 here for plain SGD, and the same for AdamW, which does not feel the scale. A
-    single class is learnt too, where YOLOv5 leaves it out: the decoder multiplies by its score.
+    The objectness target of an anchor is the CIoU of its own box times the score of its object.
+    The
+    same score weights the box and class losses. Losses are means over a batch, while YOLOv5
+    multiplies them by the batch size, so learning rates differ: its 0.01 at 64 images is 0.64 here
+    for plain SGD, and the same for AdamW, which is independent of the scale. A single class is
+    trained too (YOLOv5 leaves it out), because the decoder multiplies by its score.
 
-    :param spec: weights of the losses.
+    :param spec: Settings of the losses.
     :raises ConfigError: if there is not one level_balance per stride.
     """
 
@@ -68,8 +69,8 @@ class Yolov5Objective(Objective):
                  reduce_mean: ReduceMean) -> None:
         super().__init__(model, card, reduce_mean)
         if len(spec.level_balance) != len(card.decode.strides):
-            raise ConfigError(f'loss.yolov5_lite.level_balance: got {len(spec.level_balance)} '
-                              f'values, wanted one for each of {len(card.decode.strides)} strides')
+            raise ConfigError(f'loss.yolov5_lite.level_balance: {len(spec.level_balance)} values; '
+                              f'expected {len(card.decode.strides)}, one per stride')
         self.spec = spec
         self._grids: dict[tuple[ImageSize, torch.device], AnchorGrid] = {}
 
@@ -111,7 +112,7 @@ class Yolov5Objective(Objective):
                           for head in heads], dim=1).float()
 
     def _grid(self, input_size: ImageSize, device: torch.device) -> AnchorGrid:
-        """Return the anchors of an input size; made once."""
+        """Return the anchors of an input size; they are cached."""
         key = (input_size, device)
         if key not in self._grids:
             decode, parts = self.card.decode, []
@@ -140,7 +141,7 @@ class Yolov5Objective(Objective):
 
 
 def _boxes(rows: Tensor, priors: Tensor, grid: AnchorGrid) -> Tensor:
-    """Decode as ``decode_yolov5`` does: the centre of cell i lies at i + 0.5."""
+    """Decode as ``decode_yolov5`` does: the centre of cell i is at i + 0.5."""
     values = rows[:, :4].sigmoid()
     centers = (2 * values[:, :2] - 1) * grid.strides[priors] + grid.centers[priors]
     return boxes_from_cxcywh(torch.cat(

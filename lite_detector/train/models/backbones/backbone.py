@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What all backbones are: maps at strides 8, 16 and 32, and a place for published weights."""
+"""The base class of backbones: feature maps at strides 8, 16 and 32, and published weights."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch import nn, Tensor
 
 
 class Backbone(nn.Module, ABC):
-    """A feature extractor. A subclass sets what stands here."""
+    """A feature extractor. A subclass sets the attributes below."""
 
     out_channels: tuple[int, int, int]
-    """Of the maps at strides 8, 16 and 32."""
+    """Channels of the feature maps at strides 8, 16 and 32."""
     classifier_parts: tuple[str, ...]
-    """What the names start with that a checkpoint of the classifier has beyond these features."""
+    """Prefixes of the parameters that only a classifier's checkpoint has."""
     fresh_parts: tuple[str, ...] = ()
-    """What the names start with that no published checkpoint has."""
+    """Prefixes of the parameters that no published checkpoint has."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
         """
-        Return the maps at strides 8, 16 and 32.
+        Return the feature maps at strides 8, 16 and 32.
 
-        :param images: normalised pixels, shape (n, 3, h, w), sides on the grid of 32.
+        :param images: Normalised pixels, shape (n, 3, h, w), sides multiples of 32.
         """
 
 
 class StagedBackbone(Backbone):
-    """A backbone of a stem and a stage for each map; a subclass makes its parts."""
+    """A backbone of a stem and one stage per feature map; a subclass creates the parts."""
 
     conv1: nn.Module
     maxpool: nn.Module
@@ -41,7 +41,7 @@ class StagedBackbone(Backbone):
     stage4: nn.Module
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32; twice these behind a coarse stem."""
+        """Return the feature maps at strides 8, 16 and 32; twice these with a coarse stem."""
         fine = self.stage2(self.maxpool(self.conv1(images)))
         middle = self.stage3(fine)
         return [fine, middle, self.stage4(middle)]
@@ -49,11 +49,11 @@ class StagedBackbone(Backbone):
 
 class LayeredBackbone(Backbone):
     """
-    A backbone whose layers run one after another, as torchvision has them: ``features.0`` ...
+    A backbone whose layers run in sequence, named as in torchvision: ``features.0`` ...
 
-    :param layers: all up to stride 32.
-    :param taps: after which of them a map is taken, fine to coarse.
-    :param out_channels: of the maps.
+    :param layers: All layers up to stride 32.
+    :param taps: Indices of the layers whose outputs are the feature maps, fine to coarse.
+    :param out_channels: Channels of the feature maps.
     """
 
     def __init__(self, layers: Sequence[nn.Module], taps: tuple[int, ...],
@@ -65,21 +65,22 @@ class LayeredBackbone(Backbone):
 
     @property
     def classifier_parts(self) -> tuple[str, ...]:
-        """Return what the published classifiers have: one more layer, and the classifier."""
+        """Return the prefixes of the published classifiers: one more layer, and the classifier."""
         return f'features.{self._taps[-1] + 1}.', 'classifier.'
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32."""
+        """Return the feature maps at strides 8, 16 and 32."""
         return tapped(images, self.features, self._taps)
 
 
 def tapped(features: Tensor, layers: Iterable[nn.Module],
            taps: Collection[int]) -> list[Tensor]:
     """
-    Run layers one after another and return the maps behind some of them.
+    Run layers in sequence and return the outputs of some of them.
 
-    :param features: what the first layer reads.
-    :param taps: numbers of the layers whose maps are wanted, from 0.
+    :param features: Input of the first layer.
+    :param layers: Layers in order of execution.
+    :param taps: Indices of the layers whose outputs to return, from 0.
     """
     levels = []
     for index, layer in enumerate(layers):
@@ -91,9 +92,9 @@ def tapped(features: Tensor, layers: Iterable[nn.Module],
 
 def scaled(channels: float, step: int = 8) -> int:
     """
-    Return the nearest multiple of a step that is at least nine tenths of a number of channels.
+    Return the nearest multiple of a step that is at least 90 % of a number of channels.
 
-    That is how the authors of MobileNetV2 and MobileNetV3 apply a width.
+    The authors of MobileNetV2 and MobileNetV3 apply a width factor in this way.
     """
     nearest = max(step, int(channels + step / 2) // step * step)
     return nearest if nearest >= 0.9 * channels else nearest + step
@@ -101,14 +102,14 @@ def scaled(channels: float, step: int = 8) -> int:
 
 def load_torchvision(backbone: Backbone, state_dict: Mapping[str, Tensor]) -> None:
     """
-    Start from ImageNet weights in the layout of torchvision.
+    Load ImageNet weights in the layout of torchvision.
 
-    Parts that no published network has keep the weights that they have.
+    Parts that no published network has keep their weights.
 
-    :param backbone: of the same architecture and width; if torchvision has none such, the layout
-        is that of the classifier here.
-    :param state_dict: with or without the classifier, which is passed over.
-    :raises ModelError: if a part is absent, unknown or of another shape.
+    :param backbone: Backbone of the same architecture and width. If torchvision has none such, the
+        layout is that of the classifier here.
+    :param state_dict: State dict of torchvision; a classifier in it is ignored.
+    :raises ModelError: if a part is missing, unknown or of another shape.
     """
     own = {name: value for name, value in backbone.state_dict().items()
            if name.startswith(backbone.fresh_parts)}

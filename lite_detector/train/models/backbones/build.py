@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the name of a backbone to a module with fresh weights."""
+"""Build a backbone from its name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ BACKBONES: dict[str, Callable[[float], Backbone]] = {
     'mobilenet_v3_large': partial(MobileNetV3, 'large'),
     **{f'shufflenet_v1_g{groups}': partial(ShuffleNetV1, groups) for groups in GROUPS},
 }
-"""Architecture -> what makes a backbone of a width; ShuffleNetV2 takes an activation besides."""
+"""Architecture -> function of the width factor. ShuffleNetV2 also takes an activation, so it is
+not in this table."""
 
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     'squeezenet_1.0': partial(SqueezeNetClassifier, '1.0'),
@@ -52,18 +53,18 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     **{f'shufflenet_v1_g{groups}': partial(ShuffleNetV1Classifier, groups) for groups in GROUPS},
     'shufflenet_v2': lambda width, **options: ShuffleNetV2Classifier(f'{width}x', **options),
 }
-"""Architecture -> what makes the published network of a width."""
+"""Architecture -> function of the width factor that builds the published classifier."""
 
 
 def build_backbone(name: str | StructureSpec | None, default: str,
                    activation: MakeActivation = RELU) -> Backbone:
     """
-    Return a backbone with fresh weights.
+    Return a backbone with random weights.
 
-    :param name: one of ``config.backbones.WIDTHS``, such as ``mobilenet_v2_1.0x``; or its
-        structure; None: the default.
-    :param default: what the family has by itself.
-    :param activation: of the family, for ShuffleNetV2 and what is written out; all others have
+    :param name: Name of a backbone (``config.backbones.WIDTHS``) such as ``mobilenet_v2_1.0x``, or
+        its structure; None: the default.
+    :param default: Name of the family's default backbone.
+    :param activation: Activation of the family, for ShuffleNetV2 and a structure. All others have
         that of their paper, which published weights were trained with.
     :raises ValueError: if there is no backbone of that name.
     """
@@ -77,11 +78,11 @@ def build_backbone(name: str | StructureSpec | None, default: str,
 
 def build_classifier(name: str, **options: int) -> nn.Module:
     """
-    Return the published network of a backbone, with fresh weights.
+    Return the published classifier of a backbone, with random weights.
 
-    :param name: as for ``build_backbone``.
-    :param options: ``num_classes``, by default the 1000 of ImageNet; ``head_padding`` of
-        SqueezeNet.
+    :param name: Name of a backbone, as for ``build_backbone``.
+    :param options: Options of the classifier: ``num_classes``, by default the 1000 of ImageNet;
+        ``head_padding`` of SqueezeNet.
     :raises ValueError: if there is no backbone of that name.
     """
     architecture, width = split_name(name)

@@ -4,7 +4,7 @@
 """
 MobileNetV1 (Howard et al., 2017, arXiv:1704.04861).
 
-torchvision has no such network; the names of the parts are our own.
+torchvision has no such network, so the parameter names are ours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MobileNetV1(LayeredBackbone):
     """
     The feature extractor: 13 separable convolutions with ReLU.
 
-    :param width: factor on all channels; alpha in the paper.
+    :param width: Factor on all channels; alpha in the paper.
     """
 
     def __init__(self, width: float = 1.0) -> None:

@@ -4,7 +4,7 @@
 """
 MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381).
 
-The names of its parts are those of torchvision, whose checkpoints load as they are.
+Its parameter names are those of torchvision, so torchvision's checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ NUM_CLASSES = 1000
 
 class InvertedResidual(nn.Module):
     """
-    Widen, filter each channel by itself, narrow without activation, and add the input.
+    Expand, apply a depthwise convolution, project without activation, and add the input.
 
-    :param expansion: how many times as wide; 1 leaves the first convolution out.
-    :param stride: 1 or 2; the input is added where the shapes allow it.
+    :param stride: Stride of the depthwise convolution, 1 or 2.
+    :param expansion: Factor on the channels inside; at 1 the first convolution is left out.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
@@ -40,7 +40,7 @@ class InvertedResidual(nn.Module):
         self._adds = stride == 1 and in_channels == out_channels
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         return inputs + self.conv(inputs) if self._adds else self.conv(inputs)
 
 
@@ -48,7 +48,7 @@ class MobileNetV2(LayeredBackbone):
     """
     The feature extractor: all blocks, without the last pointwise convolution.
 
-    :param width: factor on all channels.
+    :param width: Factor on all channels.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -64,7 +64,7 @@ class MobileNetV2(LayeredBackbone):
 
 
 class MobileNetV2Classifier(MobileNetV2):
-    """The published network; equal to torchvision's on the same weights."""
+    """The published network; equal to torchvision's with the same weights."""
 
     def __init__(self, width: float = 1.0, num_classes: int = NUM_CLASSES) -> None:
         super().__init__(width)

@@ -4,7 +4,7 @@
 """
 MobileNetV3 small and large (Howard et al., 2019, arXiv:1905.02244).
 
-The names of its parts are those of torchvision, whose checkpoints load as they are.
+Its parameter names are those of torchvision, so torchvision's checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ HEADS = {'small': 1024, 'large': 1280}
 
 class SqueezeExcite(nn.Module):
     """
-    Weigh each channel by what all of them are in the mean (Hu et al., 2017, arXiv:1709.01507).
+    Weight each channel by a function of all channel means (Hu et al., 2017, arXiv:1709.01507).
 
-    :param channels: in and out; a quarter of them in between.
+    :param channels: Input and output channels; a quarter of them in between.
     """
 
     def __init__(self, channels: int) -> None:
@@ -85,16 +85,16 @@ class SqueezeExcite(nn.Module):
         self.gate = nn.Hardsigmoid()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the shape that came in."""
+        """Return a feature map of the same shape."""
         return inputs * self.gate(self.fc2(self.activation(self.fc1(self.avgpool(inputs)))))
 
 
 class GatedResidual(nn.Module):
     """
-    An inverted residual with one of two activations and, where asked for, squeeze and excite.
+    An inverted residual with one of two activations and optional squeeze and excite.
 
-    :param block: what it is.
-    :param width: factor on its channels.
+    :param block: Row of the table of the paper.
+    :param width: Factor on the channels.
     """
 
     def __init__(self, in_channels: int, block: Block, width: float) -> None:
@@ -113,7 +113,7 @@ class GatedResidual(nn.Module):
         self._adds = block.stride == 1 and in_channels == out_channels
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         return inputs + self.block(inputs) if self._adds else self.block(inputs)
 
 
@@ -121,8 +121,8 @@ class MobileNetV3(LayeredBackbone):
     """
     The feature extractor: all blocks, without the last pointwise convolution.
 
-    :param size: small or large.
-    :param width: factor on all channels.
+    :param size: Size of the network: small or large.
+    :param width: Factor on all channels.
     """
 
     def __init__(self, size: str, width: float = 1.0) -> None:
@@ -137,7 +137,7 @@ class MobileNetV3(LayeredBackbone):
 
 
 class MobileNetV3Classifier(MobileNetV3):
-    """The published network; equal to torchvision's on the same weights."""
+    """The published network; equal to torchvision's with the same weights."""
 
     def __init__(self, size: str, width: float = 1.0, num_classes: int = NUM_CLASSES) -> None:
         super().__init__(size, width)
@@ -154,7 +154,7 @@ class MobileNetV3Classifier(MobileNetV3):
 
 
 def _set_eps(model: nn.Module) -> None:
-    """Let batch norm compute what it does where the published weights were trained."""
+    """Set the batch norm epsilon that the published weights were trained with."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eps = NORM_EPS

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Any backbone that a configuration writes out, stage by stage, as the search finds them."""
+"""A backbone from a list of stages, as the search writes it into a configuration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from torch import nn, Tensor
 
 class SearchedBackbone(Backbone):
     """
-    A stem and stages of one activation.
+    A stem and stages with one activation.
 
-    :param structure: what it is made of.
-    :param activation: of the family.
+    :param structure: Stem, stages and pooling.
+    :param activation: Activation of the family.
     """
 
     classifier_parts = ()
@@ -38,12 +38,12 @@ class SearchedBackbone(Backbone):
         self._taps = structure.taps
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32."""
+        """Return the feature maps at strides 8, 16 and 32."""
         return tapped(self.stem(images), self.stages, self._taps)
 
 
 MakeBlock = Callable[[int, StageSpec, int, MakeActivation], nn.Module]
-"""From channels that come in, the stage, the stride of this block, and the activation."""
+"""Function of input channels, stage, stride of this block, and activation."""
 
 
 def _mobile(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:

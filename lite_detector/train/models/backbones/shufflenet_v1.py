@@ -4,7 +4,7 @@
 """
 ShuffleNetV1 (Zhang et al., 2017, arXiv:1707.01083).
 
-torchvision has no such network; the names of the parts are our own.
+torchvision has no such network, so the parameter names are ours.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 STEMS = {0.25: 6, 0.5: 12, 1.0: 24, 1.5: 24, 2.0: 48}
-"""Width -> channels of the first convolution; that of 1.5 is as narrow in the paper."""
+"""Width -> channels of the first convolution; in the paper 1.5 has as many as 1.0."""
 CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
-"""Groups -> channels at stride 8, which double with the stride (table 1)."""
+"""Groups -> channels at stride 8; they double at each further stride (table 1)."""
 REPEATS = (4, 8, 4)
 NUM_CLASSES = 1000
 
 
 class GroupUnit(nn.Module):
     """
-    A bottleneck of grouped pointwise convolutions, mixed by a channel shuffle (figure 2b, 2c).
+    A bottleneck of grouped pointwise convolutions with a channel shuffle (figure 2b, 2c).
 
-    :param stride: 1 adds the input; 2 puts its mean over 3x3 before what is computed.
-    :param groups: of the pointwise convolutions.
-    :param first_groups: of the first one, which has too few channels to group right at the start.
+    :param stride: Stride of the unit. 1 adds the input; 2 concatenates its 3x3 average.
+    :param groups: Groups of the pointwise convolutions.
+    :param first_groups: Groups of the first one; 1 if the input has too few channels to group.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, groups: int,
@@ -44,14 +44,14 @@ class GroupUnit(nn.Module):
         self.widen = nn.Sequential(*conv_bn(narrow, computed, groups=groups))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         narrow = self.narrow(inputs)
         if self._groups > 1:
             narrow = shuffle(narrow, self._groups)
         computed = self.widen(self.filter(narrow))
         if self._stride == 1:
             return functional.relu(inputs + computed)
-        # by the stride that the filter has now: a last stage may be dilated instead of halved
+        # read the stride from the filter, because the last stage may be dilated instead
         halved = functional.avg_pool2d(inputs, 3, self.filter[0].stride, padding=1)
         return functional.relu(torch.cat((halved, computed), dim=1))
 
@@ -60,8 +60,9 @@ class ShuffleNetV1(StagedBackbone):
     """
     The feature extractor.
 
-    :param groups: 1, 2, 3, 4 or 8; more groups have more channels for the same cost.
-    :param width: factor on all channels, one of ``STEMS``; s in the paper.
+    :param groups: Number of groups, 1, 2, 3, 4 or 8; more groups allow more channels at equal
+        cost.
+    :param width: Factor on all channels, one of ``STEMS``; s in the paper.
     """
 
     classifier_parts = ('fc.',)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-ShuffleNetV2, the first backbone of the families here (Ma et al., 2018, arXiv:1807.11164).
+ShuffleNetV2, the default backbone of most families here (Ma et al., 2018, arXiv:1807.11164).
 
-The names of its parts are those of torchvision, whose checkpoints load as they are.
+Its parameter names are those of torchvision, so torchvision's checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ NUM_CLASSES = 1000
 
 class ShuffleUnit(nn.Module):
     """
-    One unit: half of the channels pass by, or both branches halve the size (figure 3c, 3d).
+    One unit: half of the channels skip it, or both branches halve the size (figure 3c, 3d).
 
-    :param stride: 1 or 2; at 1 ``in_channels`` equals ``out_channels``.
-    :param kernel_size: of the depthwise convolutions; 3 in the paper.
+    :param stride: Stride, 1 or 2; at 1 ``in_channels`` equals ``out_channels``.
+    :param kernel_size: Kernel size of the depthwise convolutions; 3 in the paper.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int,
@@ -50,7 +50,7 @@ class ShuffleUnit(nn.Module):
             *conv_bn(half, half, activation=activation))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, out_channels, h / stride, w / stride)."""
+        """Return a feature map, shape (n, out_channels, h / stride, w / stride)."""
         if len(self.branch1) == 0:
             passed, worked = inputs.split(self._half, dim=1)
             return shuffled(passed, self.branch2(worked))
@@ -61,11 +61,12 @@ class ShuffleNetV2(StagedBackbone):
     """
     The feature extractor, without the classifier.
 
-    :param channels: of the stem and of the three stages, see ``CHANNELS``.
-    :param activation: LeakyReLU in NanoDet, ReLU in YOLOv5-Lite and torchvision.
-    :param repeats: units per stage.
-    :param coarse: whether the first convolution takes steps of 4 pixels: all behind it works at
-        half the resolution, at a quarter of the cost.
+    :param channels: Channels of the stem and of the three stages, see ``CHANNELS``.
+    :param activation: Activation: LeakyReLU in NanoDet, ReLU in YOLOv5-Lite and torchvision.
+    :param repeats: Number of units per stage.
+    :param coarse: Whether the first convolution has stride 4. All later layers then run at half
+        the
+        resolution, at a quarter of the cost.
     """
 
     classifier_parts = ('conv5.', 'fc.')
@@ -85,9 +86,9 @@ class ShuffleNetV2(StagedBackbone):
 
 class ShuffleNetV2Classifier(ShuffleNetV2):
     """
-    The published network; equal to torchvision's on the same weights.
+    The published network; equal to torchvision's with the same weights.
 
-    :param width: one of ``CHANNELS``.
+    :param width: Width, one of ``CHANNELS``.
     """
 
     def __init__(self, width: str, num_classes: int = NUM_CLASSES) -> None:

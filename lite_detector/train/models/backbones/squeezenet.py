@@ -4,7 +4,7 @@
 """
 SqueezeNet 1.0 and 1.1 (Iandola et al., 2016, arXiv:1602.07360).
 
-The names of its parts are those of torchvision, whose checkpoints load as they are.
+Its parameter names are those of torchvision, so torchvision's checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRES = {
     '1.0': (POOL, 16, 16, 32, POOL, 32, 48, 48, 64, POOL, 64),
     '1.1': (POOL, 16, 16, POOL, 32, 32, POOL, 48, 48, 64, 64),
 }
-"""Version -> squeeze channels of its fire modules; each expands to eight times as many."""
+"""Version -> squeeze channels of its fire modules; each expands them by a factor of eight."""
 STEMS = {'1.0': (96, 7), '1.1': (64, 3)}
 """Version -> channels and kernel size of the first convolution."""
 EXPAND = 8
@@ -28,10 +28,10 @@ NUM_CLASSES = 1000
 
 class Fire(nn.Module):
     """
-    A pointwise convolution to few channels, and from these a pointwise and a 3x3 one.
+    A pointwise convolution to few channels, then a pointwise and a 3x3 one in parallel.
 
-    :param squeeze: the few channels.
-    :param expand: channels that come out, half of them from each.
+    :param squeeze: Channels after the first convolution.
+    :param expand: Output channels, half of them from each parallel convolution.
     """
 
     def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
@@ -41,7 +41,7 @@ class Fire(nn.Module):
         self.expand3x3 = nn.Conv2d(squeeze, expand // 2, 3, padding=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return shape (n, expand, h, w)."""
+        """Return a feature map, shape (n, expand, h, w)."""
         squeezed = functional.relu(self.squeeze(inputs))
         return torch.cat((functional.relu(self.expand1x1(squeezed)),
                           functional.relu(self.expand3x3(squeezed))), dim=1)
@@ -49,15 +49,16 @@ class Fire(nn.Module):
 
 class SqueezeNet(LayeredBackbone):
     """
-    The feature extractor, and one fire module more at stride 32.
+    The feature extractor, with one extra fire module at stride 32.
 
-    SqueezeNet ends at stride 16. As in SqueezeDet (Wu et al., 2017, arXiv:1612.01051) what comes
-    behind it is a fire module that no ImageNet weights have. As published, the first convolution
-    has no padding and pooling rounds up, so that the maps of a side of 320 are 39 and 19 cells
-    wide. A detector needs 40 and 20: here all of these pad by half of their kernel and round down.
+    SqueezeNet ends at stride 16. As in SqueezeDet (Wu et al., 2017, arXiv:1612.01051), a fire
+    module follows, for which there are no ImageNet weights. In the published network the first
+    convolution has no padding and pooling rounds up. The feature maps of a side of 320 are then 39
+    and 19 cells wide, but a detector needs 40 and 20. Here all of these layers pad by half of
+    their kernel and round down.
 
-    :param version: 1.0 or 1.1.
-    :param width: factor on all channels.
+    :param version: Version of the network, 1.0 or 1.1.
+    :param width: Factor on all channels.
     """
 
     classifier_parts = ('classifier.',)
@@ -66,7 +67,7 @@ class SqueezeNet(LayeredBackbone):
     def __init__(self, version: str, width: float = 1.0) -> None:
         layers, widths = _features(version, width, padded=True)
         pools = [index for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
-        taps = pools[2] - 1, len(layers) - 1  # before stride 16 begins, and where it ends
+        taps = pools[2] - 1, len(layers) - 1  # the last layers at strides 8 and 16
         squeeze = scaled(FIRES[version][-1] * width)
         super().__init__(layers, taps, (*(widths[tap] for tap in taps), EXPAND * squeeze))
         self.extra = nn.Sequential(_pool(padded=True),
@@ -74,19 +75,19 @@ class SqueezeNet(LayeredBackbone):
         _initialise(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps at strides 8, 16 and 32."""
+        """Return the feature maps at strides 8, 16 and 32."""
         levels = super().forward(images)
         return [*levels, self.extra(levels[-1])]
 
 
 class SqueezeNetClassifier(nn.Module):
     """
-    The published network; equal to torchvision's on the same weights.
+    The published network; equal to torchvision's with the same weights.
 
-    :param version: 1.0 or 1.1.
-    :param width: factor on all channels.
-    :param head_padding: of the last, pointwise convolution. The authors pad it by 1, so that a
-        border of nothing but its bias goes into the mean; torchvision does not.
+    :param version: Version of the network, 1.0 or 1.1.
+    :param width: Factor on all channels.
+    :param head_padding: Padding of the last, pointwise convolution. The authors use 1, so that a
+        border that contains only the bias enters the mean; torchvision uses 0.
     """
 
     def __init__(self, version: str, width: float = 1.0, num_classes: int = NUM_CLASSES,
@@ -105,7 +106,7 @@ class SqueezeNetClassifier(nn.Module):
 
 
 def _features(version: str, width: float, padded: bool) -> tuple[list[nn.Module], list[int]]:
-    """Return the layers up to stride 16, and the channels that each gives."""
+    """Return the layers up to stride 16, and the output channels of each."""
     channels, kernel_size = STEMS[version]
     channels = scaled(channels * width)
     stem = nn.Conv2d(3, channels, kernel_size, 2, kernel_size // 2 if padded else 0)
@@ -128,7 +129,7 @@ def _pool(padded: bool) -> nn.MaxPool2d:
 
 
 def _initialise(model: nn.Module) -> None:
-    """Draw weights that keep the scale through 20 layers: there is no batch norm to do it."""
+    """Initialise weights so that 20 layers without batch norm keep the signal scale."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')
