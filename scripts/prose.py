@@ -18,8 +18,7 @@ import sys
 import tokenize
 
 LINE_LENGTH = 100
-SENTENCE_WORDS = {'README.md': 30}
-"""Longest sentence of a page in words; other pages have no limit."""
+SENTENCE_WORDS = 30
 
 WORDS = {
     r'(it|card|node|line|command|file|table|model|name|nobody|nothing|which|that) (tells|says)':
@@ -132,11 +131,10 @@ def split_sentences(start: int, text: str) -> Iterator[tuple[int, str]]:
 
 
 def findings_of_sentences(path: Path, label: str) -> Iterator[str]:
-    """Yield a message for each sentence over the limit of its page."""
-    limit = SENTENCE_WORDS.get(path.name)
-    for number, sentence in sentences(path) if limit else ():
-        if (words := len(sentence.split())) > limit:
-            yield f'{label}:{number}: sentence of {words} words; expected at most {limit}'
+    """Yield a message for each sentence that is too long."""
+    for number, sentence in sentences(path):
+        if (words := len(sentence.split())) > SENTENCE_WORDS:
+            yield f'{label}:{number}: sentence of {words} words; expected at most {SENTENCE_WORDS}'
 
 
 def check(path: Path, python: bool) -> list[str]:
