@@ -28,3 +28,13 @@ def test_architecture_page_names_files_that_exist():
     named = re.findall(r'`([\w/]+\.py)`', page)
     assert named
     assert not [name for name in named if not any(path.endswith(f'/{name}') for path in files)]
+
+
+def test_code_and_configurations_name_pages_that_exist():
+    files = [path for folder in ('lite_detector', 'config', 'scripts', 'launch')
+             for pattern in ('**/*.py', '**/*.yaml', '**/*.sh')
+             for path in (ROOT / folder).glob(pattern)]
+    named = {page for path in files
+             for page in re.findall(r'docs/[\w/]+\.md', path.read_text(encoding='utf-8'))}
+    assert named
+    assert not [page for page in named if not (ROOT / page).exists()]
