@@ -30,7 +30,7 @@ WORDS = {
     r'the whole (image|picture|frame|photograph)|and the whole\b': 'the full image',
     r'(is|are) there twice': 'duplicate',
     r'(box|boxes|object|objects) (goes|go) if|is dropped out': 'is suppressed (NMS), is discarded',
-    r'wanted( at (most|least))?:|, wanted\b|(is|are|was) wanted': 'expected',
+    r'(?<!param )wanted( at (most|least))?:|, wanted\b|(is|are|was) wanted': 'expected',
     r'(network|node|model|teacher|tile|student|camera|that|which|it) (looks at|sees?)':
         'runs on, receives as input',
     r'(run|training|search|download) that (is|was) cut': 'an interrupted run',

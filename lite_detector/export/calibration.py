@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What the layers of a network read, and the largest value that int8 has to tell from larger ones.
+Distribution of layer inputs, and the int8 threshold that follows from it.
 
-A low threshold cuts off rare large inputs, a high one makes the steps between all others coarse.
-Which way to choose it is best differs from network to network, so it is measured.
+A low threshold clips rare large inputs, a high one makes the quantization step of all others
+coarse. The best method differs between networks, so it is measured.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ import numpy.typing as npt
 
 BINS = 4096
 KL_LEVELS = 128
-"""Steps of a histogram that KL compares: those of int8 without its sign."""
+"""Levels of a histogram that KL compares: those of int8 without its sign."""
 KL_STEP = 32
-"""Every so many bins a threshold is tried."""
+"""Distance of tested thresholds in bins."""
 
 Counts = npt.NDArray[np.int64]
 
 
 class Histogram:
     """
-    How often absolute values come.
+    Histogram of absolute values.
 
-    One pass is enough: where a value is beyond the last bin, bins are joined in pairs.
+    A single pass over the data is enough: if a value exceeds the last bin, bins are merged in
+    pairs.
     """
 
     def __init__(self) -> None:
         self.counts: Counts = np.zeros(BINS, np.int64)
         self.top = 1e-6
-        """Where the last bin ends."""
+        """Upper edge of the last bin."""
         self.peak = 0.0
         """The largest value."""
 
@@ -43,7 +44,7 @@ class Histogram:
         """
         Count more values.
 
-        :param values: finite, of any sign and shape.
+        :param values: Finite values of any sign and shape.
         """
         values = np.abs(values).ravel()
         if not values.size:
@@ -58,7 +59,7 @@ class Histogram:
 
 
 def percentile(histogram: Histogram, percent: float) -> float:
-    """Return the value that so many percent of all values are not beyond."""
+    """Return the value that the given percentage of all values does not exceed."""
     total = histogram.counts.sum()
     wanted = np.ceil(total * percent / 100)
     last = int(np.searchsorted(np.cumsum(histogram.counts), wanted))
@@ -69,9 +70,10 @@ def kl_threshold(histogram: Histogram) -> float:
     """
     Return the threshold that loses the least information.
 
-    For each threshold the histogram up to it, with all that is beyond in its last bin, is
-    compared with the same in 128 steps by the divergence of Kullback and Leibler, as Migacz
-    describes it (8-bit Inference with TensorRT, GTC 2017).
+    For each threshold, the histogram below it, with larger values in its last bin, is compared
+    with
+    the same histogram in 128 levels. The measure is the Kullback-Leibler divergence, as described
+    by Migacz (8-bit Inference with TensorRT, GTC 2017).
     """
     used = int(np.flatnonzero(histogram.counts)[-1]) + 1 if histogram.peak > 0 else 0
     if used <= KL_LEVELS:
@@ -88,7 +90,7 @@ def _divergence(counts: Counts, last: int) -> float:
     inside = counts[:last].astype(np.float64)
     wanted = inside.copy()
     wanted[-1] += counts[last:].sum()
-    # a step shares what is in it among those of its bins that are not empty
+    # a level distributes its count over those of its bins that are not empty
     step = np.arange(last) * KL_LEVELS // last
     filled = inside > 0
     sums = np.bincount(step, inside, KL_LEVELS)
@@ -96,7 +98,7 @@ def _divergence(counts: Counts, last: int) -> float:
     given = np.where(filled, sums[step] / np.maximum(shares[step], 1), 0)
     wanted, given = wanted / wanted.sum(), given / max(given.sum(), 1)
     both = wanted > 0
-    # what the steps do not have at all counts as the smallest share there is
+    # bins that are empty only in the levels count as the smallest share
     return float(np.sum(wanted[both] * np.log(wanted[both] / np.maximum(given[both], 1e-9))))
 
 
@@ -106,4 +108,4 @@ METHODS: Mapping[str, Callable[[Histogram], float]] = {
     'percentile 99.99': lambda histogram: percentile(histogram, 99.99),
     'kl': kl_threshold,
 }
-"""Ways to choose a threshold, by the name that a report tells."""
+"""Methods to choose a threshold, by their name in the report."""

@@ -4,11 +4,11 @@
 """
 Store the weights of an exported network in half precision where that costs no accuracy.
 
-Where an output is the sum of hundreds of products their rounding errors cancel. Depthwise
-convolutions and the first one sum up nine to 27 and have next to no weights: they stay in single
-precision, which makes the file 2 % larger and the largest difference of an output 6 times smaller
-(measured on NanoDet-m and YOLOv5-Lite s; all in half precision, 3 of 513 boxes were not found
-again).
+In an output that is the sum of hundreds of products, rounding errors cancel. Depthwise
+convolutions and the first one sum only nine to 27 products and have few weights, so they stay in
+single precision. This makes the file 2 % larger and the largest output difference 6 times smaller
+(measured on NanoDet-m and YOLOv5-Lite s; with all layers in half precision, 3 of 513 boxes are not
+matched).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import numpy.typing as npt
 
 def store_half(param: Path, source: Path, target: Path) -> None:
     """
-    Write the weights of convolutions again, in half precision where an output sums up many.
+    Rewrite the weights of convolutions, in half precision where an output sums many products.
 
-    :param param: the graph.
-    :param source: its weights in single precision.
-    :param target: another file.
+    :param param: Graph file (``.param``).
+    :param source: File of its weights in single precision.
+    :param target: Output file, different from ``source``.
     :raises ModelError: if the network has layers with weights other than convolutions, or weights
-        that half precision cannot hold.
+        beyond the range of half precision.
     :raises OSError: if it cannot be written.
     """
     chunks = []
@@ -40,11 +40,11 @@ def store_half(param: Path, source: Path, target: Path) -> None:
         stored = in_half(layer.weight, layer.name) if half else layer.weight.astype('<f4')
         chunks += [tagged(stored), layer.bias.astype('<f4').tobytes()]
     target.write_bytes(b''.join(chunks))
-    read_convolutions(param, target)  # fails where a layer has no bias: none of ours
+    read_convolutions(param, target)  # raises an error for a layer without bias
 
 
 def sums_many(weight: npt.NDArray[np.float32]) -> bool:
-    """Return whether half precision costs nothing: shape (outputs, inputs, height, width)."""
+    """Return whether half precision is accurate; shape (outputs, inputs, height, width)."""
     return weight[0].size > FEW_PRODUCTS
 
 
@@ -52,12 +52,13 @@ def in_half(weight: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float1
     """
     Return a weight in half precision.
 
-    :param name: of the layer.
-    :raises ModelError: if half precision cannot hold it.
+    :param weight: Weights in single precision.
+    :param name: Name of the layer.
+    :raises ModelError: if a value is beyond the range of half precision.
     """
     with np.errstate(over='ignore'):
         half = weight.astype('<f2')
     if not np.isfinite(half).all():
-        raise ModelError(f'layer {name} has a weight of {np.abs(weight).max():.3g}'
-                         ', wanted finite ones of at most 65504; the training went astray')
+        raise ModelError(f'layer {name} has a weight of {np.abs(weight).max():.3g}; expected '
+                         'finite weights of at most 65504; the training diverged')
     return half

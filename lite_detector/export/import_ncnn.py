@@ -17,13 +17,13 @@ from lite_detector.train.weights.conv_weights import ConvShape, ConvWeights
 import numpy as np
 
 LINEAR = 'InnerProduct'
-"""What pnnx makes of a pointwise convolution behind a mean over the whole map."""
+"""Layer type in pnnx of a pointwise convolution after global average pooling."""
 INT8_TERM = 8
-"""Number of the parameter that says whether a layer is in int8, and how many scales it has."""
+"""Number of the parameter that marks an int8 layer and its number of scales."""
 ONE_SCALE = (2, 102)
-"""Its values of a depthwise convolution with one scale for all weights."""
+"""Values of this parameter for a depthwise convolution with one scale for all weights."""
 INT8_OUTPUT = 100
-"""Its values above are those of a layer whose output is int8 too, by one more scale."""
+"""Offset of this parameter for a layer with int8 output, which has one more scale."""
 CONVOLUTIONS = ('Convolution', 'ConvolutionDepthWise', LINEAR)
 WITHOUT_WEIGHTS = frozenset((
     'BinaryOp', 'Clip', 'Concat', 'Crop', 'Dropout', 'Eltwise', 'Flatten', 'HardSigmoid',
@@ -33,11 +33,11 @@ WITHOUT_WEIGHTS = frozenset((
 
 class StoredLayer(NamedTuple):
     """
-    A layer of a network as it lies in its files.
+    A layer of a network as stored in its files.
 
-    :param layer: its line of the ``.param``.
-    :param convolution: its weights; None: it has none.
-    :param data: its part of the ``.bin``.
+    :param layer: Line of the layer in the ``.param`` file.
+    :param convolution: Weights of the layer; None: it has none.
+    :param data: Bytes of the layer in the ``.bin`` file.
     """
 
     layer: Layer
@@ -47,11 +47,11 @@ class StoredLayer(NamedTuple):
 
 def read_convolutions(param_path: Path, bin_path: Path) -> list[ConvWeights]:
     """
-    Return the convolutions of a network in the order in which they run.
+    Return the convolutions of a network in order of execution.
 
-    :param param_path: the graph.
-    :param bin_path: the weights, fp16 or fp32.
-    :return: linear layers among them: pointwise convolutions of a single cell.
+    :param param_path: Graph file.
+    :param bin_path: Weight file, fp16 or fp32.
+    :return: Convolutions; linear layers are included as pointwise convolutions of a single cell.
     :raises ModelError: as :func:`read_network`.
     """
     return [stored.convolution for stored in read_network(param_path, bin_path)
@@ -61,20 +61,20 @@ def read_convolutions(param_path: Path, bin_path: Path) -> list[ConvWeights]:
 def read_graph(param_path: Path, bin_path: Path,
                outputs: Sequence[str]) -> dict[ConvWeights, frozenset[ConvWeights]]:
     """
-    Return the convolutions of a network, whatever the order of its file.
+    Return the convolutions of a network, independent of the order of its file.
 
-    :param param_path: the graph.
-    :param bin_path: the weights: fp16, fp32, or int8, which become float by their scales.
-    :param outputs: names of the output blobs in the order of the strides.
-    :return: convolution -> those that it reads, in the order of a walk from the outputs.
-    :raises ModelError: as :func:`read_network`, or if there is no such output.
+    :param param_path: Graph file.
+    :param bin_path: Weight file: fp16, fp32, or int8, which is converted to float by its scales.
+    :param outputs: Names of the output blobs in the order of the strides.
+    :return: Convolution -> convolutions that it reads, in the order of a walk from the outputs.
+    :raises ModelError: as :func:`read_network`, or if an output is missing.
     """
     network = read_network(param_path, bin_path, allow_int8=True)
     makers = {top: stored for stored in network for top in stored.layer.tops}
     missing = [name for name in outputs if name not in makers]
     if missing:
-        raise ModelError(f'{param_path}: no output blob {missing[0]!r}, which the card names; '
-                         'this is another network')
+        raise ModelError(f'{param_path}: no output blob {missing[0]!r}, which is in the card; the '
+                         'file belongs to another network')
     by_layer = {stored.layer.name: stored for stored in network}
 
     def inputs(name: str) -> list[str]:
@@ -88,13 +88,15 @@ def read_graph(param_path: Path, bin_path: Path,
 
 def read_network(param_path: Path, bin_path: Path, allow_int8: bool = False) -> list[StoredLayer]:
     """
-    Return the layers of a network in the order in which they run.
+    Return the layers of a network in order of execution.
 
-    :param param_path: the graph.
-    :param bin_path: the weights, fp16 or fp32.
-    :param allow_int8: take int8 weights too: weight / scale of its output channel.
-    :raises ModelError: if a file is none of ncnn's, cut short or too long, or if any layer but
-        convolutions and linear ones has weights.
+    :param param_path: Graph file.
+    :param bin_path: Weight file, fp16 or fp32.
+    :param allow_int8: Whether to accept int8 weights too; weight = int8 value / scale of its
+        output
+        channel.
+    :raises ModelError: if a file is malformed, truncated or too long, or if any layer except
+        convolutions and linear layers has weights.
     """
     layers, weights = read_layers(param_path), WeightFile(bin_path)
     network = []
@@ -103,8 +105,8 @@ def read_network(param_path: Path, bin_path: Path, allow_int8: bool = False) -> 
         if layer.kind in CONVOLUTIONS:
             convolution = _convolution(layer, weights, param_path, allow_int8)
         elif layer.kind not in WITHOUT_WEIGHTS:
-            raise ModelError(f'{param_path}: layer {layer.name} is a {layer.kind}, which none of '
-                             'the networks here has')
+            raise ModelError(f'{param_path}: layer {layer.name} is a {layer.kind}, which no '
+                             'network of the package has')
         network.append(StoredLayer(layer, convolution, weights.stored(start)))
     weights.check_end()
     return network
@@ -124,8 +126,8 @@ def _convolution(layer: Layer, weights: WeightFile, path: Path,
     count = layer.option(6)
     per_channel = out_channels * kernel_size ** 2
     if not square or per_channel <= 0 or count % per_channel:
-        raise ModelError(f'{path}: layer {layer.name} is not square, which every convolution '
-                         'here is')
+        raise ModelError(f'{path}: layer {layer.name} is not square; expected only square '
+                         'convolutions')
     shape = ConvShape(out_channels, count // per_channel * groups, kernel_size,
                       layer.option(3, 1), layer.option(4), groups, dilation)
     if allow_int8 and layer.option(INT8_TERM) and weights.is_int8(layer.name):
@@ -153,9 +155,9 @@ def _read_weights(layer: Layer, weights: WeightFile, shape: ConvShape,
 
 def _read_int8(layer: Layer, weights: WeightFile, shape: ConvShape, path: Path) -> ConvWeights:
     """
-    Read a convolution in int8 and return it in float.
+    Read an int8 convolution and return it in float.
 
-    Behind the bias follow the scales of the weights, of the input and, if it is int8, the output.
+    After the bias follow the scales of the weights, of the input and, for int8 output, the output.
     """
     sides = _sides(shape)
     weight = weights.int8_weights(prod(sides), layer.name).reshape(sides).astype(np.float32)

@@ -4,11 +4,11 @@
 """
 Write the int8 form of an ncnn network, as ncnn's own tools do.
 
-A convolution in int8 has one scale per output channel for its weights and one for all that it
-reads: ``int8 = round(scale * float)``. ncnn turns what a layer reads into int8, sums up in int32
-and gives float again, so layers in float and in int8 stand side by side. In the files: parameter
-8 of the layer is 2, the weights have the tag of int8, and behind the bias follow the scales of
-the weights and that of the input, in float32.
+An int8 convolution has one scale per output channel for its weights and one for its input:
+``int8 = round(scale * float)``. ncnn converts the input of a layer to int8, sums in int32 and
+returns float, so float and int8 layers can be mixed. In the files, parameter 8 of the layer is 2,
+the weights have the int8 tag, and after the bias follow the scales of the weights and that of the
+input, in float32.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ TABLE_FILE = 'model.int8.table'
 """Name of a calibration table in a model folder."""
 PER_CHANNEL = 2
 WEIGHTS = '_param_0'
+"""Suffix of a layer's name in a table for the scales of its weights."""
 FLOAT_KINDS = ('ConvolutionDepthWise', 'InnerProduct')
-"""In tables of ncnn's own tool, in float here."""
-"""End of the name under which a table has the scales of a layer's weights."""
+"""Layers in tables of ncnn's own tool that stay in float here."""
 
 
 class NcnnText(NamedTuple):
-    """The two files of a network."""
+    """The texts and bytes of the two files of a network."""
 
     param: str
     weights: bytes
@@ -44,9 +44,9 @@ class NcnnText(NamedTuple):
 
 def candidates(network: Sequence[StoredLayer]) -> list[StoredLayer]:
     """
-    Return the layers that can be int8: all convolutions but depthwise and linear ones.
+    Return the layers that can be int8: all convolutions except depthwise and linear ones.
 
-    Depthwise convolutions cost accuracy and are slower in int8 than in float.
+    Depthwise convolutions lose accuracy and are slower in int8 than in float.
     """
     return [stored for stored in network if stored.layer.kind == 'Convolution']
 
@@ -55,11 +55,11 @@ def quantize_weight(convolution: ConvWeights) -> tuple[npt.NDArray[np.int8], Flo
     """
     Return a weight in int8 and its scales.
 
-    :return: int8 of the weight's shape; scale of each output channel, float32, shape (out,).
+    :return: Weights, int8, same shape; scale of each output channel, float32, shape (out,).
     """
     weight = convolution.weight
     peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    # a channel of zeros has no range: any scale will do
+    # a channel of zeros has no range, so any scale is correct
     scales = convolution.shape.int8_levels / np.where(peaks > 0, peaks, 1)
     scales = scales.astype(np.float32)
     return np.rint(weight * scales[:, None, None, None]).astype(np.int8), scales
@@ -69,9 +69,9 @@ def write_int8(network: Sequence[StoredLayer], thresholds: Mapping[str, float]) 
     """
     Return the files of a network with some layers in int8.
 
-    :param network: in float.
-    :param thresholds: name of each layer that is to be int8, one of :func:`candidates` -> the
-        largest absolute input that it can tell from larger ones, above 0.
+    :param network: Layers of the network in float.
+    :param thresholds: Name of each layer to convert, one of :func:`candidates` -> largest absolute
+        input that is not clipped, above 0.
     """
     layers, chunks = [], []
     for layer, convolution, data in network:
@@ -89,9 +89,10 @@ def write_int8(network: Sequence[StoredLayer], thresholds: Mapping[str, float]) 
 
 def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, float]) -> str:
     """
-    Return the scales as the text that ncnn's tools exchange (``ncnn2table``, ``ncnn2int8``).
+    Return the scales in the text format of ncnn's tools (``ncnn2table``, ``ncnn2int8``).
 
-    First a line per layer with the scales of its weights, then one with that of its input.
+    First come lines with the scales of each layer's weights, then lines with the scale of its
+    input.
     """
     chosen = [stored for stored in network if stored.layer.name in thresholds]
     lines = [' '.join((layer.name + WEIGHTS, *(f'{scale:.6f}' for scale
@@ -103,15 +104,15 @@ def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, f
 
 def read_table(path: Path, network: Sequence[StoredLayer]) -> dict[str, float]:
     """
-    Return the thresholds that a calibration table holds.
+    Return the thresholds of a calibration table.
 
-    The scales of weights are passed over, since they follow from the weights, and so are layers
-    that stay in float here (depthwise and inner products, which ``ncnn2table`` has too).
+    The scales of weights are ignored, because they follow from the weights. Layers that stay in
+    float here (depthwise and inner products, which ``ncnn2table`` includes) are ignored too.
 
-    :param path: as :func:`calibration_table` or ``ncnn2table`` writes it.
-    :param network: in float, for which it was made.
-    :return: name of each layer that is to be int8 -> its threshold.
-    :raises ConfigError: if it cannot be read, is of another network, or names no layer.
+    :param path: Table file of :func:`calibration_table` or ``ncnn2table``.
+    :param network: Layers in float of the network that the table was made for.
+    :return: Name of each layer to convert -> its threshold.
+    :raises ConfigError: if it cannot be read, is of another network, or contains no layer.
     """
     try:
         lines = path.read_text(encoding='ascii').splitlines()
@@ -128,13 +129,13 @@ def read_table(path: Path, network: Sequence[StoredLayer]) -> dict[str, float]:
             continue
         if name not in known:
             raise ConfigError(f'{path}: line {number}: the network has no convolution {name!r} '
-                              'that int8 could compute; the table is of another network')
+                              'that can be int8; the table belongs to another network')
         if len(scales) != 1 or not _is_scale(scales[0]):
-            raise ConfigError(f'{path}: line {number}: wanted {name} and one scale above 0, got '
-                              f'{line[:60]!r}')
+            raise ConfigError(f'{path}: line {number}: {line[:60]!r}; expected {name} and one '
+                              'scale above 0')
         thresholds[name] = INT8_MAX / float(scales[0])
     if not thresholds:
-        raise ConfigError(f'{path}: no line with the scale of an input; wanted lines such as '
+        raise ConfigError(f'{path}: no line with the scale of an input; expected lines such as '
                           "'conv_0 25.4'")
     return thresholds
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The two files of an ncnn network: ``.param`` (text) and ``.bin`` (weights), by numpy alone.
+The two files of an ncnn network: ``.param`` (text) and ``.bin`` (weights), with NumPy alone.
 
 A ``.bin`` holds, layer by layer in the order of the ``.param``: a tag of 4 bytes, the weights
 padded to 4 bytes, then the bias as float32 without a tag (measured on the public files).
@@ -22,7 +22,7 @@ import numpy.typing as npt
 PARAM_MAGIC = '7767517'
 FULL_TAG, HALF_TAG, INT8_TAG = 0x00000000, 0x01306B47, 0x000D4B38
 WEIGHT_TYPES = {FULL_TAG: '<f4', HALF_TAG: '<f2'}
-"""Tag -> how the weights are stored."""
+"""Tag -> number format of the weights."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Layer:
     """
     One line of a ``.param`` file.
 
-    :param kind: type of the layer, such as Convolution.
-    :param name: of the layer.
-    :param bottoms: blobs that it reads.
-    :param tops: blobs that it makes.
-    :param options: as they are written, such as ``0=24``.
+    :param kind: Type of the layer, such as Convolution.
+    :param name: Name of the layer.
+    :param bottoms: Names of its input blobs.
+    :param tops: Names of its output blobs.
+    :param options: Parameters as written in the file, such as ``0=24``.
     """
 
     kind: str
@@ -46,10 +46,11 @@ class Layer:
     @classmethod
     def parse(cls, line: str, path: Path) -> Layer:
         """
-        Read a line.
+        Parse a line.
 
-        :param path: of the file, for the message.
-        :raises ModelError: if it is no layer.
+        :param line: Line of the file.
+        :param path: Path of the file, for the error message.
+        :raises ModelError: if it is not a layer.
         """
         try:
             kind, name, bottoms, tops, *rest = line.split()
@@ -62,7 +63,7 @@ class Layer:
         return cls(kind, name, tuple(rest[:first]), tuple(rest[first:last]), tuple(rest[last:]))
 
     def option(self, number: int, default: int = 0) -> int:
-        """Return a parameter that is a whole number; lists and fractions are passed over."""
+        """Return an integer parameter; lists and fractions are ignored."""
         for option in self.options:
             key, value = option.split('=')
             if int(key) == number and value.lstrip('-').isdecimal():
@@ -76,7 +77,7 @@ class Layer:
         return replace(self, options=(*others, f'{number}={value}'))
 
     def __str__(self) -> str:
-        """Write the line."""
+        """Return the line of the file."""
         return ' '.join((f'{self.kind:24}', f'{self.name:24}', str(len(self.bottoms)),
                          str(len(self.tops)), *self.bottoms, *self.tops, *self.options))
 
@@ -85,7 +86,7 @@ def read_layers(path: Path) -> list[Layer]:
     """
     Read a ``.param`` file.
 
-    :raises ModelError: if it is none, cut short or cannot be read.
+    :raises ModelError: if it is malformed, truncated or cannot be read.
     """
     lines = _read(path).decode('ascii', errors='replace').splitlines()
     if not lines or lines[0].strip() != PARAM_MAGIC:
@@ -93,8 +94,8 @@ def read_layers(path: Path) -> list[Layer]:
     layers = [Layer.parse(line, path) for line in lines[2:] if line.strip()]
     counts = lines[1].split() if len(lines) > 1 else []
     if not counts or counts[0] != str(len(layers)):
-        raise ModelError(f'{path}: {len(layers)} layers, but line 2 says {" ".join(counts)}; the '
-                         'file is cut short')
+        raise ModelError(f'{path}: {len(layers)} layers, but line 2 has {" ".join(counts)}; the '
+                         'file is truncated')
     return layers
 
 
@@ -106,7 +107,7 @@ def param_text(layers: Sequence[Layer]) -> str:
 
 class WeightFile:
     """
-    A ``.bin`` file, read from its beginning to its end.
+    A ``.bin`` file, read from start to end.
 
     :raises ModelError: if it cannot be read.
     """
@@ -118,7 +119,7 @@ class WeightFile:
 
     @property
     def position(self) -> int:
-        """Where the next values begin, in bytes."""
+        """Position of the next values in bytes."""
         return self._position
 
     def stored(self, start: int) -> bytes:
@@ -127,15 +128,16 @@ class WeightFile:
 
     def weights(self, count: int, layer: str) -> FloatArray:
         """
-        Return the next values behind the tag that says how they are stored.
+        Return the next values, converted from the number format of their tag.
 
-        :param layer: its name, for the message.
-        :raises ModelError: if they are int8, of another type, or not there.
+        :param count: Number of values.
+        :param layer: Name of the layer, for the error message.
+        :raises ModelError: if they are int8, of another type, or missing.
         """
         tag = self._tag(layer)
         if tag == INT8_TAG:
-            raise ModelError(f'{self._path}: layer {layer} is int8; only networks in fp16 or fp32 '
-                             'can be trained further or quantized')
+            raise ModelError(f'{self._path}: layer {layer} is int8; expected fp16 or fp32, '
+                             'because int8 networks cannot be trained or quantized')
         if tag not in WEIGHT_TYPES:
             raise ModelError(f'{self._path}: layer {layer} starts with tag 0x{tag:08X}, which is '
                              'neither fp16 nor fp32; the file belongs to another network')
@@ -143,10 +145,10 @@ class WeightFile:
 
     def is_int8(self, layer: str) -> bool:
         """
-        Return whether the next weights are int8, and leave them there.
+        Return whether the next weights are int8, without reading them.
 
-        :param layer: its name, for the message.
-        :raises ModelError: if nothing is left.
+        :param layer: Name of the layer, for the error message.
+        :raises ModelError: if no bytes are left.
         """
         start = self._position
         tag = self._tag(layer)
@@ -155,22 +157,23 @@ class WeightFile:
 
     def int8_weights(self, count: int, layer: str) -> npt.NDArray[np.int8]:
         """
-        Return the next values, of which :meth:`is_int8` says that they are int8.
+        Return the next values, for which :meth:`is_int8` is true.
 
-        :param layer: its name, for the message.
+        :param count: Number of values.
+        :param layer: Name of the layer, for the error message.
         """
         self._tag(layer)
         return self._take('i1', count, layer)
 
     def bias(self, count: int, layer: str) -> FloatArray:
-        """Return the next values, which are float32 and have no tag."""
+        """Return the next values, which are float32 without a tag."""
         return self._take('<f4', count, layer).astype(np.float32)
 
     def _tag(self, layer: str) -> int:
         return int(self._take('<u4', 1, layer)[0])
 
     def check_end(self) -> None:
-        """Raise ModelError where bytes are left over."""
+        """Raise ModelError if bytes are left over."""
         left = len(self._data) - self._position
         if left > 0:
             raise ModelError(f'{self._path}: {left} bytes are left over after the last layer; '
@@ -179,7 +182,7 @@ class WeightFile:
     def _take(self, dtype: str, count: int, layer: str) -> npt.NDArray[np.generic]:
         size = np.dtype(dtype).itemsize * count
         if self._position + size > len(self._data):
-            raise ModelError(f'{self._path}: ends inside layer {layer}; the file is cut short or '
+            raise ModelError(f'{self._path}: ends inside layer {layer}; the file is truncated or '
                              'belongs to another network')
         values = np.frombuffer(self._data, dtype, count, self._position)
         self._position += size + -size % 4
@@ -188,9 +191,9 @@ class WeightFile:
 
 def tagged(values: npt.NDArray[np.generic]) -> bytes:
     """
-    Return weights as a ``.bin`` holds them: tag, values, padding to 4 bytes.
+    Return weights in the format of a ``.bin`` file: tag, values, padding to 4 bytes.
 
-    :param values: int8, float16 or float32.
+    :param values: Values, int8, float16 or float32.
     """
     tags = {np.dtype(np.int8): INT8_TAG, np.dtype('<f2'): HALF_TAG, np.dtype('<f4'): FULL_TAG}
     data = values.tobytes()

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An exported ONNX file in OpenVINO, a second reader of the format to check exports with."""
+"""An exported ONNX file in OpenVINO, a second implementation to check exports with."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class OpenVinoNetwork:
     """
     A network in OpenVINO on the CPU, in single precision.
 
-    :param path: of the ``.onnx`` file.
-    :param files: names of the input and the outputs.
-    :raises ModelError: if OpenVINO refuses it.
+    :param path: Path of the ``.onnx`` file.
+    :param files: Names of the input and the outputs.
+    :raises ModelError: if OpenVINO cannot load it.
     """
 
     def __init__(self, path: Path, files: OnnxFiles) -> None:
         self._files = files
         try:
-            # without the hint a processor with bf16 instructions computes in bf16
+            # without this hint, a processor with bf16 instructions computes in bf16
             self._compiled = openvino.Core().compile_model(
                 str(path), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         except RuntimeError as error:

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Whether an exported network finds what the network found that it was made of.
+Parity check: whether an exported network detects the same as the original network.
 
-Three looks at the same images: the raw outputs; the boxes after NMS, each of which the other
-runtime has to decode too (of boxes that score alike, its own NMS may keep another); and the AP,
-where the images are labelled.
+Three comparisons use the same images: the raw outputs; the boxes after NMS; and the AP, if the
+images are labelled. Each box after NMS must be among the decoded boxes of the other runtime,
+because of boxes with equal scores its own NMS may keep another one.
 """
 
 from __future__ import annotations
@@ -25,71 +25,71 @@ import msgspec
 import numpy as np
 
 SCORE_THRESHOLD = 0.3
-"""Boxes of this score and more have to be found again."""
+"""Minimum score of a box that must be matched."""
 SCORE_SLACK = 0.02
-"""By how much less the same box may score elsewhere: 0.301 and 0.299 is no difference."""
+"""Largest score difference of the same box in another runtime, such as 0.301 and 0.299."""
 IOU = 0.9
-"""A box is found again if one of its class overlaps it as much."""
+"""Minimum IoU of two matched boxes of one class."""
 MATCHED_PERCENT = 99.5
-"""How many boxes have to be found again, either way..."""
+"""Minimum percentage of matched boxes in both directions, ..."""
 ENOUGH_BOXES = 20
-"""... or all but one of so many."""
+"""... or all boxes except one of this number."""
 BEFORE_NMS = Selection(SCORE_THRESHOLD - SCORE_SLACK, nms_iou_threshold=1.0,
                        max_detections=MAX_CANDIDATES)
 AP_DIFFERENCE = 0.1
-"""Percent points that AP may differ by, or by one box of all if there are less than a thousand."""
+"""Largest difference of AP in percent points, or one box of all if there are fewer than 1000."""
 OUTPUT_DIFFERENCE = 2e-2
 """
-By how much a raw output may differ, as a share of the largest one. Measured on twelve networks: at
-most 5e-3, since weights are stored in half precision. A wrong layer changes outputs by a tenth and
-more.
+Largest difference of a raw output, as a share of the largest output. Measured on twelve networks:
+at most 5e-3, because weights are stored in half precision. A wrong layer changes outputs by 0.1
+and more.
 """
 
 Measure = Callable[[Sequence[Detections]], float | None]
-"""Detections of every image in turn -> AP in percent."""
+"""Function from the detections of all images to AP in percent."""
 
 
 class RuntimeParity(Spec):
-    """How one runtime differs from the reference."""
+    """Differences between one runtime and the reference."""
 
     output_difference: float
-    """The largest of any raw output, in its own unit (logits)."""
+    """Largest difference of any raw output, in logits."""
     boxes: int
-    """With a score of ``SCORE_THRESHOLD`` and more."""
+    """Number of boxes with a score of at least ``SCORE_THRESHOLD``."""
     unmatched: int
-    """Boxes not found again; the greater of both directions."""
+    """Number of unmatched boxes; the larger of both directions."""
     matched_percent: float | None = None
-    """Boxes found again; the lesser of both directions; None: there was no box."""
+    """Percentage of matched boxes; the smaller of both directions; None without any box."""
     ap: float | None = None
     ap_difference: float | None = None
 
 
 class Parity(Spec):
-    """What :func:`compare` measured; a section of the card."""
+    """Result of :func:`compare`; a section of the card."""
 
     images: int
     output_range: float
-    """The largest absolute value of the reference's raw outputs."""
+    """Largest absolute value of the reference's raw outputs."""
     boxes: int
-    """What the reference found, score of ``SCORE_THRESHOLD`` and more."""
+    """Number of boxes of the reference with a score of at least ``SCORE_THRESHOLD``."""
     runtimes: dict[str, RuntimeParity]
     ap: float | None = None
-    """The reference's, in percent."""
+    """AP of the reference in percent."""
 
 
 def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterable[ImageArray],
             measure: Measure | None = None, resized: bool = True) -> Parity:
     """
-    Run the same images through several runtimes of one network.
+    Run several runtimes of one network on the same images.
 
-    The raw outputs are also compared at an input size that the network was not exported at.
+    The raw outputs are also compared at an input size different from that of the export.
 
-    :param reference: with a low score threshold, for the AP.
-    :param runtimes: name -> the same network, loaded from the exported files.
-    :param images: uint8 BGR, at least one.
-    :param measure: gives the AP; None: the images have no labels.
-    :param resized: whether to compare at that other size.
-    :raises ModelError: if outputs have another shape than the reference's.
+    :param reference: Detector with a low score threshold, for the AP.
+    :param runtimes: Name -> the same network, loaded from the exported files.
+    :param images: Images, uint8 BGR, at least one.
+    :param measure: Function that returns the AP; None: the images have no labels.
+    :param resized: Whether to compare at the other size too.
+    :raises ModelError: if outputs have another shape than those of the reference.
     """
     backends = {'reference': reference.backend, **runtimes}
     found: dict[str, list[Detections]] = {name: [] for name in backends}
@@ -105,7 +105,7 @@ def compare(reference: Detector, runtimes: Mapping[str, Backend], images: Iterab
             wanted = outputs['reference']
             scale = max(scale, *(float(np.abs(output).max()) for output in wanted))
             for name in runtimes:
-                # np, because max() of Python passes over a NaN that is not the first
+                # np, because Python's max() ignores a NaN that is not the first value
                 difference[name] = float(np.maximum(
                     difference[name], largest_difference(outputs[name], wanted, name)))
             if detector is reference:
@@ -122,25 +122,25 @@ def largest_difference(outputs: Sequence[FloatArray], wanted: Sequence[FloatArra
     """
     Return the largest absolute difference; NaN if an output has one.
 
-    :param outputs: of the runtime, one array per stride.
-    :param wanted: of the reference.
-    :param name: the runtime's, for the message.
+    :param outputs: Outputs of the runtime, one array per stride.
+    :param wanted: Outputs of the reference.
+    :param name: Name of the runtime, for the error message.
     :raises ModelError: if the shapes differ.
     """
     shapes, wanted_shapes = ([array.shape for array in arrays] for arrays in (outputs, wanted))
     if shapes != wanted_shapes:
-        raise ModelError(f'parity: {name} gives outputs of shapes {shapes}, torch '
-                         f'{wanted_shapes}; the export fixed a size that has to stay free')
+        raise ModelError(f'parity: {name} has outputs of shapes {shapes}; expected '
+                         f'{wanted_shapes}; the export fixed a size that must stay variable')
     return float(np.max([np.abs(got - want).max() for got, want
                          in zip(outputs, wanted, strict=True)]))
 
 
 def count_unmatched(wanted: Detections, given: Detections) -> int:
     """
-    Return how many boxes of the one are not among those of the other; each is taken once.
+    Return the number of boxes without a counterpart; each counterpart is used once.
 
-    :param wanted: boxes that score less than ``SCORE_THRESHOLD`` are not asked for.
-    :param given: boxes that score up to ``SCORE_SLACK`` less than that count too.
+    :param wanted: Boxes to match; those with a score below ``SCORE_THRESHOLD`` are ignored.
+    :param given: Possible counterparts; their score may be lower by up to ``SCORE_SLACK``.
     """
     wanted = confident(wanted, SCORE_THRESHOLD)
     given = confident(given, SCORE_THRESHOLD - SCORE_SLACK)
@@ -157,30 +157,31 @@ def count_unmatched(wanted: Detections, given: Detections) -> int:
 
 
 def confident(found: Detections, threshold: float) -> Detections:
-    """Return the boxes of this score and more, without those that have no area."""
+    """Return the boxes with at least this score, without those that have no area."""
     left, top, right, bottom = found.boxes_xyxy.T
     return found.select((found.scores >= threshold) & (right > left) & (bottom > top))
 
 
 def check(parity: Parity) -> None:
     """
-    Refuse an export that differs.
+    Raise an error if an export differs.
 
-    :raises ModelError: with the first figure that is beyond its limit.
+    :raises ModelError: with the first value beyond its limit.
     """
     for name, runtime in parity.runtimes.items():
         few = runtime.unmatched <= 1 and min(parity.boxes, runtime.boxes) >= ENOUGH_BOXES
         limit = OUTPUT_DIFFERENCE * parity.output_range
         ap_limit = max(AP_DIFFERENCE, 100 / max(1, parity.boxes))
         for what, good in (
-                # `not <=` where NaN is to fail as well
-                (f'outputs differ by {runtime.output_difference:.2g}, wanted at most {limit:.2g}',
+                # `not <=`, so that NaN exceeds the limit too
+                (f'outputs differ by {runtime.output_difference:.2g}; '
+                 f'expected at most {limit:.2g}',
                  runtime.output_difference <= limit),
-                (f'{runtime.matched_percent} % of {parity.boxes} boxes found again at IoU {IOU}, '
-                 f'wanted {MATCHED_PERCENT}',
+                (f'{runtime.matched_percent} % of {parity.boxes} boxes matched at IoU {IOU}; '
+                 f'expected {MATCHED_PERCENT}',
                  few or runtime.matched_percent is None
                  or runtime.matched_percent >= MATCHED_PERCENT),
-                (f'AP is {runtime.ap} instead of {parity.ap}, wanted a difference of at most '
+                (f'AP is {runtime.ap} instead of {parity.ap}; expected a difference of at most '
                  f'{ap_limit:.2g}',
                  runtime.ap_difference is None or runtime.ap_difference <= ap_limit)):
             if not good:
@@ -190,9 +191,9 @@ def check(parity: Parity) -> None:
 
 def card_section(parity: Parity, source: str) -> dict[str, Any]:
     """
-    Return the figures as a card holds them, with the limits that they passed.
+    Return the values as a card stores them, with their limits.
 
-    :param source: where the images come from, in words.
+    :param source: Text on the source of the images.
     """
     section = msgspec.to_builtins(parity)
     runtimes = section.pop('runtimes')
@@ -203,7 +204,7 @@ def card_section(parity: Parity, source: str) -> dict[str, Any]:
 
 
 def _resized(reference: Detector) -> Detector:
-    """Return the same detector at a size off the exported one, and of another ratio."""
+    """Return the same detector at another size and aspect ratio than that of the export."""
     height, width = reference.input_size
     grid = reference.card.grid
     size = ImageSize(height + grid, width + 3 * grid)

@@ -4,9 +4,9 @@
 """
 The int8 form of an ONNX network: QuantizeLinear and DequantizeLinear around float layers (QDQ).
 
-Layers, scales and rounding are those of the ncnn form (int8_network.py). What a layer reads is
-in uint8 around 128 for OpenVINO and the CPU, or in int8 around 0, the only form that TensorRT
-takes and that OpenVINO 2025.4 computes 33 % off.
+Layers, scales and rounding are those of the ncnn form (int8_network.py). Layer inputs are uint8
+around 128 for OpenVINO and the CPU, or int8 around 0. TensorRT takes only int8 around 0, and
+OpenVINO 2025.4 computes it with an error of 33 %.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 HALF = 1e-3
-"""Of the largest weight, which the precision of a file may change."""
+"""Tolerance of equal weights, as a share of the largest one, for files in half precision."""
 
 
 def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[str, float],
@@ -32,20 +32,20 @@ def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[st
     """
     Return an ONNX file with some convolutions in int8.
 
-    :param path: the network in float, as ``export`` writes it.
-    :param network: the same in ncnn's files.
-    :param thresholds: name of each ncnn layer that is to be int8 -> its largest absolute input.
-    :param signed: whether what layers read is int8 around 0.
-    :raises ModelError: if it is no ONNX file or lacks one of these layers.
+    :param path: Network in float, as ``export`` writes it.
+    :param network: Layers of the same network from ncnn's files.
+    :param thresholds: Name of each ncnn layer to convert -> its largest absolute input.
+    :param signed: Whether layer inputs are int8 around 0.
+    :raises ModelError: if it is not an ONNX file or one of these layers is missing.
     """
     try:
         model = onnx.load(path)
-    except Exception:  # of protobuf, in one of two libraries
+    except Exception:  # an error of protobuf, in one of two libraries
         raise ModelError(f'{path}: not an ONNX file') from None
     graph = model.graph
     left = [stored for stored in network if stored.layer.name in thresholds]
     zero = np.int8(0) if signed else np.uint8(128)
-    read: dict[tuple[str, float], str] = {}  # layers that read the same share its rounding
+    read: dict[tuple[str, float], str] = {}  # layers with the same input share its rounding
     nodes = []
     weights = _weights(graph)
     for node in graph.node:
@@ -63,8 +63,8 @@ def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[st
             node.input[0], node.input[1] = read[key], f'{name}_weight'
         nodes.append(node)
     if left:
-        raise ModelError(f'{path}: has no convolution with the weights of {left[0].layer.name} in '
-                         'the ncnn files; the two are not one network')
+        raise ModelError(f'{path}: no convolution with the weights of {left[0].layer.name} in the '
+                         'ncnn files; expected files of the same network')
     used = {name for node in nodes for name in node.input}
     nodes = [node for node in nodes if node.op_type != 'Cast' or node.output[0] in used]
     used = {name for node in nodes for name in node.input}
@@ -76,7 +76,7 @@ def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[st
 
 
 def _weights(graph: onnx.GraphProto) -> dict[str, FloatArray]:
-    """Return name -> weights in single precision, also of those that a Cast gives."""
+    """Return name -> weights in single precision, including the outputs of Cast nodes."""
     arrays = {stored.name: numpy_helper.to_array(stored) for stored in graph.initializer}
     for node in graph.node:
         if node.op_type in ('Cast', 'Identity') and node.input[0] in arrays:
@@ -95,7 +95,7 @@ def _find(layers: Sequence[StoredLayer], weight: FloatArray | None) -> StoredLay
 
 def _rounded(graph: onnx.GraphProto, source: str, name: str, scale: np.float32,
              zero: np.generic) -> Iterator[onnx.NodeProto]:
-    """Return the nodes that round what a layer reads to int8 and give it back in float."""
+    """Yield the nodes that round a layer input to int8 and convert it back to float."""
     parameters = [f'{name}_scale', f'{name}_zero']
     graph.initializer.extend(numpy_helper.from_array(np.array(value), parameter) for value,
                              parameter in zip((scale, zero), parameters, strict=True))

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Choose what of a network is computed in int8, by measurement.
+Choose the layers to compute in int8, by measurement.
 
-First the way to choose thresholds: that with which all layers together change the outputs least.
-Then the layers: what each alone changes is measured. A few small ones do most of the harm, and
-they stay in float from the start; more of them do if AP is lost.
+First, the threshold method is chosen whose outputs differ least with all layers in int8. Then the
+error of each layer alone is measured. A few small layers cause most of the error and stay in float
+from the start. If AP is lost, more layers stay in float.
 """
 
 from __future__ import annotations
@@ -31,57 +31,57 @@ import numpy as np
 
 SHARE = 0.5
 """
-Of the harm, the squared errors of all layers, what is taken away from the start. The AP of one or
-two hundred images is too noisy to see it, the outputs are not.
+Share of the sum of squared layer errors to remove from the start. AP of one or two hundred images
+is too noisy to measure it, unlike the outputs.
 """
 HARMLESS = 1.0
-"""Percent that outputs may be off with all layers in int8 for none to stay in float."""
+"""Largest output error in percent with all layers in int8 for which no layer stays in float."""
 
 TABLE = 'table'
-"""Way to choose thresholds: somebody else did."""
+"""Method name for thresholds that are given in a table."""
 
 Measure = Callable[[Backend], float]
-"""A network -> its AP in percent on the held-out images."""
+"""Function from a network to its AP in percent on the held-out images."""
 Progress = Callable[[str, Sequence[Any]], Iterable[Any]]
-"""Hands on the items of one step, and may show how far it is."""
+"""Function that returns the items of a step and may show the progress."""
 
 
 class LayerChoice(Spec):
-    """What a layer does to the outputs, and what was chosen for it."""
+    """Effect of a layer on the outputs, and its chosen precision."""
 
     name: str
     shape: str
     weights: int
     error: float
-    """Of the outputs, in percent of what they are, with this layer alone in int8."""
+    """Error of the outputs in percent, with only this layer in int8."""
     precision: str
     """int8 or float."""
 
 
 class Int8Choice(Spec):
-    """The int8 form that was chosen, and what it was chosen by."""
+    """The chosen int8 form, and the measurements for the choice."""
 
     method: str
-    """Of the thresholds, a key of ``METHODS``, or ``TABLE``."""
+    """Threshold method, a key of ``METHODS``, or ``TABLE``."""
     method_errors: dict[str, float]
-    """Of the outputs in percent, with all layers in int8."""
+    """Method -> error of the outputs in percent, with all layers in int8."""
     layers: tuple[LayerChoice, ...]
-    """Those that were tried alone, most sensitive first."""
+    """Layers that were measured alone, most sensitive first."""
     in_float: tuple[str, ...]
     """Names of the layers that could be int8 and stay in float."""
     thresholds: dict[str, float]
     """Name of each layer in int8 -> its largest absolute input."""
     held_out_losses: dict[int, float]
-    """Layers kept in float -> AP lost on the held-out images, in percent points."""
+    """Number of layers kept in float -> AP lost on the held-out images, in percent points."""
 
 
 class FloatNetwork:
     """
-    A network in float, and the int8 forms that it could have.
+    A network in float, and its possible int8 forms.
 
-    :param card: its card.
-    :param folder: where its files lie.
-    :raises ModelError: if it is not for ncnn, not in float, or has layers that are not known here.
+    :param card: Model card of the network.
+    :param folder: Folder of its files.
+    :raises ModelError: if it is not for ncnn, not in float, or has unknown layers.
     """
 
     def __init__(self, card: ModelCard, folder: Path) -> None:
@@ -101,14 +101,14 @@ class FloatNetwork:
 
     def observe(self, blobs: Iterable[FloatArray]) -> dict[str, Histogram]:
         """
-        Run the network and watch what its layers read.
+        Run the network and collect histograms of the layer inputs.
 
-        :param blobs: network inputs.
-        :return: name of each layer that can be int8 -> how often it reads which absolute values.
+        :param blobs: Network inputs.
+        :return: Name of each layer that can be int8 -> histogram of its absolute inputs.
         :raises ModelError: if some are not finite.
         """
         read = {stored.layer.name: stored.layer.bottoms[0] for stored in candidates(self.layers)}
-        names = tuple(dict.fromkeys(read.values()))  # in the order in which they are computed
+        names = tuple(dict.fromkeys(read.values()))  # in order of execution
         files = msgspec.structs.replace(self._card.runtimes.ncnn, outputs=names)
         backend = open_backend(_with_ncnn(self._card, files), self._folder, 'ncnn', 1, 'fp32')
         histograms = {name: Histogram() for name in names}
@@ -140,20 +140,22 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
     """
     Find thresholds, and the layers to keep in float.
 
-    Kept in float are the layers that do most harm for their weights: those that do half of it,
-    then twice as many each time until the AP lost is small enough.
+    Layers stay in float in the order of their error per weight: first those with half of the
+    error,
+    then twice as many at each step until the loss of AP is small enough.
 
-    :param calibration: network inputs to find thresholds with.
-    :param held_out: other ones, at least one, to compare outputs with.
-    :param measure: gives the AP.
-    :param max_loss: percent points that may be lost.
-    :param progress: called with what is done and the steps it takes.
+    :param network: Network in float.
+    :param calibration: Network inputs for the thresholds.
+    :param held_out: Other network inputs, at least one, to compare outputs on.
+    :param measure: Function that returns the AP.
+    :param max_loss: Largest loss of AP in percent points.
+    :param progress: Function called with the name and the items of each step.
     :raises ModelError: if there is no layer to quantize.
     """
     histograms = {name: histogram for name, histogram in network.observe(calibration).items()
                   if histogram.peak > 0}
     if not histograms:
-        raise ModelError('the network has no convolution that int8 could compute')
+        raise ModelError('the network has no convolution that can be int8')
     error_of = _error_against(network, held_out)
     thresholds = {method: {name: threshold(histogram) for name, histogram in histograms.items()}
                   for method, threshold in METHODS.items()}
@@ -177,11 +179,12 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
 def take(network: FloatNetwork, thresholds: Mapping[str, float], held_out: Sequence[FloatArray],
          progress: Progress = lambda _, items: items) -> Int8Choice:
     """
-    Take given thresholds as they are: the layers that have one are in int8, all others in float.
+    Use given thresholds: layers with a threshold are in int8, all others in float.
 
-    :param thresholds: name of a layer -> its largest absolute input.
-    :param held_out: network inputs to compare outputs with, at least one.
-    :param progress: called with what is done and the steps it takes.
+    :param network: Network in float.
+    :param thresholds: Name of a layer -> its largest absolute input.
+    :param held_out: Network inputs to compare outputs on, at least one.
+    :param progress: Function called with the name and the items of each step.
     """
     error_of = _error_against(network, held_out)
     alone = {name: error_of({name: thresholds[name]})
@@ -193,13 +196,13 @@ def take(network: FloatNetwork, thresholds: Mapping[str, float], held_out: Seque
 
 def _error_against(network: FloatNetwork, held_out: Sequence[FloatArray]
                    ) -> Callable[[Mapping[str, float]], float]:
-    """Return a function: thresholds -> error of the outputs with these layers in int8."""
+    """Return a function from thresholds to the error of the outputs with these layers in int8."""
     wanted = [network.infer(blob) for blob in held_out]
 
     def error_of(thresholds: Mapping[str, float]) -> float:
         backend = network.open_int8(thresholds)
         error = output_error(wanted, (backend.infer(blob) for blob in held_out))
-        return round(error, 4) if error == error else np.inf  # NaN would pass for the best
+        return round(error, 4) if error == error else np.inf  # NaN must not count as the best
     return error_of
 
 
@@ -213,9 +216,9 @@ def _layer_choices(network: FloatNetwork, alone: Mapping[str, float],
 
 def half_of_the_harm(errors: Sequence[float]) -> int:
     """
-    Return how many layers it takes to have ``SHARE`` of the sum of squares, but never all.
+    Return the number of layers with ``SHARE`` of the sum of squares, but never all.
 
-    :param errors: of each layer alone, those that are to be kept in float first.
+    :param errors: Errors of each layer alone, in the order in which layers stay in float.
     """
     harm = np.cumsum(np.square(errors))
     return min(int(np.searchsorted(harm, SHARE * harm[-1])) + 1, len(errors) - 1)
@@ -223,7 +226,7 @@ def half_of_the_harm(errors: Sequence[float]) -> int:
 
 def _search(network: FloatNetwork, thresholds: Sequence[tuple[str, float]], first: int,
             measure: Measure, limit: float) -> dict[int, float]:
-    """Return layers in float -> AP lost, in the order tried; thresholds: most harmful first."""
+    """Return layers in float -> AP lost, in the order tried; thresholds: largest error first."""
     wanted, count = measure(network), first
     losses: dict[int, float] = {}
     while count < len(thresholds):

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images to compare runtimes on where nobody gave any."""
+"""Images to compare runtimes on if none are given."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DRAWN_SIZES = (ImageSize(480, 640), ImageSize(360, 640), ImageSize(640, 480), Im
 
 def sample_images() -> tuple[str, list[ImageArray]]:
     """
-    Return photographs of scikit-image, or drawn images where it is not installed.
+    Return photographs of scikit-image, or drawn images if it is not installed.
 
-    :return: what they are, in words; and the images, uint8 BGR.
+    :return: Text on the source of the images; and the images, uint8 BGR.
     """
     spec = find_spec('skimage')
     folder = Path(spec.origin).parent / 'data' if spec and spec.origin else None
@@ -36,16 +36,16 @@ def sample_images() -> tuple[str, list[ImageArray]]:
 
 def draw_image(size: ImageSize, seed: int) -> ImageArray:
     """
-    Draw something with the statistics of a photograph: noise at every scale, and shapes on it.
+    Draw an image with the statistics of a photograph: noise at every scale, and shapes.
 
-    :param size: pixels.
-    :param seed: another one, another image.
-    :return: uint8 BGR.
+    :param size: Size of the image in pixels.
+    :param seed: Random seed.
+    :return: BGR image, uint8, shape (height, width, 3).
     """
     random = np.random.default_rng(seed)
     image = np.zeros((*size, 3), np.float32)
     for cells in (2, 4, 8, 16, 32, 64, 128):
-        # halving the scale halves the amplitude: the 1/f spectrum of natural images
+        # half the scale has half the amplitude: the 1/f spectrum of natural images
         noise = random.normal(0, 1 / cells, (cells, cells, 3)).astype(np.float32)
         image += cv2.resize(noise, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
     image = np.clip(127 + 127 * image / np.abs(image).max(), 0, 255).astype(np.uint8)

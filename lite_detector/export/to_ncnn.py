@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A torch network as ncnn files: TorchScript, then pnnx."""
+"""Export a torch network to ncnn files: TorchScript, then pnnx."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
     """
     Write ``model.param`` and ``model.bin``, weights in half precision, batch norm fused.
 
-    The trace has a fixed size, because pnnx knows the channel shuffle only then (with a free
-    size: 26 times slower). A network of convolutions that ends in raw heads is right at any
-    other size all the same; the parity check looks at one.
+    The trace has a fixed size, because only then pnnx recognises the channel shuffle (with a
+    variable
+    size the network is 26 times slower). A network of convolutions that ends in raw heads is still
+    correct at any other size; the parity check tests one.
 
-    :param model: on the CPU; left as it is, what is written is folded.
-    :param folder: where the files go.
-    :param input_size: network input to trace it with.
-    :param outputs: a name per output.
-    :return: what the card has to say.
-    :raises ModelError: if pnnx fails or makes something that ncnn does not know.
+    :param model: Network on the CPU; it stays unchanged, a folded copy is written.
+    :param folder: Output folder.
+    :param input_size: Input size of the trace in network pixels.
+    :param outputs: Names of the outputs.
+    :return: File entry of the card.
+    :raises ModelError: if pnnx fails or writes operations that ncnn does not have.
     :raises OSError: if a file cannot be written.
     """
     files = NcnnFiles('model.param', 'model.bin', 'images', tuple(outputs))
     data = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # that sizes become constants is what is wanted
+        warnings.simplefilter('ignore')  # sizes become constants on purpose
         traced = torch.jit.trace(fold(model), torch.zeros(1, 3, *input_size), check_trace=False)
         torch.jit.save(traced, data)
     convert(data.getvalue(), folder, input_size, files)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A torch network as ONNX, for ONNX Runtime and the dnn module of OpenCV 5."""
+"""Export a torch network to ONNX, for ONNX Runtime and the dnn module of OpenCV 5."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ FIXED_FILE = 'model.fixed.onnx'
 def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
                outputs: Sequence[str]) -> OnnxFiles:
     """
-    Write ``model.onnx``: one image, any height and width on the grid of the network.
+    Write ``model.onnx``: one image, any height and width that are multiples of the stride.
 
-    Weights are stored in half precision, as :func:`store_half_onnx` says.
+    Weights are stored in half precision, as described in :func:`store_half_onnx`.
 
-    :param model: on the CPU; left as it is, what is written is folded.
-    :param folder: where the file goes.
-    :param input_size: network input to trace it with.
-    :param outputs: a name per output.
-    :return: what the card has to say.
-    :raises ModelError: if half precision cannot hold a weight.
+    :param model: Network on the CPU; it stays unchanged, a folded copy is written.
+    :param folder: Output folder.
+    :param input_size: Input size of the trace in network pixels.
+    :param outputs: Names of the outputs.
+    :return: File entry of the card.
+    :raises ModelError: if a weight is beyond the range of half precision.
     :raises OSError: if it cannot be written.
     """
     files = OnnxFiles('model.onnx', 'images', tuple(outputs))
@@ -54,15 +54,15 @@ def write_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
 def write_fixed_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
                      outputs: Sequence[str]) -> OnnxFiles:
     """
-    Write ``model.fixed.onnx``: one image of one size, the form that NPU compilers take.
+    Write ``model.fixed.onnx``: one image of one size, the form for NPU compilers.
 
     Every shape is a constant and every weight is in single precision.
 
-    :param model: on the CPU; left as it is, what is written is folded.
-    :param folder: where the file goes.
-    :param input_size: the only network input that the file takes.
-    :param outputs: a name per output.
-    :return: what a card would say.
+    :param model: Network on the CPU; it stays unchanged, a folded copy is written.
+    :param folder: Output folder.
+    :param input_size: The only input size of the file, in network pixels.
+    :param outputs: Names of the outputs.
+    :return: File entry of a card.
     :raises OSError: if it cannot be written.
     """
     files = OnnxFiles(FIXED_FILE, 'images', tuple(outputs))
@@ -76,8 +76,8 @@ def _onnx_graph(model: nn.Module, input_size: ImageSize, files: OnnxFiles,
     data = io.BytesIO()
     register_custom_op_symbolic('aten::channel_shuffle', _shuffle, OPSET)
     with warnings.catch_warnings():
-        # The exporter that is recommended instead needs onnxscript and more; this one is enough
-        # for networks of convolutions.
+        # The recommended exporter needs onnxscript and more; this one is enough for networks of
+        # convolutions.
         warnings.simplefilter('ignore')
         torch.onnx.export(fold(model), (torch.zeros(1, 3, *input_size),), data, dynamo=False,
                           opset_version=OPSET, input_names=[files.input],
@@ -89,9 +89,10 @@ def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
     """
     Return a channel shuffle of one image as Reshape / Transpose / Reshape.
 
-    All shapes are constants. The Gather with a constant permutation that does the same is
-    computed wrongly by OpenVINO 2025.4 and 2026.4, which fold it into the next convolution with
-    the inverse permutation (AP 0.01); shapes read from the tensor would be 40 operations.
+    All shapes are constants. The equivalent Gather with a constant permutation is computed wrongly
+    by
+    OpenVINO 2025.4 and 2026.4: they fold it into the next convolution with the inverse permutation
+    (AP 0.01). Shapes read from the tensor would be 40 operations.
     """
     count = onnx_integer(groups, 'groups')
     _, channels, height, width = onnx_sizes(features)
@@ -100,9 +101,9 @@ def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
         return graph.op('Reshape', value, graph.op('Constant', value_t=torch.tensor(shape)))
 
     if height is None or width is None:
-        # 0 keeps the width, -1 leaves the height: one of each, or torch 2.13 fails an assertion
+        # 0 keeps the width, -1 infers the height; with two zeros torch 2.13 fails an assertion
         apart, order, joined = [count, channels // count, -1, 0], [1, 0, 2, 3], [-1, 0]
-    else:  # the form that compilers look for
+    else:  # the form that compilers recognise
         apart = [1, count, channels // count, height, width]
         order, joined = [0, 2, 1, 3, 4], [height, width]
     turned = graph.op('Transpose', reshape(features, apart), perm_i=order)
@@ -113,13 +114,13 @@ def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
 
 def store_half_onnx(model: onnx.ModelProto) -> None:
     """
-    Store the weights of convolutions in half precision where an output sums up many.
+    Store the weights of convolutions in half precision where an output sums many products.
 
-    A cast stands before each, which ONNX Runtime does once, when it loads the network: what it
-    computes, it computes in single precision.
+    A Cast node precedes each weight. ONNX Runtime runs it once, when it loads the network, and
+    computes in single precision.
 
-    :param model: with convolutions in single precision; changed in place.
-    :raises ModelError: if a weight is too large for half precision.
+    :param model: Model with convolutions in single precision; changed in place.
+    :raises ModelError: if a weight is beyond the range of half precision.
     """
     graph = model.graph
     weights = {name for node in graph.node if node.op_type == 'Conv' for name in node.input[1:2]}

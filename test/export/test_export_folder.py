@@ -101,10 +101,10 @@ def test_staged_folder_that_cannot_be_moved_puts_the_old_one_back(tmp_path, monk
 
 
 @pytest.mark.parametrize(('path', 'words'), [
-    ('file', 'exists and is no model folder'),
-    ('empty', r'exists and is no model folder \(card.yaml is missing\)'),
-    ('mixed', "holds 'thesis.tex', which would be lost"),
-    ('file/model', 'cannot be made in '),
+    ('file', 'exists and is not a model folder'),
+    ('empty', r'exists and is not a model folder \(card.yaml is missing\)'),
+    ('mixed', "contains 'thesis.tex', which would be lost"),
+    ('file/model', 'cannot be created in '),
     ('/proc/absent/model', 'cannot write the model folder: '),
 ])
 def test_staged_folder_refuses_what_is_no_model(tmp_path, path, words):
@@ -130,12 +130,12 @@ def test_with_blob_names_renames_blobs_and_nothing_else():
 
 @pytest.mark.parametrize('kind', ['aten::channel_shuffle', 'pnnx.Expression', 'F.pad'])
 def test_with_blob_names_refuses_a_layer_that_ncnn_does_not_have(kind):
-    with pytest.raises(ModelError, match=f'pnnx made a layer {kind!r}, which ncnn does not have'):
+    with pytest.raises(ModelError, match=f'pnnx wrote a layer {kind!r}, which ncnn does not have'):
         with_blob_names(PARAM.replace('Split', kind, 1), NAMES)
 
 
 def test_with_blob_names_refuses_another_number_of_outputs():
-    with pytest.raises(ModelError, match="without blob 'out2'; wanted one input and 3 outputs"):
+    with pytest.raises(ModelError, match="without blob 'out2'; expected one input and 3 outputs"):
         with_blob_names(PARAM, {**NAMES, 'out2': 'stride_32'})
 
 
@@ -185,8 +185,8 @@ def test_store_half_refuses_weights_that_it_cannot_hold(tmp_path, value):
 
 @pytest.mark.parametrize(('script', 'words'), [
     ('echo out of luck >&2; exit 3', r'pnnx failed \(code 3\): out of luck'),
-    ('echo ignore this; touch net.ncnn.bin', 'pnnx made no ncnn files: ignore this'),
-    ('exec sleep 60', 'pnnx was not done after 0.1 s'),
+    ('echo ignore this; touch net.ncnn.bin', 'pnnx wrote no ncnn files: ignore this'),
+    ('exec sleep 60', 'pnnx did not finish within 0.1 s'),
 ], ids=['fails', 'makes nothing', 'hangs'])
 def test_convert_with_a_pnnx_that_fails_says_so_in_one_line(fake_pnnx, monkeypatch, script, words):
     if 'sleep' in script:

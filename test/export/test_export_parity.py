@@ -100,7 +100,7 @@ def test_largest_difference_looks_at_every_output():
 
 @pytest.mark.parametrize('shapes', [[(2, 3, 3)], [(2, 3, 4), (2, 3, 4)], []])
 def test_largest_difference_of_other_shapes_is_an_error(shapes):
-    with pytest.raises(ModelError, match=r'onnx gives outputs of shapes .*\(2, 3, 4\)'):
+    with pytest.raises(ModelError, match=r'onnx has outputs of shapes .*\(2, 3, 4\)'):
         largest_difference([np.zeros(shape, np.float32) for shape in shapes],
                            [np.zeros((2, 3, 4), np.float32)], 'onnx')
 
@@ -168,7 +168,7 @@ def test_check_refuses_boxes_that_are_lost_or_invented(reference, monkeypatch):
 
     lost = compared(reference, lose)
     assert (lost.boxes, lost.runtimes['ncnn'].boxes) == (found.boxes, 0)
-    with pytest.raises(ModelError, match=rf'0.0 % of {found.boxes} boxes found again at IoU 0.9'):
+    with pytest.raises(ModelError, match=rf'0.0 % of {found.boxes} boxes matched at IoU 0.9'):
         check(lost)
     inventing = Detector(reference.card, Changed(reference.backend, lose), reference.selection)
     invented = compare(inventing, {'ncnn': reference.backend}, IMAGES)
@@ -187,7 +187,7 @@ def test_check_lets_one_of_twenty_boxes_differ(boxes, unmatched, passes):
     if passes:
         check(result)
     else:
-        with pytest.raises(ModelError, match='boxes found again'):
+        with pytest.raises(ModelError, match='boxes matched'):
             check(result)
 
 

@@ -120,7 +120,7 @@ Sigmoid     end   1 1 e f
         assert [each.name for each in graph] == names
         assert [[each.name for each in read] for read in graph.values()] == [
             [], *[['base']] * (len(names) - 1)]
-    with pytest.raises(ModelError, match="no output blob 'x', which the card names"):
+    with pytest.raises(ModelError, match="no output blob 'x', which is in the card"):
         read_graph(*paths, ['x'])
 
 
@@ -141,7 +141,7 @@ def test_read_convolutions_says_how_far_one_looks(read):
 @pytest.mark.parametrize(('cut', 'layer'), [
     (2, 'first'), (40, 'first'), (62, 'first'), (66, 'deep'), (len(BIN) - 1, 'deep')])
 def test_weights_cut_short_name_the_layer(read, cut, layer):
-    with pytest.raises(ModelError, match=rf'a\.bin: ends inside layer {layer}; .*cut short'):
+    with pytest.raises(ModelError, match=rf'a\.bin: ends inside layer {layer}; .*truncated'):
         read(weights=BIN[:cut])
 
 
@@ -151,8 +151,8 @@ def test_weights_cut_short_name_the_layer(read, cut, layer):
     (PARAM, b'\1\2\3\4' + BIN[4:], 'tag 0x04030201, which is neither fp16 nor fp32'),
     ('', BIN, 'not an ncnn .param text file'),
     ('\0\xff', BIN, 'not an ncnn .param text file'),
-    (PARAM.rpartition('Sigmoid')[0], BIN, '4 layers, but line 2 says 5 5'),
-    ('7767517', BIN, 'cut short'),
+    (PARAM.rpartition('Sigmoid')[0], BIN, '4 layers, but line 2 has 5 5'),
+    ('7767517', BIN, 'truncated'),
     (PARAM.replace('Sigmoid', 'LSTM'), BIN, 'layer end is a LSTM'),
     (PARAM.replace('Sigmoid          end   1 1 c d', 'InnerProduct end 1 1 c d 0=3 1=1 2=7'), BIN,
      'layer end has 7 weights for 3 outputs'),

@@ -77,7 +77,7 @@ def test_quantize_writes_a_folder_that_finds_the_same_in_int8(tiny_nanodet, tmp_
     target, figures = tmp_path / 'small', tmp_path / 'figures.json'
     assert quantize(tiny_nanodet, target, dataset, '--json', str(figures)) == 0
     assert {path.name for path in target.iterdir()} == FILES
-    assert 'in float beside depthwise ones: none' in capsys.readouterr().out
+    assert 'in float, besides depthwise layers: none' in capsys.readouterr().out
     card = load_card(target)
     assert card.name == 'small'
     assert set(card.runtimes.ncnn.int8.sha256) == {'param', 'bin'}
@@ -106,7 +106,7 @@ def test_quantize_without_a_usable_onnx_file_leaves_its_int8_form_out(tiny_nanod
 
 def test_layer_that_int8_spoils_stays_in_float(tiny_nanodet, tmp_path, dataset, capsys):
     assert quantize(spoil(tiny_nanodet), tmp_path / 'small', dataset) == 0
-    assert 'in float beside depthwise ones: conv2\n' in capsys.readouterr().out
+    assert 'in float, besides depthwise layers: conv2\n' in capsys.readouterr().out
     assert load_card(tmp_path / 'small').quantization['in_float'][1:] == ['conv2']
     options = [line.split()[6:] for line in (tmp_path / 'small' / 'model.int8.param')
                .read_text().splitlines() if line.startswith('Convolution')]
@@ -140,7 +140,7 @@ def test_table_says_which_layers_are_in_int8_with_which_thresholds(tiny_nanodet,
     assert quantize(tiny_nanodet, tmp_path / 'small', dataset, '--table', str(table)) == 0
     out = capsys.readouterr().out
     assert 'thresholds by table' in out
-    assert 'in float beside depthwise ones: conv1\n' in out
+    assert 'in float, besides depthwise layers: conv1\n' in out
     lines = (tmp_path / 'small' / 'model.int8.table').read_text().splitlines()
     assert lines[2:] == ['conv0 254.000000', 'conv2 63.500000']
     quantization = load_card(tmp_path / 'small').quantization
@@ -165,7 +165,7 @@ def test_table_whose_thresholds_spoil_the_network_is_refused(tiny_nanodet, tmp_p
     (['--model', 'x.pt'], 'is a checkpoint'),
     (['--model', 'nowhere'], "model 'nowhere' not found"),
     (['--images', 'nowhere'], 'nowhere'),
-    (['--output', '.'], 'is no model folder'),
+    (['--output', '.'], 'is not a model folder'),
     (['--name', 'two words'], '--name'),
 ])
 def test_quantize_with_a_wrong_option_says_so_in_one_line(tiny_nanodet, tmp_path, dataset, capsys,

@@ -314,10 +314,10 @@ def test_export_without_a_library_says_how_to_get_it(library, tmp_path, capsys, 
     (['--images', '{here}', '--annotations', '{here}/absent.json'], 'absent.json'),
     (['--name', 'my model'], '--name: $: Expected'),
     (['--json', '/absent/a.json'], '/absent/a.json: cannot write'),
-    (['--output', '{here}/x.pt'], 'x.pt: exists and is no model folder'),
-    (['--output', '{here}'], 'exists and is no model folder (card.yaml is missing)'),
+    (['--output', '{here}/x.pt'], 'x.pt: exists and is not a model folder'),
+    (['--output', '{here}'], 'exists and is not a model folder (card.yaml is missing)'),
     (['--checkpoint', '{here}/absent.pt'], 'absent.pt: No such file'),
-    (['--checkpoint', __file__], 'test_export.py: not a file of weights, or damaged'),
+    (['--checkpoint', __file__], 'test_export.py: malformed, or not a file of weights'),
 ], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
 def test_export_with_a_mistake_ends_with_one_line(options, words, tmp_path, capsys):
     checkpoint = write_checkpoint(tmp_path / 'x.pt', *SMALLEST)

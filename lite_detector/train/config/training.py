@@ -247,12 +247,12 @@ class TrainConfig(Spec, kw_only=True):
 
     @property
     def zoom(self) -> int:
-        """Factor on height and width of the training images that distillation needs."""
+        """Return the factor on height and width of the training images, for distillation."""
         return 1 if self.distill is None else self.distill.zoom
 
     @property
     def epochs(self) -> int:
-        """Number of epochs of all phases together."""
+        """Return the number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
 

@@ -4,7 +4,7 @@
 """
 Checkpoints: a network, its weights and its card in one file.
 
-A checkpoint holds nothing but tensors and plain data, so loading one runs no code that it brings.
+A checkpoint holds only tensors and plain data, so loading one runs no code from the file.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ FORMAT = 1
 @dataclass(frozen=True)
 class Checkpoint:
     """
-    What a checkpoint file says.
+    Content of a checkpoint file.
 
-    :param spec: shape of the network.
-    :param card: preprocessing, decoding, class names, licence and origin.
-    :param state_dict: the weights, on the CPU.
-    :param training: how they came about, for the card of the exported model.
+    :param spec: Structure of the network.
+    :param card: Model card: preprocessing, decoding, class names, licence and origin.
+    :param state_dict: Weights on the CPU.
+    :param training: Data on the training, for the card of the exported model.
     """
 
     spec: ModelSpec
@@ -48,23 +48,23 @@ class Checkpoint:
         """
         Return the network with these weights, in training mode.
 
-        :raises ModelError: if the weights are another network's.
+        :raises ModelError: if the weights are those of another network.
         """
         model = build_model(self.spec)
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise ModelError(f'{self.card.name}: the weights are not those of '
-                             f'{self.spec.label}: {reason}') from None
+            raise ModelError(f'{self.card.name}: the weights do not fit {self.spec.label}: '
+                             f'{reason}') from None
         return model
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
-    Write a checkpoint, whole or not at all.
+    Write a checkpoint atomically.
 
-    :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
+    :raises ConfigError: if it cannot be written; an older file of that name stays unchanged.
     """
     save_file(path, {'format': FORMAT, 'model': msgspec.to_builtins(checkpoint.spec),
                      'card': msgspec.to_builtins(checkpoint.card),
@@ -75,18 +75,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     Read a checkpoint.
 
-    :raises ModelError: if it is absent, damaged or none of this package's.
-    :raises ConfigError: if its card or its model section says something impossible.
+    :raises ModelError: if it is missing, malformed or not a checkpoint of this package.
+    :raises ConfigError: if its card or its model section is invalid.
     """
     content = load_file(path)
     if not content.keys() >= {'model', 'card', 'state_dict'}:
         raise ModelError(f'{path}: not a checkpoint of lite_detector')
     if content.get('format') != FORMAT:
-        raise ModelError(f'{path}: checkpoint format {content.get("format")!r}, wanted {FORMAT}')
+        raise ModelError(f'{path}: checkpoint format {content.get("format")!r}; expected {FORMAT}')
     spec = from_mapping(content['model'], ModelSpec, f'{path}: model')
     card = from_mapping(content['card'], NetworkCard, f'{path}: card')
     if (spec.family, spec.num_classes) != (card.family, len(card.class_names)):
-        raise ModelError(f'{path}: network of {spec.family} with {spec.num_classes} classes, but '
+        raise ModelError(f'{path}: network {spec.family} with {spec.num_classes} classes, but '
                          f'card of {card.family} with {len(card.class_names)}')
     if any(name.endswith('.log2_threshold') for name in content['state_dict']):
         raise ModelError(f'{path}: weights of int8 fine-tuning, which was removed; expected a '
@@ -96,23 +96,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def save_file(path: Path, content: dict[str, Any]) -> None:
     """
-    Write tensors and plain data, whole or not at all.
+    Write tensors and plain data atomically.
 
-    :raises ConfigError: if it cannot be written; an older file of that name is left as it was.
+    :raises ConfigError: if it cannot be written; an older file of that name stays unchanged.
     """
     try:
         with atomic_file(path, durable=True) as scratch, scratch.open('wb') as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
         reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
         raise ConfigError(f'{path}: cannot write: {reason}') from None
 
 
 def load_file(path: Path) -> dict[str, Any]:
     """
-    Read what ``save_file`` wrote; no code in the file is run.
+    Read a file of ``save_file`` without running any code from it.
 
-    :raises ModelError: if it is absent, damaged or holds anything else.
+    :raises ModelError: if it is missing, malformed or holds anything else.
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
@@ -120,7 +120,7 @@ def load_file(path: Path) -> dict[str, Any]:
         raise ModelError(f'{path}: {error.strerror or error}') from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError,
             AttributeError, struct.error):
-        raise ModelError(f'{path}: not a file of weights, or damaged') from None
+        raise ModelError(f'{path}: malformed, or not a file of weights') from None
     if not isinstance(content, dict):
-        raise ModelError(f'{path}: wanted names and tensors, got a {type(content).__name__}')
+        raise ModelError(f'{path}: a {type(content).__name__}; expected names and tensors')
     return content

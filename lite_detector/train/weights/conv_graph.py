@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Convolutions in the order of the graph instead of that of a file.
+Convolutions in the order of the graph instead of the order of a file.
 
-Two files of one network may list its layers in different orders, and layers of equal shape, such
-as the heads of all strides, then change places unnoticed. A walk from the outputs backwards does
-not depend on the file.
+Two files of one network may list its layers in different orders. Layers of equal shape, such as
+the heads of all strides, could then be swapped without an error. A walk from the outputs backwards
+does not depend on the file.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ N = TypeVar('N', bound=Hashable)
 def reads_in_order(outputs: Sequence[N], inputs: Callable[[N], Sequence[N]],
                    is_kept: Callable[[N], bool]) -> dict[N, frozenset[N]]:
     """
-    Return the kept nodes in the order of a depth-first walk, each behind all that it reads.
+    Return the kept nodes in the order of a depth-first walk, each after all of its inputs.
 
-    :param outputs: where the walk begins, one after the other.
-    :param inputs: what a node reads, in the order of its arguments.
-    :param is_kept: whether a node is returned; others only hand on what they read.
-    :return: kept node -> the kept nodes that it reads, directly or through others.
+    :param outputs: Nodes at which the walk starts, in order.
+    :param inputs: Function that returns the inputs of a node, in the order of its arguments.
+    :param is_kept: Function that decides whether to return a node; others only connect nodes.
+    :return: Kept node -> kept nodes that it reads, directly or through others.
     """
     reads: dict[N, frozenset[N]] = {}  # of every node that is done, in order
     stack = list(reversed(outputs))

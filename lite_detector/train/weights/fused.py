@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Put convolutions whose batch norm is fused already into a network that has it apart."""
+"""Load convolutions with fused batch norm into a network with separate batch norm."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def model_of(graph: Reads, specs: Sequence[ModelSpec]) -> tuple[ModelSpec, nn.Mo
     """
     Return the network that these convolutions belong to, with their weights.
 
-    :param graph: convolution -> those that it reads, in the order of
+    :param graph: Convolution -> convolutions that it reads, in the order of
         :func:`lite_detector.train.weights.conv_graph.reads_in_order`.
-    :param specs: what it may be, at least one.
-    :return: the spec that fits, and the network in training mode.
-    :raises ModelError: if none fits; with the first difference to the one that fits longest.
+    :param specs: Possible structures, at least one.
+    :return: Matching structure, and the network in training mode.
+    :raises ModelError: if none matches; with the first difference from the closest structure.
     """
     differences = []
     for spec in specs:
@@ -43,19 +43,19 @@ def model_of(graph: Reads, specs: Sequence[ModelSpec]) -> tuple[ModelSpec, nn.Mo
             return spec, model
         differences.append((*difference, spec))
     _, reason, spec = max(differences, key=lambda difference: difference[0])
-    raise ModelError(f'this is no {spec.family} of {spec.num_classes} classes; the nearest is '
-                     f'variant {spec.variant}, but {reason}')
+    raise ModelError(f'not a {spec.family} of {spec.num_classes} classes; the closest variant is '
+                     f'{spec.variant}, but {reason}')
 
 
 def squeezenet_of(weights: Sequence[ConvWeights]) -> tuple[str, SqueezeNetClassifier]:
     """
-    Return the version of SqueezeNet that these convolutions are, and the network with them.
+    Return the version of SqueezeNet with these convolutions, and the network with their weights.
 
-    :param weights: in the order in which the network runs them.
-    :raises ModelError: if they are none; with the first difference to the one that fits longest.
+    :param weights: Convolutions in order of execution.
+    :raises ModelError: if no version matches; with the first difference from the closest one.
     """
     if not weights:
-        raise ModelError('this is no SqueezeNet: there is no convolution')
+        raise ModelError('not a SqueezeNet: there is no convolution')
     last = weights[-1].shape
     differences = []
     for version in FIRES:
@@ -66,11 +66,11 @@ def squeezenet_of(weights: Sequence[ConvWeights]) -> tuple[str, SqueezeNetClassi
             return version, model
         differences.append((*difference, version))
     _, reason, version = max(differences)
-    raise ModelError(f'this is no SqueezeNet; the nearest is version {version}, but {reason}')
+    raise ModelError(f'not a SqueezeNet; the closest version is {version}, but {reason}')
 
 
 def convolutions(model: nn.Module) -> list[ConvAndNorm]:
-    """Return every convolution in the order in which they run, with its batch norm."""
+    """Return every convolution in order of execution, with its batch norm."""
     pairs: list[ConvAndNorm] = []
     for layer, _ in run_order(model, (nn.Conv2d, nn.BatchNorm2d)):
         if isinstance(layer, nn.Conv2d):
@@ -82,9 +82,9 @@ def convolutions(model: nn.Module) -> list[ConvAndNorm]:
 
 def traced_convolutions(model: nn.Module) -> dict[ConvAndNorm, frozenset[ConvAndNorm]]:
     """
-    Return every convolution with its batch norm -> those that it reads.
+    Return every convolution with its batch norm -> convolutions that it reads.
 
-    :return: in the order of a walk from the outputs, whatever the order in which they run.
+    :return: Convolutions in the order of a walk from the outputs, not of execution.
     """
     modules = dict(model.named_modules())
     nodes = list(_Tracer().trace(model).nodes)
@@ -111,7 +111,7 @@ class _Tracer(fx.Tracer):
 
 
 def _tensors(node: fx.Node) -> list[fx.Node]:
-    """Return the nodes whose values a node reads; sizes alone are none."""
+    """Return the nodes whose values a node reads; reading only a size does not count."""
     is_size = ((node.op == 'call_function' and node.target is getattr and node.args[1] == 'shape')
                or (node.op == 'call_method' and node.target == 'size'))
     return [] if is_size else node.all_input_nodes
@@ -119,7 +119,7 @@ def _tensors(node: fx.Node) -> list[fx.Node]:
 
 def _first_other_edge(graph: Reads, convs: Mapping[ConvAndNorm, frozenset[ConvAndNorm]]
                       ) -> tuple[int, str] | None:
-    """Return the place of the first convolution that reads other ones, and which it is."""
+    """Return the index of the first convolution that reads other ones, and a message."""
     places = [{each: index for index, each in enumerate(part)} for part in (graph, convs)]
     for index, (source, target) in enumerate(zip(graph.items(), convs.items(), strict=True)):
         got, expected = ({place[each] for each in part[1]}
@@ -131,7 +131,7 @@ def _first_other_edge(graph: Reads, convs: Mapping[ConvAndNorm, frozenset[ConvAn
 
 def _fill(convs: Sequence[ConvAndNorm],
           weights: Sequence[ConvWeights]) -> tuple[int, str] | None:
-    """Fill convolutions, or return the place of the first difference and what it is."""
+    """Fill convolutions, or return the index of the first difference and a message."""
     difference = _first_difference(weights, convs)
     if difference is None:
         for source, target in zip(weights, convs, strict=True):
@@ -144,15 +144,15 @@ def _first_difference(weights: Sequence[ConvWeights],
     for index, (source, (conv, _)) in enumerate(zip(weights, convs, strict=False)):
         wanted = shape_of(conv)
         if source.shape != wanted:
-            return index, f'layer {source.name} is a {source.shape}, wanted a {wanted}'
+            return index, f'layer {source.name} is a {source.shape}; expected a {wanted}'
     if len(weights) != len(convs):
         return (min(len(weights), len(convs)),
-                f'there are {len(weights)} convolutions, wanted {len(convs)}')
+                f'there are {len(weights)} convolutions; expected {len(convs)}')
     return None
 
 
 def shape_of(conv: nn.Conv2d) -> ConvShape:
-    """Return the shape of a convolution, whose sides are equal."""
+    """Return the shape of a convolution with a square kernel."""
     return ConvShape(conv.out_channels, conv.in_channels, conv.kernel_size[0], conv.stride[0],
                      conv.padding[0], conv.groups, conv.dilation[0])
 

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Start a narrow network from a wide one of the same structure: from a subset of its channels.
+Initialise a narrow network from a wide one of the same structure: take a subset of its channels.
 
-Both networks are traced into the operations that they run, which must be the same ones. From the
-first to the last, each narrow tensor learns which channels of the wide tensor its own stand for,
-and each layer takes the weights of these. Nothing here knows a family: a network of new operations
-needs a line in ``RULES`` at most.
+Both networks are traced into their operations, which must be the same. From the first to the
+last operation, each narrow tensor gets a mapping from its channels to those of the wide tensor.
+Each layer takes the weights of these channels. The code is independent of families: a network with
+new operations needs at most a line in ``RULES``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ SAME_CONV = ('kernel_size', 'stride', 'padding', 'dilation')
 
 class Subset(NamedTuple):
     """
-    The channels of a wide tensor that those of a narrow one stand for.
+    The channels of a wide tensor that the channels of a narrow one represent.
 
-    :param channels: per narrow channel the wide one, int64, shape (n,).
-    :param total: how many the wide tensor has.
+    :param channels: Wide channel of each narrow channel, int64, shape (n,).
+    :param total: Number of channels of the wide tensor.
     """
 
     channels: Tensor
@@ -39,34 +39,35 @@ class Subset(NamedTuple):
 
     def part(self, narrow: slice, wide: slice) -> Subset:
         """
-        Return the subset of a part: what lies beyond the wide part gets the channel at its end.
+        Return the subset of a part; channels beyond the wide part are limited to its last one.
 
-        :param narrow: of the narrow channels.
-        :param wide: of the wide ones.
+        :param narrow: Slice of the narrow channels.
+        :param wide: Slice of the wide channels.
         """
         start, stop, _ = wide.indices(self.total)
         return Subset((self.channels[narrow] - start).clamp(0, stop - start - 1), stop - start)
 
 
 Value = Subset | tuple[Subset, ...] | None
-"""What is known of a tensor, or of the parts of one; None: nothing."""
+"""Channel mapping of a tensor, or of its parts; None: unknown."""
 
 
 def spread(count: int, total: int) -> Subset:
     """
     Return the centres of ``count`` equal bins.
 
-    The same widths always give the same channels, so that tensors that are added agree; and the
-    choice in two halves, laid side by side, is the choice in the whole.
+    Equal widths always give equal channels, so tensors that are added match. The subsets of two
+    halves, concatenated, equal the subset of the full tensor.
     """
     return Subset((2 * torch.arange(count) + 1) * total // (2 * count), total)
 
 
 def strongest(count: int, scores: Tensor) -> Subset:
     """
-    Return the channel of the highest score in each of ``count`` bins that are about equal.
+    Return the channel of the highest score in each of ``count`` almost equal bins.
 
-    :param scores: of the wide channels, shape (total,).
+    :param count: Number of bins.
+    :param scores: Scores of the wide channels, shape (total,).
     """
     total = len(scores)
     starts = [index * total // count for index in range(count + 1)]
@@ -79,15 +80,16 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
     """
     Return weights for a narrow network, taken from a wide one.
 
-    A weight is multiplied by the number of wide channels for which its input stands: if these
-    were all alike, the layer would give what it gave. Statistics of batch norm are those of the
-    wide network, which no longer fit: see ``renew_statistics``.
+    A weight is multiplied by the number of wide channels that its input represents. If these
+    channels were equal, the outputs would stay the same. Batch norm statistics are those of the
+    wide
+    network and do not match: see ``renew_statistics``.
 
-    :param wide: a network in the same mode, training or not, as the narrow one.
-    :param narrow: of the same operations; nowhere wider.
-    :param outputs: what the names of the last convolutions start with; they keep all their rows.
-    :return: a state dict, of the shapes of the narrow network but for these rows.
-    :raises ModelError: if the structures differ, or the narrow network is wider somewhere.
+    :param wide: Wide network, in the same mode (training or evaluation) as the narrow one.
+    :param narrow: Narrow network with the same operations; no layer is wider.
+    :param outputs: Prefix of the names of the output convolutions; they keep all rows.
+    :return: State dict with the shapes of the narrow network, except for these rows.
+    :raises ModelError: if the structures differ, or a layer of the narrow network is wider.
     """
     values: dict[fx.Node, Value] = {}
     weights: dict[str, Tensor] = {}
@@ -108,29 +110,29 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
 
 
 def _steps(wide: nn.Module, narrow: nn.Module) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """Give the operations of both networks in the order in which they run, in pairs."""
+    """Yield the operations of both networks in order of execution, in pairs."""
     try:
         wide_nodes, nodes = ([*fx.Tracer().trace(model).nodes] for model in (wide, narrow))
     except fx.proxy.TraceError:
-        raise ModelError('the channels of this network cannot be followed') from None
+        raise ModelError('cannot trace the channels of this network') from None
     for wide_node, node in zip(wide_nodes, nodes, strict=False):
         said, wanted = (f'{each.target} of {", ".join(map(str, each.all_input_nodes))}'
                         if each.all_input_nodes else str(each.target)
                         for each in (wide_node, node))
         if said != wanted:
-            raise ModelError(f'the structures differ: got {said}, wanted {wanted}')
+            raise ModelError(f'the structures differ: {said}; expected {wanted}')
         yield wide_node, node
     if len(wide_nodes) != len(nodes):
-        raise ModelError(f'the structures differ: got {len(wide_nodes)} operations, wanted '
+        raise ModelError(f'the structures differ: {len(wide_nodes)} operations; expected '
                          f'{len(nodes)}')
 
 
 def _scores(wide: nn.Module, node: fx.Node) -> Tensor | None:
     """
-    Return how strong the channels are that a layer gives; None where their choice is not free.
+    Return the importance of a layer's output channels; None if they cannot be chosen freely.
 
-    That is the scale of the batch norm that follows (network slimming, Liu et al., 2017,
-    arXiv:1708.06519). Where they are added to others, or gated, these must be the same.
+    It is the scale of the following batch norm (network slimming, Liu et al., 2017,
+    arXiv:1708.06519). Channels that are added to others or gated must match those.
     """
     norms = [user for user in node.users if user.op == 'call_module'
              and isinstance(wide.get_submodule(user.target), nn.BatchNorm2d)]
@@ -154,17 +156,17 @@ def _mixes(model: nn.Module, node: fx.Node) -> bool:
 
 def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value, whole: bool,
                 scores: Tensor | None) -> tuple[Value, dict[str, Tensor]]:
-    """Return what a layer makes of its input, and its weights."""
+    """Return the channel mapping of a layer's output, and its weights."""
     if isinstance(narrow, nn.Conv2d) and isinstance(wide, nn.Conv2d):
         if inputs is None:
-            raise ModelError(f'{name}: an operation before it hides which channels come in')
+            raise ModelError(f'{name}: its input channels are unknown after an untraced operation')
         outputs = _conv_outputs(name, wide, narrow, inputs, whole, scores)
         return None if whole else outputs, _conv_weights(wide, narrow, inputs, outputs)
     if isinstance(narrow, NORMS) and type(wide) is type(narrow):
         return inputs, {key: value[inputs.channels] if value.ndim else value
                         for key, value in wide.state_dict().items()}
     if str(wide) != str(narrow):
-        raise ModelError(f'the structures differ: {name} is {wide}, wanted {narrow}')
+        raise ModelError(f'the structures differ: {name} is {wide}; expected {narrow}')
     if narrow.state_dict():
         raise ModelError(f'{name}: cannot take channels out of a {type(narrow).__name__}')
     return inputs, {}
@@ -172,20 +174,20 @@ def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value, wh
 
 def _conv_outputs(name: str, wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset, whole: bool,
                   scores: Tensor | None) -> Subset:
-    """Choose the channels that a convolution gives."""
+    """Choose the output channels of a convolution."""
     for what in SAME_CONV:
         got, wanted = getattr(wide, what), getattr(narrow, what)
         if got != wanted:
-            raise ModelError(f'the structures differ: {name} has {what} {got}, wanted {wanted}')
+            raise ModelError(f'the structures differ: {name} has {what} {got}; expected {wanted}')
     if whole:
         return spread(wide.out_channels, wide.out_channels)
     if narrow.out_channels > wide.out_channels:
-        raise ModelError(f'{name} has {wide.out_channels} channels, wanted at least '
-                         f'{narrow.out_channels}: a network can only start from a wider one')
+        raise ModelError(f'{name} has {wide.out_channels} channels; expected at least '
+                         f'{narrow.out_channels}, because weights come from a wider network')
     if all(conv.groups == conv.in_channels == conv.out_channels for conv in (wide, narrow)):
         return inputs  # depthwise
     if wide.groups != narrow.groups:
-        raise ModelError(f'the structures differ: {name} has {wide.groups} groups, wanted '
+        raise ModelError(f'the structures differ: {name} has {wide.groups} groups; expected '
                          f'{narrow.groups}')
     if scores is None:
         return spread(narrow.out_channels, wide.out_channels)
@@ -207,7 +209,7 @@ def _conv_weights(wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset,
 
 def _untouched(wide: nn.Module, narrow: nn.Module,
                weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return what no layer of the walk holds, such as single factors."""
+    """Return parameters outside all layers, such as single factors."""
     source = wide.state_dict()
     rest = {}
     for name, value in narrow.state_dict().items():
@@ -219,13 +221,13 @@ def _untouched(wide: nn.Module, narrow: nn.Module,
 
 
 Arguments = Sequence[Any]
-"""Of an operation: numbers, and what is known of its tensors (of the wide one: its nodes)."""
+"""Arguments of an operation: numbers, and channel mappings (of the wide one: its nodes)."""
 Rule = Callable[[Arguments, Arguments, dict[str, Any]], Value]
-"""From the arguments of the narrow and of the wide operation, and keywords, to the result."""
+"""Function of the arguments of the narrow and the wide operation, and keywords."""
 
 
 def _first(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Value:
-    """Keep the channels as they are; in a sum, those of the first that is known."""
+    """Keep the channels; in a sum, use the first known mapping."""
     return next((each for each in args if isinstance(each, Subset)), None)
 
 
@@ -272,12 +274,12 @@ def _shuffled(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Valu
         return None
     order = torch.arange(len(subset.channels)).view(groups, -1).t().flatten()
     wide_order = torch.arange(subset.total).view(groups, -1).t().flatten()
-    place = wide_order.argsort()  # where each wide channel goes
+    place = wide_order.argsort()  # position of each wide channel in the output
     return Subset(place[subset.channels[order]], subset.total)
 
 
 def _item(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Value:
-    """Take one of several parts, or some of them."""
+    """Take one of several parts, or a slice of rows and columns."""
     value, index = args
     if isinstance(value, tuple) and isinstance(index, int):
         return value[index]
@@ -292,7 +294,7 @@ def _axis(args: Arguments, options: dict[str, Any]) -> int:
 
 SUMS = (operator.add, operator.iadd, operator.mul, operator.imul, operator.truediv, torch.add,
         torch.mul)
-"""Operations on several tensors whose channels must mean the same."""
+"""Operations whose input tensors must have the same channel mapping."""
 RULES: dict[Callable[..., Any] | str, Rule] = {
     **dict.fromkeys((
         *SUMS, torch.sigmoid, torch.relu, functional.relu, functional.leaky_relu, functional.silu,
@@ -305,4 +307,4 @@ RULES: dict[Callable[..., Any] | str, Rule] = {
     functional.channel_shuffle: _shuffled,
     operator.getitem: _item,
 }
-"""What an operation without weights does to the channels; of any other nothing is known."""
+"""Effect of operations without weights on the channels; others give an unknown mapping."""

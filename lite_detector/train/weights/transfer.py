@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Start a network from another: of other classes, of more channels, or from a backbone alone."""
+"""Initialise a network from another one: other classes, more channels, or a backbone alone."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ OUTPUTS: dict[Family, str] = {
     'yolof': 'head.outputs.',
     'damo_yolo': 'head.outputs.',
 }
-"""What the names of the last convolutions start with: their rows depend on the classes."""
+"""Prefixes of the output convolutions, whose rows depend on the classes."""
 
 
 class TransferReport(NamedTuple):
     """
-    What was taken over.
+    Summary of a transfer.
 
-    :param matched: classes of the new network that the checkpoint knows by that name.
-    :param fresh: classes that start from scratch.
-    :param boxes_kept: whether the network still finds boxes as the checkpoint did; else reg_max
-        or the number of anchors differs, and the boxes start from scratch.
-    :param narrowed: whether the checkpoint is of a wider variant or backbone, and the network has
-        a subset of its channels: it knows little before it has learnt, and its batch norm is off.
+    :param matched: Classes of the new network that the checkpoint has by the same name.
+    :param fresh: Classes with new weights.
+    :param boxes_kept: Whether the box weights are taken. Otherwise reg_max or the number of
+        anchors
+        differs, and they are new.
+    :param narrowed: Whether the weights are a subset of the channels of a wider variant or
+        backbone.
+        Such a network needs training first, and its batch norm statistics do not match.
     """
 
     matched: tuple[str, ...]
@@ -50,23 +52,26 @@ class TransferReport(NamedTuple):
 def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
                      class_names: Sequence[str]) -> tuple[nn.Module, TransferReport]:
     """
-    Return a network of other classes, fewer channels or coarser steps, with given weights.
+    Return a network with other classes, fewer channels or a coarser stem, with given weights.
 
-    Classes are matched by name: their scores are what they were. A new class starts with the
-    weights and the low score of a fresh network; so do all if the number of anchors differs.
-    (From the mean of the known classes it learns far slower: AP50 7 and 6 instead of 52 and 63
-    after 50 steps of NanoDet-m and YOLOv5-Lite e on six playing cards.)
+    Classes are matched by name and keep their scores. A new class starts with the weights and the
+    low score of a new network, as do all classes if the number of anchors differs. (The mean of
+    the
+    known classes is a worse start: AP50 7 and 6 instead of 52 and 63 after 50 steps of NanoDet-m
+    and
+    YOLOv5-Lite e on six playing cards.)
 
-    :param checkpoint: of the same family, and of the same variant, a wider or a finer one.
-    :param spec: of the new network.
-    :param class_names: of the new network, as many as the spec says.
-    :return: the network in training mode, and what it took over.
-    :raises ModelError: if the checkpoint is of another family or structure, narrower, or damaged.
+    :param checkpoint: Checkpoint of the same family; the same variant, a wider or a finer one.
+    :param spec: Structure of the new network.
+    :param class_names: Class names of the new network, as many as in the structure.
+    :return: Network in training mode, and a summary of the transfer.
+    :raises ModelError: if the checkpoint is of another family or structure, narrower, or
+        malformed.
     """
     old = checkpoint.spec
     if len(class_names) != spec.num_classes:
-        raise ModelError(f'got {len(class_names)} class names for a network of '
-                         f'{spec.num_classes} classes')
+        raise ModelError(f'{len(class_names)} class names; expected {spec.num_classes}, '
+                         'one per class of the network')
     source_model, model = checkpoint.model(), build_model(spec)
     source = _fitting(checkpoint, source_model, spec, model)
     known = checkpoint.card.class_names
@@ -87,17 +92,17 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
 
 def init_backbone(model: nn.Module, path: Path) -> None:
     """
-    Start the backbone from ImageNet weights of torchvision, such as ``shufflenet_v2_x1_0``.
+    Load ImageNet weights of torchvision, such as ``shufflenet_v2_x1_0``, into the backbone.
 
-    :param model: any but a YOLOv5-Lite or DAMO-YOLO, whose backbones are others.
-    :param path: the state dict as torchvision publishes it.
-    :raises ModelError: if the file is absent, damaged, or of another network or width.
+    :param model: Network of a family with an exchangeable backbone (not YOLOv5-Lite or DAMO-YOLO).
+    :param path: State dict of torchvision.
+    :raises ModelError: if the file is missing, malformed, or of another network or width.
     """
     state = load_file(path)
     if not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f'{path}: wanted a state dict: names and tensors, nothing else')
+        raise ModelError(f'{path}: not a state dict; expected only names and tensors')
     if not isinstance(model.backbone, Backbone):
-        raise ModelError('start.backbone: wanted a family that can have another backbone')
+        raise ModelError('start.backbone: expected a family with an exchangeable backbone')
     try:
         load_torchvision(model.backbone, state)
     except ModelError as error:
@@ -106,7 +111,7 @@ def init_backbone(model: nn.Module, path: Path) -> None:
 
 def _fitting(checkpoint: Checkpoint, source: nn.Module, spec: ModelSpec,
              model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint in the shapes of a network, but for the last rows."""
+    """Return the weights of a checkpoint in the shapes of a network, except for output rows."""
     old = checkpoint.spec
     if (old.family, *_size(old)) == (spec.family, *_size(spec)):
         return source.state_dict()
@@ -127,16 +132,16 @@ def _size(spec: ModelSpec) -> tuple[str, str | None]:
 
 
 def _is_coarser(old: ModelSpec, spec: ModelSpec) -> bool:
-    """Tell whether only the step of the first convolution differs."""
+    """Return whether only the stride of the first convolution differs."""
     return (old.family, *_size(old), *_size(spec)) == ('nanodet_plus', 'm', None, 'm-coarse', None)
 
 
 def _behind_coarse_stem(source: nn.Module, model: nn.Module) -> dict[str, Tensor]:
     """
-    Return weights with which a network finds what another finds in the image at half its size.
+    Return weights whose outputs equal those of another network on the image at half the size.
 
-    Its first convolution is that of the other one after a mean over 2x2 pixels; what follows,
-    boxes in units of the stride included, is the same.
+    The first convolution includes a mean over 2x2 pixels. All later layers are the same, because
+    boxes are in units of the stride.
     """
     known = source.state_dict()
     weights = {name: known[name] for name in model.state_dict()}
@@ -155,7 +160,7 @@ def _layout(spec: ModelSpec) -> tuple[int, int, bool]:
 @torch.no_grad()
 def _copy_rows(name: str, source: Tensor, old: ModelSpec, target: Tensor, new: ModelSpec,
                pairs: Sequence[tuple[int, int]]) -> None:
-    """Copy the rows of known classes, and those of the boxes if both have the same."""
+    """Copy the rows of known classes, and those of the boxes if both layouts match."""
     source_classes, source_boxes = _views(name, source, old)
     target_classes, target_boxes = _views(name, target, new)
     if source_boxes.shape == target_boxes.shape:
@@ -169,7 +174,7 @@ def _views(name: str, rows: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor]:
     blocks, boxes, boxes_first = _layout(spec)
     rows = rows.unflatten(0, (blocks, -1))
     if spec.family == 'yolof' and '.classes.' in name:
-        boxes = 0  # they have a convolution of their own
+        boxes = 0  # boxes have a separate convolution
     if boxes_first:
         return rows[:, boxes:], rows[:, :boxes]
     return rows[:, :spec.num_classes], rows[:, spec.num_classes:]

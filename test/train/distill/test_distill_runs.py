@@ -81,7 +81,7 @@ def test_speed_of_a_distilled_run_is_measured(labels, teacher, tmp_path, capsys,
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (None, 'No such file'), (b'nothing', 'not a file of weights, or damaged')])
+    (None, 'No such file'), (b'nothing', 'malformed, or not a file of weights')])
 def test_teacher_that_is_none_is_one_line(labels, tmp_path, capsys, content, words):
     path = tmp_path / 'teacher.pt'
     if content is not None:

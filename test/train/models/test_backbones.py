@@ -284,9 +284,9 @@ def test_squeezenet_of_needs_all_convolutions_of_a_squeezenet(shared_data):
     weights = read_convolutions(param, param.with_suffix('.bin'))
     with pytest.raises(ModelError, match='there is no convolution'):
         squeezenet_of([])
-    with pytest.raises(ModelError, match='nearest is version 1.1, but .*wanted a 3x3'):
+    with pytest.raises(ModelError, match='closest version is 1.1, but .*expected a 3x3'):
         squeezenet_of([*weights[:9], *weights[10:]])
-    with pytest.raises(ModelError, match='there are 27 convolutions, wanted 26'):
+    with pytest.raises(ModelError, match='there are 27 convolutions; expected 26'):
         squeezenet_of([*weights, weights[-1]])
 
 
@@ -329,5 +329,5 @@ def test_import_of_a_network_that_is_no_squeezenet_says_so(shared_data, tmp_path
     assert main(['import_weights', '--squeezenet', str(param), '--output',
                  str(tmp_path / 'x.pt')]) == 2
     line, = capsys.readouterr().err.splitlines()
-    assert line.startswith('error: ') and 'nanodet_m.param: this is no SqueezeNet' in line
+    assert line.startswith('error: ') and 'nanodet_m.param: not a SqueezeNet' in line
     assert not (tmp_path / 'x.pt').exists()

@@ -70,12 +70,12 @@ def test_checkpoint_into_an_absent_folder_is_one_line(checkpoint, tmp_path):
 
 @pytest.mark.parametrize(('change', 'words'), [
     (lambda content: content.pop('card'), 'not a checkpoint of lite_detector'),
-    (lambda content: content.update(format=2), 'checkpoint format 2, wanted 1'),
+    (lambda content: content.update(format=2), 'checkpoint format 2; expected 1'),
     (lambda content: content['model'].update(variant='9x'), 'model: $: family nanodet has no'),
     (lambda content: content['model'].update(num_classes=3), 'with 3 classes, but card'),
     (lambda content: content['card'].update(family='ssd'), 'card: $.family'),
-    (lambda content: content['model'].update(variant='1.0x'), 'not those of nanodet 1.0x'),
-    (lambda content: content['state_dict'].popitem(), 'not those of nanodet 0.5x'),
+    (lambda content: content['model'].update(variant='1.0x'), 'weights do not fit nanodet 1.0x'),
+    (lambda content: content['state_dict'].popitem(), 'weights do not fit nanodet 0.5x'),
     (lambda content: content['state_dict'].update({'x.log2_threshold': torch.zeros(())}),
      'weights of int8 fine-tuning, which was removed'),
 ])
@@ -93,19 +93,19 @@ def test_checkpoint_with_a_mistake_is_refused_in_one_line(path, change, words):
                                   b'PK\3\4 cut short'])
 def test_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     (tmp_path / 'x.pt').write_bytes(data)
-    with pytest.raises(ModelError, match='x.pt: not a file of weights, or damaged'):
+    with pytest.raises(ModelError, match='x.pt: malformed, or not a file of weights'):
         load_checkpoint(tmp_path / 'x.pt')
 
 
 def test_checkpoint_cut_short_is_refused(path):
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ModelError, match='x.pt: not a file of weights, or damaged'):
+    with pytest.raises(ModelError, match='x.pt: malformed, or not a file of weights'):
         load_checkpoint(path)
 
 
 def test_checkpoint_of_plain_tensors_is_refused(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / 'x.pt')
-    with pytest.raises(ModelError, match='wanted names and tensors, got a list'):
+    with pytest.raises(ModelError, match='a list; expected names and tensors'):
         load_checkpoint(tmp_path / 'x.pt')
 
 

@@ -167,7 +167,7 @@ def test_truncated_and_overlong_weights_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('weights', 'name', 'words'), [
-    ('squeezenet_v1.1', 'nanodet_m_320', ['no output blob', 'this is another network']),
+    ('squeezenet_v1.1', 'nanodet_m_320', ['no output blob', 'belongs to another network']),
     ('nanodet_m', 'nanodet_plus_m_416', ['no output blob']),
     ('v5lite-s', 'nanodet_m_320', ['no output blob']),
     ('v5lite-i8e', 'yolov5_lite_e_320', ['no output blob']),

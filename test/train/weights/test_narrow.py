@@ -169,19 +169,19 @@ def flipped(layers: nn.ModuleList, images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(('wide', 'narrow', 'words'), [
     (Net(in_a_row, nn.Conv2d(3, 4, 1)), Net(in_a_row, nn.Conv2d(3, 5, 1)),
-     'layers.0 has 4 channels, wanted at least 5'),
+     'layers.0 has 4 channels; expected at least 5'),
     (Net(in_a_row, nn.Conv2d(3, 4, 3)), Net(in_a_row, nn.Conv2d(3, 2, 1)),
-     r'layers.0 has kernel_size \(3, 3\), wanted \(1, 1\)'),
+     r'layers.0 has kernel_size \(3, 3\); expected \(1, 1\)'),
     (Net(in_a_row, nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1, groups=4)),
      Net(in_a_row, nn.Conv2d(3, 2, 1), nn.Conv2d(2, 2, 1)),
-     'layers.1 has 4 groups, wanted 1'),
+     'layers.1 has 4 groups; expected 1'),
     (Net(in_a_row, nn.Conv2d(3, 4, 1), nn.ReLU()), Net(in_a_row, nn.Conv2d(3, 4, 1), nn.SiLU()),
-     r'layers.1 is ReLU\(\), wanted SiLU\(\)'),
+     r'layers.1 is ReLU\(\); expected SiLU\(\)'),
     (Net(in_a_row, nn.Conv2d(3, 4, 1), nn.ReLU()), Net(in_a_row, nn.Conv2d(3, 4, 1)),
-     'got layers.1 of layers_0, wanted output of layers_0'),
+     'differ: layers.1 of layers_0; expected output of layers_0'),
     (Net(flipped, nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)),
      Net(flipped, nn.Conv2d(3, 2, 1), nn.Conv2d(2, 2, 1)),
-     'layers.1: an operation before it hides which channels come in'),
+     'layers.1: its input channels are unknown'),
     (Net(in_a_row, nn.ConvTranspose2d(3, 4, 1)), Net(in_a_row, nn.ConvTranspose2d(3, 4, 1)),
      'layers.0: cannot take channels out of a ConvTranspose2d'),
 ])
@@ -205,9 +205,9 @@ def test_transfer_to_fewer_channels_says_so_and_keeps_the_known_classes():
 
 
 @pytest.mark.parametrize(('family', 'old', 'new', 'words'), [
-    ('nanodet', '0.5x', '1.0x', 'has 24 channels, wanted at least 58'),
-    ('yolov5_lite', 's', 'e', 'the structures differ: got '),
-    ('damo_yolo', 'nm', 'ns', 'the channels of this network cannot be followed'),
+    ('nanodet', '0.5x', '1.0x', 'has 24 channels; expected at least 58'),
+    ('yolov5_lite', 's', 'e', 'the structures differ: '),
+    ('damo_yolo', 'nm', 'ns', 'cannot trace the channels'),
 ])
 def test_transfer_that_cannot_be_names_both_and_where(family, old, new, words):
     checkpoint = trained_checkpoint(ModelSpec(family, old, 1))
