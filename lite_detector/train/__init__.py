@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training: builds, loads and runs the networks in torch; offline only, never on the robot."""
+"""Training: builds, loads and runs the networks in torch; never used on the robot."""

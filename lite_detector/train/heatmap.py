@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What a network looks at: EigenCAM (Muhammad and Yeasin, 2020, arXiv:2008.00299).
+Heat maps of a network: EigenCAM (Muhammad and Yeasin, 2020, arXiv:2008.00299).
 
-A pyramid level is one vector of features per cell. What these vectors have in common is drawn as
-heat: the cells that stand out from the rest of the image, whether a box came of it or not. An
-object that stays cold was not seen; one that is hot and has no box was seen and not named. Maps
-from gradients light up at the cells of the boxes alone, which tells little more than the boxes.
+A pyramid level is one feature vector per cell. The heat is the projection of these vectors on
+their first principal component: cells that differ from the rest of the image, with or without a
+box. An object without heat has no features; one with heat and no box has features but no class.
+Gradient-based maps show only the cells of the boxes, so they add little to the boxes.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 HEAT_MAPS = 6
-"""Images of which a sheet shows the heat."""
+"""Number of heat maps on a sheet."""
 LEVELS_COME_OUT_OF = ('neck', 'pan', 'encoder', 'backbone')
-"""Parts of a network; the first one that it has gives what its heads read."""
+"""Parts of a network; the output of the first existing one is the input of the heads."""
 OPACITY = 0.55
 TINY = 1e-6
 
@@ -42,13 +42,13 @@ TINY = 1e-6
 def write_heat_maps(path: Path, detector: Detector, worst: Sequence[Path], best: Sequence[Path],
                     score_threshold: float) -> None:
     """
-    Write a sheet: images with detections, each beside its heat; worst on the left, best right.
+    Write a sheet of images with detections, each next to its heat map; worst left, best right.
 
-    :param path: a picture file.
-    :param detector: of a checkpoint.
-    :param worst: images on which it does badly.
-    :param best: images on which it does well.
-    :param score_threshold: of the boxes drawn.
+    :param path: Output image file.
+    :param detector: Detector of a checkpoint.
+    :param worst: Paths of the images with the worst results.
+    :param best: Paths of the images with the best results.
+    :param score_threshold: Minimum score of the drawn boxes.
     :raises DataError: if the sheet cannot be written.
     :raises LiteDetectorError: if an image cannot be read, or the network has no known parts.
     """
@@ -63,18 +63,18 @@ def write_heat_maps(path: Path, detector: Detector, worst: Sequence[Path], best:
             shown = detections.select(detections.scores >= score_threshold)
             found = draw_detections(image_bgr, shown, detector.card.class_names)
             cells += [caption_cell(f'{word}: {image_path.name}', fit_cell(found)),
-                      caption_cell('what stands out to the network',
+                      caption_cell('features that stand out',
                                    fit_cell(overlay_heat(image_bgr, heat)))]
     write_jpeg(path, arrange_cells(cells))
 
 
 def heat_map(detector: Detector, image_bgr: ImageArray) -> tuple[FloatArray, Detections]:
     """
-    Detect, and look at what happens inside.
+    Return the heat map and the detections of an image.
 
-    :param detector: of a checkpoint.
-    :param image_bgr: uint8, shape (height, width, 3).
-    :return: heat of each pixel of the image in [0, 1], float32, shape (height, width); and the
+    :param detector: Detector of a checkpoint.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :return: Heat of each pixel of the image in [0, 1], float32, shape (height, width); and the
         detections.
     :raises ModelError: if the network is not one of torch, or has no known parts.
     """
@@ -90,13 +90,13 @@ def heat_map(detector: Detector, image_bgr: ImageArray) -> tuple[FloatArray, Det
 @torch.inference_mode()
 def eigen_cam(levels: Sequence[Tensor], fit: Letterbox) -> FloatArray:
     """
-    Return the mean heat of pyramid levels, each between 0 and its own hottest cell.
+    Return the mean heat of pyramid levels, each scaled to [0, 1] by its maximum.
 
-    :param levels: features, shape (1, channels, h, w) each.
-    :param fit: where the image lies in the network input; padding, which stands out like nothing
-        else, has no say.
-    :return: in [0, 1], float32, shape (height, width) of the image in the input; 0 where no cell
-        differs from another.
+    :param levels: Feature maps, shape (1, channels, h, w) each.
+    :param fit: Position of the image in the network input; padding is left out, because it would
+        dominate the heat.
+    :return: Heat in [0, 1], float32, shape (height, width) of the image in the input; 0 if all
+        cells are equal.
     """
     image = torch.zeros(1, 1, *fit.input_size)
     rows = slice(fit.top, fit.top + fit.resized_size.height)
@@ -114,10 +114,10 @@ def eigen_cam(levels: Sequence[Tensor], fit: Letterbox) -> FloatArray:
 
 def overlay_heat(image_bgr: ImageArray, heat: FloatArray) -> ImageArray:
     """
-    Lay heat over an image, blue (0) to red (1).
+    Draw heat over an image, blue (0) to red (1).
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param heat: in [0, 1], shape (height, width).
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :param heat: Heat in [0, 1], shape (height, width).
     """
     colors = cv2.applyColorMap(np.rint(255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)
     return cv2.addWeighted(image_bgr, 1 - OPACITY, colors, OPACITY, 0)
@@ -127,16 +127,16 @@ def _first_component(features: Tensor, inside: Tensor) -> Tensor:
     """
     Project features on the first principal component of the cells inside.
 
-    :param features: shape (channels, h, w).
-    :param inside: cells of the image, bool, shape (h, w).
-    :return: in [0, 1], shape (h, w).
+    :param features: Feature map, shape (channels, h, w).
+    :param inside: Cells of the image, bool, shape (h, w).
+    :return: Heat in [0, 1], shape (h, w).
     """
     cells = features.permute(1, 2, 0)
     cells = cells - cells[inside].mean(dim=0)
     _, vectors = torch.linalg.eigh(cells[inside].T @ cells[inside])
     heat = cells @ vectors[:, -1]
     low, high = heat[inside].min(), heat[inside].max()
-    # a component has no sign; objects are few, so the side that goes further is theirs
+    # the sign of a component is arbitrary; objects are few, so theirs is the longer side
     if high < -low:
         heat, high = -heat, -low
     return (heat / high.clamp(min=TINY)).clamp(0, 1)
@@ -144,11 +144,11 @@ def _first_component(features: Tensor, inside: Tensor) -> Tensor:
 
 @contextmanager
 def _levels_of(model: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Collect what the heads of a network read while it runs."""
+    """Collect the inputs of the heads of a network while it runs."""
     parts = dict(model.named_children())
     part = next((parts[each] for each in LEVELS_COME_OUT_OF if each in parts), None)
     if part is None:
-        raise ModelError(f'{name}: no heat map: the network has none of the parts '
+        raise ModelError(f'{name}: no heat map; expected a network with one of the parts '
                          + ', '.join(LEVELS_COME_OUT_OF))
     levels: list[Tensor] = []
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The torch runtime: what is being trained behind the detector that the robot runs."""
+"""The torch runtime: a network in training with the interface of the deployed detector."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ class TorchBackend:
     """
     A network in torch; see :class:`lite_detector.backends.base.Backend`.
 
-    It puts the model into evaluation mode and leaves it there; weights that change meanwhile are
-    used as they are at each call.
+    The model is set to evaluation mode and stays there. Each call uses the current weights.
 
-    :param model: returns raw heads; on any device.
+    :param model: Network that returns raw heads, on any device.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -49,12 +48,12 @@ def detector_from_checkpoint(path: Path, *, num_threads: int | None = None,
     """
     Load a checkpoint and run it once.
 
-    :param path: as ``import_weights`` or training wrote it.
-    :param num_threads: for all of torch in this process; None leaves it as it is.
-    :param input_size: network input if it is not the card's.
-    :param resize: way to fit images if it is not the card's.
-    :param selection: which boxes are wanted.
-    :raises LiteDetectorError: with one line that says what is wrong.
+    :param path: Checkpoint of ``import_weights`` or training.
+    :param num_threads: Number of threads of torch in this process; None keeps it.
+    :param input_size: Input size in network pixels; None: that of the card.
+    :param resize: Resize mode; None: that of the card.
+    :param selection: Thresholds and classes of the detections.
+    :raises LiteDetectorError: with a one-line message.
     """
     checkpoint = load_checkpoint(path)
     if num_threads is not None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What torch lacks or does wrong, each with the version from which its workaround can go.
+Workarounds for torch, each with the condition under which it can be removed.
 
 Only this module uses private names of torch.
 """
@@ -22,23 +22,24 @@ def lerp_all_(averages: Sequence[Tensor], values: Sequence[Tensor], weight: floa
     """
     Move each average towards its value, all in one kernel.
 
-    https://github.com/pytorch/pytorch/pull/193607 makes it public as ``torch.foreach``, which
-    torch 2.13 lacks: can go when the oldest supported torch has that.
+    https://github.com/pytorch/pytorch/pull/193607 makes this public as ``torch.foreach``, which
+    torch 2.13 lacks. Remove it when the oldest supported torch has that.
 
-    :param averages: changed in place.
-    :param weight: 0 leaves them, 1 takes the values.
+    :param averages: Tensors to change in place.
+    :param values: Tensors of the same shapes.
+    :param weight: Weight of the values; 0 keeps the averages, 1 takes the values.
     """
     torch._foreach_lerp_(averages, values, weight)
 
 
 def iterate_forked(results: DataLoader) -> Iterator[Any]:
     """
-    Start the processes of a loader, and return an iterator over what they make.
+    Start the processes of a loader, and return an iterator over their results.
 
-    A forked process has OpenCV's pool of threads without the threads and waits for them for ever,
-    also in ``cv2.setNumThreads``, so the pool has to be gone before
-    (https://github.com/opencv/opencv/issues/5150, open): can go when loader processes are not
-    forked any more.
+    A forked process has the state of OpenCV's thread pool but not its threads, and waits for them
+    forever, even in ``cv2.setNumThreads``. So the pool must be stopped before
+    (https://github.com/opencv/opencv/issues/5150, open). Remove it when loader processes are not
+    forked.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -50,14 +51,15 @@ def iterate_forked(results: DataLoader) -> Iterator[Any]:
 
 def onnx_integer(value: Any, name: str) -> int:
     """
-    Return a constant integer argument of an operator that is exported to ONNX.
+    Return a constant integer argument of an operator in the ONNX export.
 
-    ``torch.onnx`` gives a custom symbolic function no public way to read its arguments: can go
+    ``torch.onnx`` has no public way for a custom symbolic function to read its arguments. Remove
+    it
     when the exporter with ``dynamo=True`` needs no more packages than this one.
     """
     return torch.onnx.symbolic_helper._get_const(value, 'i', name)
 
 
 def onnx_sizes(value: Any) -> Sequence[int | None]:
-    """Return the sizes of a tensor that is exported to ONNX; see :func:`onnx_integer`."""
+    """Return the sizes of a tensor in the ONNX export; see :func:`onnx_integer`."""
     return torch.onnx.symbolic_helper._get_tensor_sizes(value)

@@ -112,7 +112,7 @@ def test_heat_reads_the_pan_of_a_real_network_and_leaves_no_hook():
 
 
 def test_heat_of_a_network_of_unknown_parts_is_refused():
-    with pytest.raises(ModelError, match='none of the parts neck, pan'):
+    with pytest.raises(ModelError, match='one of the parts neck, pan'):
         heat_map(detector_of(MeanColors('middle')), square_image(64, 96, 0, 0))
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the user of a run sees of it."""
+"""Output of a run to the user."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lite_detector.train.run.figures import AP, LOSS
 
 class Console(NamedTuple):
     """
-    How a run tells the user what it does.
+    Functions through which a run reports to the user.
 
-    :param say: takes a line.
-    :param progress: hands on the items of long work, and may show under a name how far it is.
+    :param say: Function that prints a line.
+    :param progress: Function that returns its items and may show the progress under a name.
     """
 
     say: Callable[[str], None]
@@ -24,15 +24,15 @@ class Console(NamedTuple):
 
 
 SILENT = Console(lambda line: None, lambda items, name: items)
-"""Tells nothing."""
+"""Console without output."""
 
 
 def describe_epoch(row: Mapping[str, float], epochs: int) -> str:
     """
-    Return the figures of an epoch in one line.
+    Return the figures of an epoch as one line.
 
-    :param row: with epoch and images_per_second.
-    :param epochs: of the whole run.
+    :param row: Figures of the epoch, with epoch and images_per_second.
+    :param epochs: Number of epochs of the full run.
     """
     losses = '  '.join(f'{name.removeprefix(LOSS)} {value:.3f}' for name, value in row.items()
                        if name.startswith(LOSS))
@@ -41,6 +41,6 @@ def describe_epoch(row: Mapping[str, float], epochs: int) -> str:
 
 
 def describe_metrics(row: Mapping[str, float]) -> str:
-    """Return what was measured; nothing if nothing was."""
+    """Return the measurements as text; empty without any."""
     return '  '.join(f'{name.removeprefix(AP)} {value:.2f}' for name, value in row.items()
                      if name.startswith(AP))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Averages of weights: over the run, and between its start and its end."""
+"""Weight averages: over the run, and between its start and its end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from torch import nn, Tensor
 
 class Ema:
     """
-    A copy of a network whose weights follow the trained ones slowly.
+    Exponential moving average of the weights of a network.
 
     Batch norm statistics are averaged like weights. The decay ramps up, so that the first steps
-    are not remembered for long.
+    lose their influence soon.
 
-    :param model: what is trained.
-    :param spec: how slowly; None follows at once, and the copy equals the network.
+    :param model: Network in training.
+    :param spec: Settings of the average; None: the copy equals the network.
     """
 
     def __init__(self, model: nn.Module, spec: EmaSpec | None) -> None:
@@ -33,9 +33,10 @@ class Ema:
     @torch.no_grad()
     def update(self, model: nn.Module, iteration: int) -> None:
         """
-        Take in the weights after a step.
+        Update the average after a step.
 
-        :param iteration: of that step, from 0.
+        :param model: Network in training.
+        :param iteration: Index of that step, from 0.
         """
         decay = 0.0
         if self._spec is not None:
@@ -53,11 +54,11 @@ class Ema:
 def interpolate(start: Mapping[str, Tensor], end: Mapping[str, Tensor],
                 factor: float) -> dict[str, Tensor]:
     """
-    Return start + factor * (end - start), weight by weight.
+    Return start + factor * (end - start) for each weight.
 
-    :param start: a state dict.
-    :param end: another one of the same network; what is no float is taken from here.
-    :param factor: 0 is the start, 1 the end.
+    :param start: State dict.
+    :param end: State dict of the same network; values that are not float are taken from here.
+    :param factor: Factor between 0 (the start) and 1 (the end).
     """
     return {name: torch.lerp(start[name].to(value), value, factor)
             if value.dtype.is_floating_point else value.clone() for name, value in end.items()}

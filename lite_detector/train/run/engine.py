@@ -4,8 +4,8 @@
 """
 The training loop.
 
-What a step does follows from the configuration and from the number of the epoch and the batch
-alone, so an interrupted run resumes exactly.
+A step depends only on the configuration and on the numbers of the epoch and the batch, so an
+interrupted run resumes exactly.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ from lite_detector.train.run.saver import Saver
 from lite_detector.train.run.validation import Validation
 
 LOG_EVERY = 20
-"""Steps from one point of the curves in TensorBoard to the next."""
+"""Steps between two points of the curves in TensorBoard."""
 
 
 class Engine:
     """
     One run.
 
-    :param config: what to do.
-    :param network: where it starts.
-    :param samples: one for each index in an epoch.
-    :param select: the selection set, on which AP is measured; None: never.
-    :param folder: of the run.
-    :param accelerator: the devices and processes.
-    :param console: what the user sees.
-    :param teacher: the one that ``config.distill`` names.
+    :param config: Configuration of the run.
+    :param network: Network with its initial weights.
+    :param samples: Training samples, one for each index in an epoch.
+    :param select: Selection set, on which AP is measured; None: no measurements.
+    :param folder: Folder of the run.
+    :param accelerator: Devices and processes.
+    :param console: Output to the user.
+    :param teacher: Teacher of ``config.distill``, or None.
     """
 
     def __init__(self, config: TrainConfig, network: PreparedNetwork, samples: Sequence[Sample],
@@ -84,9 +84,9 @@ class Engine:
         """
         Train to the end.
 
-        :param resume: continue the run in this folder.
-        :return: the checkpoint with the best weights, or the last ones if nothing is measured.
-        :raises DataError: if the loss is no number any more, naming the images of the batch.
+        :param resume: Whether to continue the run in this folder.
+        :return: Checkpoint with the best weights, or the last ones if nothing is measured.
+        :raises DataError: if the loss is not finite; the message names the images of the batch.
         :raises LiteDetectorError: if an image cannot be read or a file cannot be written.
         """
         if resume:
@@ -146,7 +146,7 @@ class Engine:
             state.batch, state.iteration = state.batch + 1, state.iteration + 1
             before, now = now, time.monotonic()
             state.seconds += now - before
-            if state.batch < epoch.batches:  # else the epoch is finished first
+            if state.batch < epoch.batches:  # otherwise the epoch is finished first
                 self._saver.save_when_due(state, self.learner, self._meter)
         images = (state.batch - first) * min(epoch.batch_size, len(self.plan.samples))
         state.history.append({
@@ -188,7 +188,7 @@ class Engine:
                           lambda images: self._console.progress(images, 'measure AP'))
 
     def _choose_weights(self) -> None:
-        """Choose between the start, the best epoch and their mixtures, and report the choice."""
+        """Choose between the start, the best epoch and weight averages, and report the choice."""
         checkpoint = self._folder.load_weights(BEST_FILE)
         if is_final(checkpoint.training):
             return  # the run was complete already

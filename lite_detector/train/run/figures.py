@@ -1,11 +1,11 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The names of the figures of an epoch: a row is a plain dict from name to number."""
+"""Names of the figures of an epoch; a row is a dict from name to number."""
 
 LOSS = 'loss/'
 """Prefix of the terms of the loss, means over the epoch."""
 AP = 'ap/'
-"""Prefix of the measurements in percent, which not every epoch has."""
+"""Prefix of the measurements in percent, which some epochs do not have."""
 MAIN = AP + 'AP'
-"""What decides which weights are best: the mean over IoU 0.50 .. 0.95."""
+"""Figure that decides which weights are best: the mean over IoU 0.50 .. 0.95."""

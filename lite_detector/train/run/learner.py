@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A network in training: one step, and what it changes."""
+"""A network in training: one step, and the state that it changes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from torch import nn, Tensor
 
 class Learner:
     """
-    A network with its losses, its optimiser and the average of its weights.
+    A network with its losses, its optimizer and its weight average.
 
-    What a step does follows from the configuration, the epoch and the iteration alone.
+    A step depends only on the configuration, the epoch and the iteration.
 
-    :param network: where it starts.
-    :param total_steps: of the run.
-    :param accelerator: the devices and processes.
-    :param teacher: the one that ``config.distill`` names.
+    :param config: Configuration of the run.
+    :param network: Network with its initial weights.
+    :param total_steps: Number of steps of the run.
+    :param accelerator: Devices and processes.
+    :param teacher: Teacher of ``config.distill``, or None.
     """
 
     def __init__(self, config: TrainConfig, network: PreparedNetwork, total_steps: int,
@@ -54,18 +55,20 @@ class Learner:
         self._ema = Ema(self.objective.model, config.ema)
 
     def start_epoch(self, epoch: Epoch) -> None:
-        """Put the network into the mode of an epoch."""
+        """Set the network to the mode of an epoch."""
         self.objective.start_epoch(epoch.number)
         set_training(self._objective, self._config.start.freeze_batch_norm)
 
     @explained()
     def step(self, batch: Batch, iteration: int, epoch: Epoch) -> dict[str, Tensor]:
         """
-        Learn from one batch.
+        Train on one batch.
 
-        :param iteration: of the run, from 0.
-        :return: the terms of the loss in this process.
-        :raises DataError: if they are no numbers.
+        :param batch: Images and labels.
+        :param iteration: Index of the step in the run, from 0.
+        :param epoch: Epoch of the batch.
+        :return: Terms of the loss in this process.
+        :raises DataError: if the loss is not finite.
         """
         set_rates(self._optimizer, epoch.phase.learning_rate_factor
                   * lr_factor(iteration, self._total_steps, self._config.schedule))
@@ -78,8 +81,8 @@ class Learner:
         if not torch.isfinite(loss):
             names = ', '.join(dict.fromkeys(str(path) for paths in batch.image_paths
                                             for path in paths))
-            raise DataError(f'the loss became {loss.item()} in epoch {epoch.number + 1}, step '
-                            f'{iteration}: lower optimizer.learning_rate, or look at the images '
+            raise DataError(f'the loss is {loss.item()} in epoch {epoch.number + 1}, step '
+                            f'{iteration}; lower optimizer.learning_rate, or check the images '
                             f'of this batch: {names}')
         self._optimizer.zero_grad(set_to_none=True)
         self._accelerator.backward(loss)
@@ -92,17 +95,17 @@ class Learner:
 
     @property
     def objective(self) -> Objective:
-        """Return the network with its losses, without what several processes put around it."""
+        """Return the network with its losses, without the wrapper for several processes."""
         return self._accelerator.unwrap_model(self._objective)
 
     @property
     def averaged(self) -> nn.Module:
-        """Return the network with the averaged weights, which are measured and kept."""
+        """Return the network with the averaged weights, which are validated and saved."""
         return self._ema.model
 
     @property
     def device(self) -> torch.device:
-        """Return where the training runs."""
+        """Return the device of the training."""
         return self._accelerator.device
 
     @property
@@ -117,13 +120,13 @@ class Learner:
         return self._accelerator.reduce(value, 'mean')
 
     def state(self) -> dict[str, Any]:
-        """Return everything from which a run resumes."""
+        """Return the state from which a run resumes."""
         return {'objective': self.objective.state_dict(), 'ema': self.averaged.state_dict(),
                 'optimizer': self._optimizer.state_dict(), 'rng': torch.get_rng_state(),
                 'scaler': self._scaler().state_dict()}
 
     def load_state(self, tensors: Mapping[str, Any]) -> None:
-        """Resume from what :meth:`state` returned."""
+        """Resume from the result of :meth:`state`."""
         self.objective.load_state_dict(tensors['objective'])
         self.averaged.load_state_dict(tensors['ema'])
         self._optimizer.load_state_dict(tensors['optimizer'])
@@ -131,5 +134,5 @@ class Learner:
         torch.set_rng_state(tensors['rng'])
 
     def _scaler(self) -> Any:
-        """Return what scales the loss for fp16, or a substitute without state."""
+        """Return the loss scaler for fp16, or a substitute without state."""
         return self._accelerator.scaler or torch.amp.GradScaler('cpu', enabled=False)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the GPU works, and what errors of a machine or its memory mean."""
+"""Check of the GPU, and advice on errors of the machine or its memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import torch
 
 FULL = ('out of memory', "can't allocate memory", 'CUBLAS_STATUS_ALLOC_FAILED',
         'CUDNN_STATUS_ALLOC_FAILED')
-"""What torch says where memory is missing, also in errors other than OutOfMemoryError."""
+"""Parts of torch's error messages for missing memory, not only of OutOfMemoryError."""
 
 
 def gpu_problem() -> str:
-    """Return why the GPU that torch finds cannot compute; empty: it can, or there is none."""
+    """Return why the GPU that torch finds cannot compute; empty if it can or there is none."""
     if not torch.cuda.is_available():
         return ''
     device = torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0)))
     try:
-        with warnings.catch_warnings():  # torch warns in ten lines of what is said here in one
+        with warnings.catch_warnings():  # torch prints ten lines for the problem returned here
             warnings.simplefilter('ignore')
             _compute_on(device)
     except (RuntimeError, AssertionError) as error:
@@ -39,11 +39,11 @@ def _compute_on(device: torch.device) -> None:
 
 def gpu_warning(problem: str) -> str:
     """
-    Return the line that tells why a training goes to the CPU, and what to do about it.
+    Return a warning that the training runs on the CPU, with advice.
 
-    :param problem: of :func:`gpu_problem`.
+    :param problem: Text from :func:`gpu_problem`.
     """
-    advice = 'see what nvidia-smi says'
+    advice = 'check the output of nvidia-smi'
     if 'no kernel image' in problem:
         major, minor = torch.cuda.get_device_capability()
         advice = (f'this torch has kernels for {", ".join(torch.cuda.get_arch_list())}, the GPU '
@@ -54,15 +54,15 @@ def gpu_warning(problem: str) -> str:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Say what can be done about errors of torch that a configuration or a machine causes."""
+    """Add advice to errors of torch that the configuration or the machine causes."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # of a GPU, of the processor, of loaders
+    except (RuntimeError, MemoryError) as error:  # of the GPU, the CPU or the loaders
         text = str(error)
         is_full = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
         if is_full or any(words in text for words in FULL):
-            gpu = '; nvidia-smi shows what else is on the GPU' if 'CU' in text else ''
-            raise ConfigError('out of memory: wanted a smaller batch_size, or phases with a '
+            gpu = '; nvidia-smi shows the other processes on the GPU' if 'CU' in text else ''
+            raise ConfigError('out of memory; use a smaller batch_size, or phases with a '
                               f'smaller input_size{gpu}') from None
         death = loader_death(error)
         if death is None:
@@ -71,5 +71,5 @@ def explained() -> Iterator[None]:
     except ValueError as error:
         if 'more than 1 value per channel' not in str(error):
             raise
-        raise ConfigError('one image in a process, of one cell at the coarsest stride: batch norm '
-                          'needs more; wanted a larger batch_size or input_size') from None
+        raise ConfigError('one image per process, with one cell at the coarsest stride; batch '
+                          'norm needs more: use a larger batch_size or input_size') from None

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be watched of a run: TensorBoard, a table and a picture of curves."""
+"""Progress of a run for people: TensorBoard, a table and plots of the curves."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ CURVES_FILE = 'curves.png'
 
 class Monitor:
     """
-    Writes figures and pictures of a run into its folder.
+    Writer of the figures and pictures of a run.
 
-    :param folder: of the run.
-    :param iteration: steps done so far; what TensorBoard has beyond it is hidden.
+    :param folder: Folder of the run.
+    :param iteration: Number of finished steps; later entries in TensorBoard are hidden.
     :raises LiteDetectorError: if matplotlib is not installed.
     """
 
@@ -39,15 +39,17 @@ class Monitor:
         self._events = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=iteration)
 
     def step(self, iteration: int, figures: Mapping[str, float]) -> None:
-        """Note the figures of one step."""
+        """Record the figures of one step."""
         for name, value in figures.items():
             self._events.add_scalar(name, value, iteration)
 
     def picture(self, name: str, image_bgr: ImageArray, iteration: int) -> None:
         """
-        Keep a picture as a file and in TensorBoard.
+        Save a picture as a file and in TensorBoard.
 
-        :param name: of the file, without suffix.
+        :param name: Name of the file, without suffix.
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
+        :param iteration: Number of the step, for TensorBoard.
         :raises DataError: if it cannot be written.
         """
         path = self._folder / f'{name}.jpg'
@@ -58,7 +60,7 @@ class Monitor:
         """
         Write the table and the curves.
 
-        :param history: one row per epoch.
+        :param history: Figures, one row per epoch.
         :raises OSError: if they cannot be written.
         """
         last = history[-1]
@@ -69,7 +71,7 @@ class Monitor:
         write_curves(self._folder / CURVES_FILE, {'': history})
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write buffered entries."""
         self._events.close()
 
 
@@ -84,10 +86,10 @@ def _write_table(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 def write_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """
-    Draw loss and AP of one or several runs over their epochs.
+    Plot loss and AP of one or several runs over their epochs.
 
-    :param path: a picture file.
-    :param runs: name -> one row of figures per epoch.
+    :param path: Output image file.
+    :param runs: Name -> figures, one row per epoch.
     """
     matplotlib = require_matplotlib()
     figure = matplotlib.figure.Figure(figsize=(11, 4), layout='constrained')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is trained, how fast, and what is left as it is."""
+"""The optimizer, and modules that are not trained."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ BatchNorms = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 def build_optimizer(objective: nn.Module, spec: OptimizerSpec) -> torch.optim.Optimizer:
     """
-    Return an optimiser of all parameters that want a gradient.
+    Return an optimizer of all parameters that require a gradient.
 
-    Each group says ``base_rate``, its learning rate before any schedule.
+    Each group has ``base_rate``, its learning rate without the schedule.
 
-    :param objective: has the network as its ``model``; other parameters only help to train.
+    :param objective: Objective with the network as its ``model``; other parameters are only used
+        in
+        training.
     :param spec: AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) or SGD.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -32,13 +34,13 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec) -> torch.optim.Op
         rate = spec.learning_rate
         if name.startswith(f'model.{BACKBONE}.'):
             rate *= spec.backbone_factor
-        # one axis: a bias, or a gain or shift of a norm; decaying these only costs accuracy
+        # one axis: a bias, or gain or shift of a norm; weight decay on these reduces accuracy
         decay = spec.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     settings = [{'params': parameters, 'lr': rate, 'base_rate': rate, 'weight_decay': decay}
                 for (rate, decay), parameters in groups.items()]
     if not settings:
-        raise ConfigError('start.freeze: nothing is left to train')
+        raise ConfigError('start.freeze: all modules; expected at least one left to train')
     if spec.kind == 'sgd':
         return torch.optim.SGD(settings, momentum=spec.momentum,
                                nesterov=spec.nesterov and spec.momentum > 0)
@@ -46,14 +48,14 @@ def build_optimizer(objective: nn.Module, spec: OptimizerSpec) -> torch.optim.Op
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Let every group learn at ``factor`` times its base rate."""
+    """Set the learning rate of every group to ``factor`` times its base rate."""
     for group in optimizer.param_groups:
         group['lr'] = group['base_rate'] * factor
 
 
 def freeze(model: nn.Module, names: Sequence[str]) -> None:
     """
-    Take modules out of the training, by their dotted names in the network.
+    Exclude modules from training, by their dotted names in the network.
 
     :raises ConfigError: if there is no such module.
     """
@@ -61,15 +63,15 @@ def freeze(model: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         if name not in modules or not name:
             known = ', '.join(key for key, _ in model.named_children())
-            raise ConfigError(f'start.freeze: the network has no module {name!r}; it has {known}')
+            raise ConfigError(f'start.freeze: no module {name!r}; expected one of {known}')
         modules[name].requires_grad_(False)
 
 
 def set_training(objective: nn.Module, freeze_batch_norm: bool) -> None:
     """
-    Put a network into training mode, but the batch norms whose statistics have to stay.
+    Set a network to training mode, except for batch norms with fixed statistics.
 
-    These are all of them, or those that :func:`freeze` took out.
+    These are all batch norms, or those that :func:`freeze` excluded.
     """
     objective.train()
     for module in objective.modules():

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where weights come from, as the card of a model tells it."""
+"""The origin of weights, as stored in a model card."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ RANDOM, NONE = 'random weights', 'none'
 @cache
 def code_version() -> str:
     """
-    Return the commit that this code is of, or else the version of the package.
+    Return the commit of this code, or the version of the package without a repository.
 
-    :return: ``-dirty`` follows a commit that somebody has changed since.
+    :return: Commit or version; ``-dirty`` follows a commit with later changes.
     """
     try:
         root, commit = (subprocess.run(['git', '-C', str(PACKAGE), *command], text=True,
@@ -37,7 +37,7 @@ def code_version() -> str:
                         for command in (('rev-parse', '--show-toplevel'),
                                         ('describe', '--always', '--dirty', '--abbrev=40',
                                          '--exclude=*')))
-        # not the commit of somebody's project that this package is installed in
+        # not the commit of a project in which this package is installed
         if (Path(root) / PACKAGE.name / '__init__.py').is_file():
             return commit
     except (OSError, subprocess.SubprocessError):
@@ -46,7 +46,7 @@ def code_version() -> str:
 
 
 def package_version() -> str:
-    """Return the version of the installed package, or ``unknown`` where it is only sources."""
+    """Return the version of the installed package; ``unknown`` if only sources are there."""
     try:
         return version('lite_detector')
     except PackageNotFoundError:
@@ -55,18 +55,18 @@ def package_version() -> str:
 
 def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return what the card of a trained model says on its training: enough to do it again.
+    Return the training section of a model card, which has all data to repeat the training.
 
-    The data are counted if they are still where they were. Of paths, only their ends are told.
+    The data are counted if they still exist at their paths. Only the ends of paths are included.
 
-    :param training: of a checkpoint.
-    :raises ConfigError: if its configuration is none.
+    :param training: Training section of a checkpoint.
+    :raises ConfigError: if its configuration is invalid.
     """
     told = {key: value for key, value in training.items()
             if key not in ('config', 'metrics', 'counts')}
     if 'config' not in training:
         return told  # imported weights
-    # read key by key: an older version, which may have trained it, knew fewer of them
+    # read key by key, because an older version of the package had fewer keys
     settings = training['config']
     data = from_mapping(settings.get('data', {}), DataSpec, 'training.config.data')
     start = settings.get('start', {})
@@ -85,7 +85,7 @@ def describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def short_path(path: str) -> str:
-    """Return the end of a path that says where things lie on one machine; others stay."""
+    """Return the last two parts of a path outside the current folder; others unchanged."""
     if Path(path).is_absolute() or path.startswith(('..', '~')):
         return '/'.join(Path(path).parts[-2:])
     return path
@@ -120,7 +120,7 @@ def _describe_data(data: DataSpec) -> dict[str, Any]:
 
 
 def _with_counts(told: dict[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data with what was counted when the training started, where it is one file."""
+    """Return the data with the counts from the start of the training, for single files."""
     return {split: {**each, **counts.get(split, {})} if isinstance(each, dict) else each
             for split, each in told.items()}
 
@@ -132,7 +132,7 @@ def _count(annotations: str, data: DataSpec, images: Callable[[], Path],
         dataset = open_dataset(Path(annotations), images(), data.class_names,
                                Findings(data.reading))
     except LiteDetectorError:
-        return told  # moved since, which is no reason to export nothing
+        return told  # the data were moved since, which must not prevent the export
     teacher = labelled_by(Path(annotations))
     boxes = sum(int((labels.scores >= min_score).sum()) for labels in dataset.labels)
     findings = dataset.findings.counts()

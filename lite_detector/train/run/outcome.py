@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which weights a run ends with: the start, its best epoch or a mixture of both."""
+"""Choice of the final weights of a run: the start, its best epoch or a weight average."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from torch import nn, Tensor
 
 class Candidate(NamedTuple):
     """
-    Weights that a run may end with.
+    Candidate for the final weights of a run.
 
-    :param weights: a state dict.
+    :param weights: State dict.
     :param figures: AP on the selection set in percent, MAIN among them.
-    :param origin: how they came about, for the checkpoint.
+    :param origin: Data on the origin of the weights, for the checkpoint.
     """
 
     weights: Mapping[str, Tensor]
@@ -40,13 +40,14 @@ class Candidate(NamedTuple):
 def best_mixture(start: Mapping[str, Tensor], best: Candidate, factors: Sequence[float],
                  model: nn.Module, measure: MeasureAp, say: Callable[[str], None]) -> Candidate:
     """
-    Return the best of an epoch and its mixtures with the start (:func:`search_between`).
+    Return the best of an epoch and its averages with the start (:func:`search_between`).
 
-    :param start: weights before fine-tuning.
-    :param best: the best epoch.
-    :param factors: to try.
-    :param model: takes the weights to be measured.
-    :param say: takes a line for each factor that was tried.
+    :param start: Weights before fine-tuning.
+    :param best: Weights of the best epoch.
+    :param factors: Factors to test.
+    :param model: Network that takes the weights to be measured.
+    :param measure: Function that measures a network.
+    :param say: Function that prints a line for each tested factor.
     """
     found = search_between(start, best.weights, best.ap, factors, model, measure)
     for factor, figures in found.items():
@@ -60,12 +61,13 @@ def best_mixture(start: Mapping[str, Tensor], best: Candidate, factors: Sequence
 
 def against_start(start: Candidate, trained: Candidate, say: Callable[[str], None]) -> Candidate:
     """
-    Return the start or the trained weights, whichever has the higher AP; equal is no gain.
+    Return the start or the trained weights, whichever has the higher AP; the start if equal.
 
-    :param start: weights before the first step.
-    :param trained: the best of the run.
-    :param say: takes the lines that tell the gain.
-    :return: its ``origin`` holds ``start_ap``, ``trained_ap`` and ``gain``, in percent.
+    :param start: Weights before the first step.
+    :param trained: Best weights of the run.
+    :param say: Function that prints the lines on the gain.
+    :return: Chosen weights; ``origin`` holds ``start_ap``, ``trained_ap`` and ``gain``, in
+        percent.
     """
     gain = trained.ap - start.ap
     figures = {'start_ap': start.ap, 'trained_ap': trained.ap, 'gain': round(gain, 2)}
@@ -73,9 +75,9 @@ def against_start(start: Candidate, trained: Candidate, say: Callable[[str], Non
     if gain > 0:
         return trained._replace(origin={**trained.origin, **figures})
     effect = 'training made it worse' if gain < 0 else 'training gained nothing'
-    say(f'warning: {effect}: no epoch and no mixture has a higher AP on the selection set than '
-        'the start, so the best checkpoint holds the weights of the start; try a lower '
-        'optimizer.learning_rate or more data')
+    say(f'warning: {effect}: no epoch and no weight average has a higher AP on the selection '
+        'set than the start, so the best checkpoint holds the weights of the start; try a '
+        'lower optimizer.learning_rate or more data')
     return start._replace(origin={**figures, 'kept_start': True})
 
 
@@ -88,11 +90,12 @@ def gain_line(start_ap: float, best_ap: float) -> str:
 def reported(chosen: Candidate, metrics: CocoMetrics, name: str,
              say: Callable[[str], None]) -> Candidate:
     """
-    Return the chosen weights with what was measured on the report set.
+    Return the chosen weights with their measurement on the report set.
 
-    :param metrics: of these weights, measured once.
-    :param name: of the annotations.
-    :param say: takes the line that tells AP.
+    :param chosen: Final weights of the run.
+    :param metrics: Measurements of these weights.
+    :param name: Name of the annotations.
+    :param say: Function that prints the line with AP.
     """
     figures = msgspec.to_builtins(metrics)
     figures.pop('per_class')
@@ -103,10 +106,10 @@ def reported(chosen: Candidate, metrics: CocoMetrics, name: str,
 
 
 def figures_of(checkpoint: Checkpoint) -> dict[str, float]:
-    """Return what the weights of a checkpoint were measured at on the selection set."""
+    """Return the measurements of a checkpoint on the selection set."""
     return {AP + name: value for name, value in checkpoint.training['metrics'].items()}
 
 
 def is_final(training: Mapping[str, Any]) -> bool:
-    """Return whether a checkpoint is the end of its run: the choice is made and reported."""
+    """Return whether a checkpoint is the end of its run, with the choice made and reported."""
     return not training.keys().isdisjoint({'wise_factor', 'gain', 'report'})

@@ -20,7 +20,7 @@ from lite_detector.train.run.console import Console
 import torch
 
 BYTES_PER_PIXEL = 3 * 4
-"""Of a network input: three float32."""
+"""Bytes per pixel of a network input: three float32."""
 
 
 class Epoch(NamedTuple):
@@ -28,9 +28,9 @@ class Epoch(NamedTuple):
 
     phase: PhaseSpec
     number: int
-    """Of the run, from 0."""
+    """Index in the run, from 0."""
     in_phase: int
-    """Of its phase, from 0."""
+    """Index in the phase, from 0."""
     batch_size: int
     batches: int
     first_iteration: int
@@ -38,12 +38,13 @@ class Epoch(NamedTuple):
 
 class Plan:
     """
-    All epochs of a run, which follow from its configuration and the number of its samples.
+    All epochs of a run, which depend on its configuration and the number of its samples.
 
-    :param samples: one for each index in an epoch.
-    :param preprocess: of the card.
-    :param accelerator: the devices and processes.
-    :param console: gets a warning if memory is short.
+    :param config: Configuration of the run.
+    :param samples: Training samples, one for each index in an epoch.
+    :param preprocess: Preprocessing of the card.
+    :param accelerator: Devices and processes.
+    :param console: Output of a warning if memory is short.
     """
 
     def __init__(self, config: TrainConfig, samples: Sequence[Sample], preprocess: PreprocessSpec,
@@ -66,7 +67,7 @@ class Plan:
         self.total_steps = iteration
 
     def loader(self, epoch: Epoch, start_batch: int = 0) -> EpochLoader:
-        """Return the batches of an epoch that this process trains on."""
+        """Return the batches of an epoch for this process."""
         phase, config = epoch.phase, self._config
         size = phase.input_size or config.network.input_size
         augment = (phase.augment or config.augment).at(epoch.in_phase, phase.epochs)
@@ -78,7 +79,7 @@ class Plan:
             workers=self._workers(image_size, epoch.batch_size // world), start_batch=start_batch)
 
     def _workers(self, size: ImageSize, images: int) -> int:
-        """Return how many loader processes to use, warning once if memory is short."""
+        """Return the number of loader processes, with one warning if memory is short."""
         workers = self._config.data.workers
         if workers is None:
             workers = spare_cores() if self._accelerator.device.type == 'cuda' else 0
@@ -94,7 +95,7 @@ class Plan:
 
 
 def spare_cores() -> int:
-    """Return how many loader processes each process may have; 0 on two cores."""
-    here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # torchrun's: processes on this machine
+    """Return the number of loader processes per training process; 0 on two cores."""
+    here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # torchrun: processes on this machine
     cores = len(os.sched_getaffinity(0)) // here
     return min(cores - 2, 8) if torch.cuda.is_available() and cores > 2 else 0

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From a configuration and its data to a network with the weights that it starts from."""
+"""Prepare the network of a run, with its initial weights, from configuration and data."""
 
 from __future__ import annotations
 
@@ -30,36 +30,37 @@ import torch
 from torch import nn, Tensor
 
 ENOUGH_RECALL = 0.98
-"""Share of the boxes that must fit an anchor, as YOLOv5 has it, lest new ones are sought."""
+"""Minimum share of boxes that fit an anchor, as in YOLOv5; below it new anchors are found."""
 
 PIXELS = ('color', 'mean', 'std')
 CELLS = ('grid_offset', 'center_clamp')
-"""Of a card: what weights rely on beside the shape of their network."""
+"""Card values, besides the structure, that weights depend on."""
 
 Say = Callable[[str], None]
 
 
 class PreparedNetwork(NamedTuple):
-    """A network before its first step, and what belongs to it."""
+    """A network before its first step, with card and flags."""
 
     spec: ModelSpec
     card: NetworkCard
     model: nn.Module
     is_fine_tuned: bool = False
-    """Whether it is a good network before its first step, which is worth a mixture later."""
+    """Whether it comes from a trained network, so that averages with it are useful."""
     is_detector: bool = False
-    """Whether it finds all of its classes before its first step, so that its AP is measured."""
+    """Whether it detects all of its classes before its first step, so that its AP is measured."""
 
 
 def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], Iterable[Tensor]],
             say: Say) -> PreparedNetwork:
     """
-    Return the network that a run starts with.
+    Return the initial network of a run.
 
-    :param samples: the training images.
-    :param batches: gives some hundred of them as the network will see them, if they are needed.
-    :param say: takes a line that the user ought to know.
-    :raises LiteDetectorError: if weights cannot be had or do not fit.
+    :param config: Configuration of the run.
+    :param samples: Training images.
+    :param batches: Function that returns some hundred of them as network inputs, if needed.
+    :param say: Function that prints a line.
+    :raises LiteDetectorError: if weights cannot be read or do not fit.
     """
     class_names = samples.class_names
     checkpoint = config.start.checkpoint and load_checkpoint(Path(config.start.checkpoint))
@@ -67,7 +68,7 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
     spec = config.model_spec(len(class_names))
     if checkpoint:
         card = _with_anchors_of(checkpoint, card, say)
-        if checkpoint.spec.family == spec.family:  # its weights rely on its constants
+        if checkpoint.spec.family == spec.family:  # its weights depend on its constants
             spec = msgspec.structs.replace(spec, batch_norm=checkpoint.spec.batch_norm)
     card = _with_anchors(card, config, samples, say)
     torch.manual_seed(config.seed)
@@ -87,29 +88,29 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
 def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,
              batches: Callable[[], Iterable[Tensor]],
              say: Say) -> tuple[nn.Module, TransferReport]:
-    """Return a network with the weights of a checkpoint, and what of it was taken over."""
+    """Return a network with the weights of a checkpoint, and a summary of the transfer."""
     model, report = transfer_weights(checkpoint, spec, card.class_names)
     _compare_cards(checkpoint, config, card, say)
-    say(f'weights of {config.start.checkpoint}; {len(report.matched)} of {spec.num_classes} '
-        'classes are known to them'
+    say(f'weights of {config.start.checkpoint}, with {len(report.matched)} of {spec.num_classes} '
+        'classes'
         + (f', new: {", ".join(report.fresh[:6])}' if report.fresh else '')
-        + ('' if report.boxes_kept else '; boxes are learnt anew'))
+        + ('' if report.boxes_kept else '; box weights are new'))
     if not has_statistics(model):
-        source = checkpoint.model()  # as it was: scale and shift follow from what it computes
+        source = checkpoint.model()  # unchanged, because scale and shift depend on its outputs
         measure_batch_norm(source, batches())
         checkpoint = dataclasses.replace(checkpoint, state_dict=source.state_dict())
         model, _ = transfer_weights(checkpoint, spec, card.class_names)
-        say('its batch norm was fused: statistics are measured anew')
+        say('its batch norm was fused: statistics are measured')
     if report.narrowed:
         renew_statistics(model, batches())
-        say(f'a subset of the channels of {checkpoint.spec.label}: '
-            'statistics of batch norm are measured anew; it must learn before it finds much')
+        say(f'a subset of the channels of {checkpoint.spec.label}: batch norm statistics are '
+            'measured; the network needs training before it detects much')
     return model.train(), report
 
 
 def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCard,
                    say: Say) -> None:
-    """Warn of pixels and cells that weights were not trained on; they may learn to use them."""
+    """Warn about preprocessing and decoding that differ from the training of the weights."""
     sections = [('preprocess', PIXELS)]
     if checkpoint.card.family == card.family:
         sections.append(('decode', CELLS))
@@ -123,7 +124,7 @@ def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCar
 
 
 def _with_anchors_of(checkpoint: Checkpoint, card: NetworkCard, say: Say) -> NetworkCard:
-    """Return the card with the anchors that the boxes of a checkpoint are relative to."""
+    """Return the card with the anchors of a checkpoint, which its boxes are relative to."""
     known, anchors = checkpoint.card.decode.anchors, card.decode.anchors
     if (checkpoint.card.family != card.family or anchors == known
             or [len(level) for level in anchors] != [len(level) for level in known]):
@@ -136,7 +137,7 @@ def _with_anchors_of(checkpoint: Checkpoint, card: NetworkCard, say: Say) -> Net
 def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset,
                   say: Say) -> NetworkCard:
     anchors = card.decode.anchors
-    # the other families match by what is nearest, whatever the anchors
+    # the other families match the nearest anchors, whatever their size
     if card.family != 'yolov5_lite' or not config.start.auto_anchor:
         return card
     sizes = box_sizes(samples, card)

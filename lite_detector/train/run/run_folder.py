@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder of a run: its configuration, its checkpoints, and the state from which it goes on."""
+"""The folder of a run: its configuration, its checkpoints, and the state to resume from."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ from torch import Tensor
 CONFIG_FILE = 'config.yaml'
 STATE_FILE = 'state.pt'
 DATA_FILE = 'data.json'
-"""What was found in the data before the first epoch."""
+"""Findings in the data before the first epoch."""
 START_FILE, LAST_FILE, BEST_FILE = 'start.pt', 'last.pt', 'best.pt'
 FREE_TO_CHANGE = (('data', 'cache_megabytes'), ('data', 'workers'), ('save_every_minutes',),
                   ('recipe',))
-"""Keys of the configuration that do not change what is computed."""
+"""Keys of the configuration that do not change the computation."""
 
 
 class RunState(Struct):
-    """How far a run is."""
+    """Progress of a run."""
 
     epoch: int = 0
-    """Epochs that are done."""
+    """Number of finished epochs."""
     batch: int = 0
-    """Batches of the next epoch that are done."""
+    """Number of finished batches of the next epoch."""
     loss_sums: dict[str, float] = {}
-    """Of these batches, in the first process."""
+    """Sums of the losses of these batches, in the first process."""
     iteration: int = 0
-    """Steps that are done."""
+    """Number of finished steps."""
     seconds: float = 0.0
-    """What the training itself has taken, in all sessions."""
+    """Time of the training itself in seconds, in all sessions."""
     start: dict[str, float] = {}
     """Figures of the start on the selection set; empty if it was not measured."""
     best_ap: float | None = None
-    """Of the epochs; the start does not count."""
+    """Best AP of the epochs, without the start."""
     best_epoch: int = 0
     stale: int = 0
-    """Measurements since the best one."""
+    """Number of measurements since the best one."""
     history: list[dict[str, float]] = []
-    """One row of figures per epoch."""
+    """Figures, one row per epoch."""
 
 
 class RunFolder:
     """
-    Reads and writes the files of a run; each is written whole or not at all.
+    Reader and writer of the files of a run; each file is written atomically.
 
-    :param path: the folder; it exists.
-    :param config: of the run.
+    :param path: Existing folder.
+    :param config: Configuration of the run.
     """
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
@@ -83,13 +83,13 @@ class RunFolder:
 
     def start(self) -> None:
         """
-        Keep the configuration.
+        Save the configuration.
 
-        :raises ConfigError: if there is a run here already, or the folder cannot be written.
+        :raises ConfigError: if the folder has a run already, or cannot be written.
         """
         if (self.path / STATE_FILE).exists():
-            raise ConfigError(f'--output {self.path}: there is a run here already; go on with '
-                              '--resume, or name another folder')
+            raise ConfigError(f'--output {self.path}: contains a run; use --resume to continue '
+                              'it, or another folder')
         try:
             (self.path / CONFIG_FILE).write_text(dump_config(self._config), encoding='utf-8')
         except OSError as error:
@@ -99,11 +99,11 @@ class RunFolder:
     def save_data(self, counts: Mapping[str, Any], warnings: Sequence[str],
                   left_out: Sequence[str]) -> None:
         """
-        Keep what was found in the data, in a file if a run was started here.
+        Save the findings in the data, in a file if a run was started here.
 
-        :param counts: of each split.
-        :param warnings: one line each.
-        :param left_out: paths of the images that cannot be used.
+        :param counts: Numbers of each split.
+        :param warnings: Warnings, one line each.
+        :param left_out: Paths of the images that cannot be used.
         :raises ConfigError: if it cannot be written.
         """
         self._data = {'counts': counts, 'warnings': list(warnings), 'left_out': list(left_out)}
@@ -124,7 +124,7 @@ class RunFolder:
             try:
                 self._data = msgspec.json.decode((self.path / DATA_FILE).read_bytes(),
                                                  type=dict[str, Any])
-            except (OSError, msgspec.DecodeError):  # of an older version
+            except (OSError, msgspec.DecodeError):  # written by an older version
                 self._data = {}
         return self._data
 
@@ -133,10 +133,12 @@ class RunFolder:
         """
         Write a checkpoint.
 
-        :param name: of the file.
-        :param network: whose weights they are.
-        :param figures: what they were measured at.
-        :param more: whatever else there is to say on how they came about.
+        :param name: Name of the file.
+        :param network: Network of the weights.
+        :param weights: State dict.
+        :param state: Progress of the run.
+        :param figures: Measurements of the weights.
+        :param more: Further data on their origin.
         :raises ConfigError: if it cannot be written; an older one stays.
         """
         training = {'config': msgspec.to_builtins(self._config), 'epochs': state.epoch,
@@ -151,14 +153,15 @@ class RunFolder:
                                                      training))
 
     def load_weights(self, name: str) -> Checkpoint:
-        """Read one of the checkpoints; raise ModelError if it is absent or damaged."""
+        """Read one of the checkpoints; raise ModelError if it is missing or malformed."""
         return load_checkpoint(self.path / name)
 
     def save_state(self, state: RunState, tensors: Mapping[str, Any]) -> None:
         """
-        Write where the run stands.
+        Write the state of the run.
 
-        :param tensors: state dicts of all that changes.
+        :param state: Progress of the run.
+        :param tensors: State dicts of all parts that change.
         :raises ConfigError: if it cannot be written; the older state stays.
         """
         save_file(self.path / STATE_FILE, {'state': msgspec.to_builtins(state),
@@ -167,30 +170,30 @@ class RunFolder:
 
     def load_state(self) -> tuple[RunState, dict[str, Any]]:
         """
-        Read where the run stands.
+        Read the state of the run.
 
         :raises ConfigError: if it was started with another configuration, or there is none.
-        :raises ModelError: if the file is damaged.
+        :raises ModelError: if the file is malformed.
         """
         path = self.path / STATE_FILE
         if not path.is_file():
-            raise ConfigError(f'{path}: there is no run to resume here')
+            raise ConfigError(f'{path}: not found; there is no run to resume')
         content = load_file(path)
         if not content.keys() >= {'state', 'config', 'tensors'}:
             raise ConfigError(f'{path}: not the state of a run')
-        # read first, which adds the keys that an older version did not know
+        # config_from adds the keys that an older version did not have
         started = config_from(content['config'], f'{path}: config')
         difference = first_difference(_essential(msgspec.to_builtins(started)),
                                       _essential(msgspec.to_builtins(self._config)))
         if difference:
             raise ConfigError(f'{path}: the run was started with another configuration: '
-                              f'{difference}; resume with the same one, or start anew elsewhere')
+                              f'{difference}; use the same one, or start a run in another folder')
         return from_mapping(content['state'], RunState, f'{path}: state'), content['tensors']
 
 
 def config_of(folder: Path) -> TrainConfig:
     """
-    Return the configuration that the run in a folder was started with.
+    Return the configuration of the run in a folder.
 
     :raises ConfigError: if there is none.
     """

@@ -18,12 +18,12 @@ from torch import Tensor
 
 class Saver:
     """
-    Writes the checkpoints of a run and the state from which it resumes.
+    Writer of the checkpoints of a run and the state to resume from.
 
-    :param folder: of the run.
-    :param network: its spec and card go into the checkpoints.
-    :param is_main: whether this process writes.
-    :param minutes: time from one save to the next within and between epochs.
+    :param folder: Folder of the run.
+    :param network: Network whose structure and card go into the checkpoints.
+    :param is_main: Whether this process writes.
+    :param minutes: Time between two saves in minutes, within and between epochs.
     """
 
     def __init__(self, folder: RunFolder, network: PreparedNetwork, is_main: bool,
@@ -41,7 +41,7 @@ class Saver:
             self._folder.save_weights(name, self._network, weights, state, figures, **more)
 
     def save(self, state: RunState, learner: Learner, meter: LossMeter) -> None:
-        """Write the averaged weights, and everything from which the run resumes."""
+        """Write the averaged weights, and the full state of the run."""
         self._saved_at = time.monotonic()
         self.save_weights(LAST_FILE, learner.averaged.state_dict(), state)
         if self._is_main:
@@ -49,6 +49,6 @@ class Saver:
             self._folder.save_state(state, learner.state())
 
     def save_when_due(self, state: RunState, learner: Learner, meter: LossMeter) -> None:
-        """Save if the last time is long enough ago."""
+        """Save if the last save is long enough ago."""
         if time.monotonic() - self._saved_at > self._seconds:
             self.save(state, learner, meter)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many images a second a machine trains on, and what it spends the time on."""
+"""Training speed of a machine in images per second, and its distribution over the work."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Throughput(Struct):
     device: str
     threads: int
     step_images_per_second: float
-    """One training step after the other, with batches that are there already."""
+    """Speed of training steps with batches that are already prepared."""
     loader_images_per_second: float
-    """Making batches in this process and nothing else."""
+    """Speed of preparing batches in this process alone."""
     loader_ratio: float
-    """The loader against the step; above 1 the step never waits for it on a spare core."""
+    """Speed of the loader / speed of the step; above 1, one free core is enough for the loader."""
     loss_share: float
-    """Part of the step in which objects are assigned and losses computed, in [0, 1]."""
+    """Share of the step for assigning objects and computing losses, in [0, 1]."""
 
 
 def measure_throughput(engine: Engine, seconds: float) -> Throughput:
     """
-    Time the loader and the training step of a run, in turns.
+    Measure the time of the loader and of the training step of a run, alternating.
 
-    :param engine: which learns from this; its weights are good for nothing else afterwards.
-    :param seconds: how long to measure, after warming up.
+    :param engine: Engine of the run; its weights change and are useless afterwards.
+    :param seconds: Duration of the measurement in seconds, after a warm-up.
     """
     plan, learner = engine.plan, engine.learner
     epoch = plan.epochs[0]

@@ -32,31 +32,32 @@ import torch
 from torch import Tensor
 
 CACHE_ROOM = 1.5
-"""Images are kept this much larger than the input: augmentation zooms in."""
+"""Side of cached images relative to the input, because augmentation enlarges them."""
 MEASURED_IMAGES = 256
-"""Training images on which fused batch norm gets its statistics."""
+"""Number of training images to measure statistics for fused batch norm."""
 
 
 @explained()
 def train(config: TrainConfig, folder: Path, resume: bool = False,
           console: Console = SILENT) -> Path:
     """
-    Train as a configuration says.
+    Train with a configuration.
 
-    Under ``torchrun`` every process calls this; the first one writes and speaks.
+    Under ``torchrun`` every process calls this function; only the first one writes and prints.
 
-    :param folder: of the run; it exists.
-    :param resume: go on with the run in that folder.
-    :param console: what the user sees.
-    :return: the best checkpoint.
-    :raises LiteDetectorError: with one line that says what is wrong.
+    :param config: Configuration of the run.
+    :param folder: Existing folder of the run.
+    :param resume: Whether to continue the run in that folder.
+    :param console: Output to the user.
+    :return: Best checkpoint.
+    :raises LiteDetectorError: with a one-line message.
     """
     accelerator = make_accelerator(config, console)
     if not accelerator.is_main_process:
         console = SILENT
     run_folder = RunFolder(folder, config)
     if resume:
-        run_folder.load_state()  # before the long work
+        run_folder.load_state()  # raises errors before the long work
     elif accelerator.is_main_process:
         run_folder.start()
     engine = make_engine(config, run_folder, accelerator, console, resume)
@@ -66,10 +67,12 @@ def train(config: TrainConfig, folder: Path, resume: bool = False,
 @explained()
 def profile(config: TrainConfig, seconds: float, console: Console = SILENT) -> Throughput:
     """
-    Measure how fast this machine would train.
+    Measure the training speed of this machine.
 
-    :param seconds: how long to measure, beside getting ready.
-    :raises LiteDetectorError: with one line that says what is wrong.
+    :param config: Configuration of the run.
+    :param seconds: Duration of the measurement in seconds, without the preparation.
+    :param console: Output to the user.
+    :raises LiteDetectorError: with a one-line message.
     """
     engine = make_engine(config, RunFolder(Path(), config), make_accelerator(config, console),
                          console)
@@ -77,17 +80,17 @@ def profile(config: TrainConfig, seconds: float, console: Console = SILENT) -> T
 
 
 def make_accelerator(config: TrainConfig, console: Console = SILENT) -> Accelerator:
-    """Return the devices and processes of this run, and seed them."""
+    """Return the devices and processes of this run, with their seeds set."""
     precision = 'no' if config.precision == 'fp32' else config.precision
     problem = gpu_problem()
     if problem:
         console.say(gpu_warning(problem))
     has_gpu = torch.cuda.is_available() and not problem
     if config.precision == 'fp16' and not has_gpu:
-        raise ConfigError('precision: fp16 needs a GPU; wanted fp32 or bf16')
+        raise ConfigError('precision: fp16 without a GPU; expected fp32 or bf16')
     set_seed(config.seed)
-    # Gradients of scores that are right already are too small for a normal float, and a CPU
-    # multiplies such numbers some hundred times slower; threads started later inherit this.
+    # Gradients of correct scores are denormal floats, which a CPU multiplies some hundred times
+    # slower. Threads that start later inherit this setting.
     torch.set_flush_denormal(True)
     return Accelerator(cpu=not has_gpu, mixed_precision=precision)
 
@@ -95,12 +98,16 @@ def make_accelerator(config: TrainConfig, console: Console = SILENT) -> Accelera
 def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator,
                 console: Console, resume: bool = False) -> Engine:
     """
-    Open the data, look through them, and put the network together.
+    Open and check the data, and build the network.
 
-    :param resume: the network is that of the run in the folder.
-    :raises LiteDetectorError: with one line that says what is wrong.
+    :param config: Configuration of the run.
+    :param folder: Folder of the run.
+    :param accelerator: Devices and processes.
+    :param console: Output to the user.
+    :param resume: Whether the network is that of the run in the folder.
+    :raises LiteDetectorError: with a one-line message.
     """
-    # before the long work
+    # raises errors before the long work
     teacher = config.distill and load_teacher(config.distill, config.network.preprocess)
     datasets = _look_through(open_datasets(config.data), folder, accelerator, console, resume)
     console.say(_data_line(datasets))
@@ -122,16 +129,16 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
 
 def _look_through(datasets: Datasets, folder: RunFolder, accelerator: Accelerator,
                   console: Console, resume: bool) -> Datasets:
-    """Say what is odd about the data, keep it in the folder, and leave out what cannot be used."""
+    """Print findings in the data, save them in the folder, and leave out unusable images."""
     warnings: list[str] = []
-    if resume:  # the same images as before
+    if resume:  # the same images as at the start
         left_out = folder.left_out_images()
     else:
         if accelerator.is_main_process:
             warnings = check_datasets(datasets, console.progress)
             if datasets.select is None:
-                warnings.append('without data.val or data.select nobody knows which weights are '
-                                'best; the last ones are kept')
+                warnings.append('without data.val or data.select the best weights are unknown; '
+                                'the last ones are saved')
         left_out = broadcast_object_list([sorted({
             path for each in datasets.splits().values()
             for path in unusable_paths(each.findings)})])[0]
@@ -147,7 +154,7 @@ def _look_through(datasets: Datasets, folder: RunFolder, accelerator: Accelerato
 
 
 def _started_before(config: TrainConfig, folder: RunFolder) -> PreparedNetwork:
-    """Return the network that the run in a folder started with."""
+    """Return the initial network of the run in a folder."""
     start = folder.load_weights(START_FILE)
     model = start.model()
     freeze(model, config.start.freeze)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AP of a network in training, measured through the robot's own path."""
+"""AP of a network in training, measured with the deployment pipeline."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MeasureAp = Callable[[nn.Module], dict[str, float]]
 
 class Validation:
     """
-    Measures networks on the same images again and again.
+    Repeated AP measurement on the same images.
 
-    :param coco: labelled images.
-    :param folder: of the images.
-    :param card: of the networks.
-    :param progress: wraps the images, to show how far it is.
-    :raises LiteDetectorError: if the library that measures is not installed.
+    :param coco: Labelled images.
+    :param folder: Folder of the images.
+    :param card: Model card of the networks.
+    :param progress: Function that returns the images and may show the progress.
+    :raises LiteDetectorError: if the library for the measurement is not installed.
     """
 
     def __init__(self, coco: CocoDataset, folder: Path, card: NetworkCard,
                  progress: Callable[[Sequence[Any]], Iterable[Any]] = iter) -> None:
-        require_faster_coco_eval()  # its absence shows now, not after the first epochs
+        require_faster_coco_eval()  # raises an error now, not after the first epochs
         self._coco = coco
         self._folder = folder
         self._card = card
@@ -47,18 +47,18 @@ class Validation:
 
     def measure(self, model: nn.Module) -> dict[str, float]:
         """
-        Return AP and AP50 in percent; 0 where nothing is labelled.
+        Return AP and AP50 in percent; 0 without labelled objects.
 
-        :param model: returns raw heads; it is left in evaluation mode.
+        :param model: Network that returns raw heads; it stays in evaluation mode.
         """
         metrics = self.evaluate(model)
         return {MAIN: metrics.ap or 0.0, f'{AP}AP50': metrics.ap50 or 0.0}
 
     def evaluate(self, model: nn.Module) -> CocoMetrics:
         """
-        Return all that ``evaluate`` reports of a network.
+        Return all metrics that ``evaluate`` reports.
 
-        :param model: returns raw heads; it is left in evaluation mode.
+        :param model: Network that returns raw heads; it stays in evaluation mode.
         """
         detector = Detector(self._card, TorchBackend(model), AP_SELECTION)
         return evaluate(detector, self._coco, self._folder, self._progress)
@@ -68,19 +68,19 @@ def search_between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], end_a
                    factors: Sequence[float], model: nn.Module,
                    measure: MeasureAp) -> dict[float, dict[str, float]]:
     """
-    Go from the end of a fine-tune towards its start as long as that gets better.
+    Measure weight averages from the end of fine-tuning towards its start while AP rises.
 
-    What the network knew and the new data does not show is often worth keeping (WiSE-FT,
+    Knowledge of the start that the new data do not contain is often worth keeping (WiSE-FT,
     Wortsman et al., 2022, arXiv:2109.01903).
 
-    :param start: weights before fine-tuning.
-    :param end: the best weights after it.
-    :param end_ap: what these were measured at, in percent.
-    :param factors: to try; 0 is the start, 1 the end, which is known.
-    :param model: takes the weights to be measured.
-    :param measure: returns figures with MAIN among them.
-    :return: the figures of each factor that was tried; only the last one may be no better than
-        the one before.
+    :param start: Weights before fine-tuning.
+    :param end: Best weights after it.
+    :param end_ap: AP of these in percent.
+    :param factors: Factors to test; 0 is the start, 1 the end, whose AP is known.
+    :param model: Network that takes the weights to be measured.
+    :param measure: Function that returns figures with MAIN among them.
+    :return: Figures of each tested factor; only the last one may have no higher AP than the one
+        before.
     """
     found: dict[float, dict[str, float]] = {}
     best = end_ap

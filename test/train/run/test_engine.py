@@ -167,12 +167,12 @@ def test_memory_and_workers_may_change_at_a_resume(whole_run, labels):
 
 def test_second_run_in_the_same_folder_is_refused(whole_run, labels, capsys):
     assert train(whole_run, labels) == 2
-    assert 'there is a run here already; go on with --resume' in capsys.readouterr().err
+    assert 'contains a run; use --resume to continue it' in capsys.readouterr().err
 
 
 def test_resume_where_nothing_ran_is_one_line(labels, tmp_path, capsys):
     assert train(tmp_path, labels, '--resume') == 2
-    assert 'state.pt: there is no run to resume here' in capsys.readouterr().err
+    assert 'state.pt: not found; there is no run to resume' in capsys.readouterr().err
 
 
 def test_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(labels, tmp_path, capsys,
@@ -200,7 +200,7 @@ def test_loss_that_is_no_number_names_the_images(labels, tmp_path, capsys):
                  augment__mosaic=0.0, optimizer__clip_norm=None, optimizer__momentum=1,
                  phases=[{'epochs': 30, 'learning_rate_factor': 100}]) == 2
     error = capsys.readouterr().err
-    assert 'error: the loss became ' in error
+    assert 'error: the loss is ' in error
     assert error.count('.png') == 4
 
 
@@ -252,7 +252,7 @@ def test_fine_tuning_starts_from_a_checkpoint_and_tries_mixtures(whole_run, labe
     assert train(tmp_path, labels, start__checkpoint=str(whole_run / BEST_FILE),
                  start__freeze=['backbone'], validation__wise_factors=[0.5]) == 0
     out = capsys.readouterr().out
-    assert '2 of 2 classes are known to them' in out
+    assert 'with 2 of 2 classes' in out
     assert 'start + 0.5 * (best - start): AP ' in out
     start = load_checkpoint(whole_run / BEST_FILE).state_dict
     end = load_checkpoint(tmp_path / LAST_FILE).state_dict
@@ -284,7 +284,7 @@ def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, cap
     assert train(output, labels, **changes) == 0
     out = capsys.readouterr().out
     assert 'nanodet 0.5x, 0.2' in out
-    assert 'a subset of the channels of nanodet 1.0x: statistics of batch norm are measured' in out
+    assert 'a subset of the channels of nanodet 1.0x: batch norm statistics are measured' in out
     assert train(output, labels, '--resume', **changes) == 0
     assert 'start + ' not in out + capsys.readouterr().out
     assert not load_checkpoint(output / START_FILE).training['is_fine_tuned']
@@ -295,12 +295,12 @@ def test_start_from_a_wider_network_is_no_end_of_a_mixture(labels, tmp_path, cap
     ({'data__train': '/absent/x.json'}, 'data.train_images: not set'),
     ({'data__train_images': '/absent'}, '/absent: no such folder'),
     ({'start__checkpoint': '/absent.pt'}, '/absent.pt: No such file'),
-    ({'start__freeze': ['neck']}, "start.freeze: the network has no module 'neck'"),
+    ({'start__freeze': ['neck']}, "start.freeze: no module 'neck'"),
     ({'loss': {'yolov5_lite': {}}}, 'loss.yolov5_lite: the network is of family nanodet'),
     ({'batch_size': 0}, r'$.batch_size'),
     ({'batch_size': 1, 'phases': [{'epochs': 1, 'input_size': {'height': 32, 'width': 32}}]},
-     'one image in a process, of one cell at the coarsest stride'),
-    ({'precision': 'fp16'}, 'precision: fp16 needs a GPU'),
+     'one image per process, with one cell at the coarsest stride'),
+    ({'precision': 'fp16'}, 'precision: fp16 without a GPU'),
 ])
 def test_mistake_is_one_line(labels, tmp_path, capsys, values, words):
     if values == {'precision': 'fp16'} and torch.cuda.is_available():

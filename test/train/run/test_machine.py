@@ -31,7 +31,7 @@ def test_loader_death_says_what_to_do(text, words):
 
 
 def test_step_that_needs_more_memory_than_there_is_says_what_to_do():
-    with pytest.raises(ConfigError, match='out of memory: wanted a smaller batch_size'), \
+    with pytest.raises(ConfigError, match='out of memory; use a smaller batch_size'), \
             explained():
         torch.empty(2 ** 50)
     with pytest.raises(RuntimeError, match='size of tensor'), explained():
@@ -45,8 +45,9 @@ def test_step_that_needs_more_memory_than_there_is_says_what_to_do():
 def test_gpu_without_memory_is_one_line(error):
     with pytest.raises(ConfigError) as found, explained():
         raise error
-    assert str(found.value) == ('out of memory: wanted a smaller batch_size, or phases with a '
-                                'smaller input_size; nvidia-smi shows what else is on the GPU')
+    assert str(found.value) == ('out of memory; use a smaller batch_size, or phases with a '
+                                'smaller input_size; nvidia-smi shows the other processes on the '
+                                'GPU')
 
 
 def test_gpu_problem_without_a_gpu_is_none(monkeypatch):
@@ -72,5 +73,5 @@ def test_training_on_a_gpu_without_kernels_goes_to_the_cpu_with_a_warning(monkey
                     'sm_75, sm_90, the GPU needs sm_52: install a torch that has them '
                     '(https://pytorch.org/get-started)')
     asked = iter([True])
-    with pytest.raises(ConfigError, match='precision: fp16 needs a GPU'):
+    with pytest.raises(ConfigError, match='precision: fp16 without a GPU'):
         make_accelerator(load_config(find_config('nanodet_m_320'), ['precision=fp16']), console)
