@@ -6,7 +6,7 @@
 # models find there with this machine. Emulation proves correctness; its times say nothing.
 # Usage: scripts/arm64.sh [tests] [check] [model folder...]
 #   tests, check: only that part; model folders instead of those of models/ that have weights
-#   IMAGES=20 labelled images per model, JOBS=2 processes, LITE_DETECTOR_TEST_DATA=../shared/data
+#   IMAGES=6 labelled images per model, JOBS=2 processes, LITE_DETECTOR_TEST_DATA=../shared/data
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ root=$PWD
 arm=$root/.bench/arm64
 system=$arm/system
 data=$(realpath -m "${LITE_DETECTOR_TEST_DATA:-../shared/data}")
-images=${IMAGES:-20}
+images=${IMAGES:-6}
 jobs=${JOBS:-$(nproc)}
 # Python 3.11 is that of Debian 12, whose arm64 packages need no emulation to be unpacked.
 release=bookworm

@@ -74,7 +74,7 @@ def test_compare_fails_where_a_box_is_lost_or_ap_falls(agreement, annotations, t
     for processor, name, rows in ((agreement.REFERENCE, kind, right), ('board', precision, boxes)):
         paths.append(tmp_path / f'{processor}.json')
         paths[-1].write_bytes(msgspec.json.encode(agreement.Run(
-            processor, str(tiny_nanodet), name, 0.0, {2: rows, 3: right})))
+            processor, str(tiny_nanodet), name, 0.0, {2: rows, 3: rows})))
     assert agreement.compare(Namespace(runs=paths, annotations=annotations)) == failed
     row = capsys.readouterr().out.splitlines()[-1]
     assert row.startswith(f'| tiny | board | {precision} |')
