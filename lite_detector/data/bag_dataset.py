@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A recording -> images on disk, in two folders, with the labels that were recorded with them."""
+"""Extract images and recorded labels from a recording into a training and a validation folder."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ import numpy as np
 
 JPEG_QUALITY = 95
 MIN_BOX_SIDE = 1.0
-"""Pixels; what is thinner after the border of the image has cut it is no box to learn from."""
+"""Minimum side of a box in pixels after clipping to the image; narrower boxes are discarded."""
 
 
 @dataclass
 class Survey:
     """
-    What there is in a recording.
+    Usable and unusable images of a recording.
 
-    :param frames: facts of the images that could be used.
-    :param numbers: the place of each among all that were read.
-    :param left_out: why how many others could not be used.
-    :param problem: what was wrong with the first that could not be decoded.
+    :param frames: Facts of the usable images, in the order of their recording.
+    :param numbers: Index of each usable image among all images that were read.
+    :param left_out: Reason -> number of images that cannot be used.
+    :param problem: Error message of the first image that cannot be decoded; empty: none.
     """
 
     frames: list[FrameFacts] = field(default_factory=list)
@@ -44,10 +44,10 @@ class Survey:
 
 class RecordedLabels(NamedTuple):
     """
-    Recorded detections, by the stamp of their image.
+    Recorded detections, indexed by the stamp of their image.
 
-    :param class_names: sorted.
-    :param boxes: ``header.stamp`` in nanoseconds -> boxes.
+    :param class_names: Names of the classes, sorted.
+    :param boxes: Mapping of ``header.stamp`` in nanoseconds to the boxes of that image.
     """
 
     class_names: tuple[str, ...]
@@ -56,11 +56,11 @@ class RecordedLabels(NamedTuple):
 
 class WrittenImage(NamedTuple):
     """
-    An image on disk.
+    An image file that was written.
 
-    :param name: relative to the folder of images.
-    :param size: in pixels.
-    :param labels: those that were recorded; None: none were asked for.
+    :param name: Path relative to the folder of images.
+    :param size: Height and width in pixels.
+    :param labels: Recorded labels of the image; None: labels were not requested.
     """
 
     name: str
@@ -72,28 +72,28 @@ def read_recorded_labels(bag: Bag, topic: str) -> RecordedLabels:
     """
     Read all detections of a topic.
 
-    :raises DataError: if there is no box.
+    :raises DataError: if the topic has no box, or stamps or class names are missing.
     """
     boxes = dict(bag.detections(topic))
     if 0 in boxes:
-        raise DataError(f'{bag.path}: {topic}: header.stamp is zero, so nobody can tell which '
-                        'image a box belongs to')
+        raise DataError(f'{bag.path}: {topic}: header.stamp is 0; expected the stamp of the '
+                        'image that the boxes belong to')
     names = {box.class_id for each in boxes.values() for box in each}
     if not names:
-        raise DataError(f'{bag.path}: not one box on {topic}')
+        raise DataError(f'{bag.path}: {topic}: no box; expected recorded detections')
     blank = [name for name in names if not name.strip() or not name.isprintable()]
     if blank:
-        raise DataError(f'{bag.path}: {topic}: class_id is {blank[0]!r}, wanted the name of a '
+        raise DataError(f'{bag.path}: {topic}: class_id is {blank[0]!r}; expected the name of a '
                         'class')
     return RecordedLabels(tuple(sorted(names)), boxes)
 
 
 def survey(frames: Iterable[BagFrame], stamps_ns: Collection[int] | None = None) -> Survey:
     """
-    Look at every image once.
+    Decode every image once and collect its facts.
 
-    :param frames: of :meth:`Bag.frames`.
-    :param stamps_ns: of the images that have labels; None: all images are wanted.
+    :param frames: Images of the recording, from :meth:`Bag.frames`.
+    :param stamps_ns: Stamps of the images that have labels, nanoseconds; None: use all images.
     """
     found = Survey()
     for number, frame in enumerate(frames):
@@ -116,13 +116,14 @@ def survey(frames: Iterable[BagFrame], stamps_ns: Collection[int] | None = None)
 def write_images(frames: Iterable[BagFrame], splits: Mapping[int, str], folder: Path,
                  labels: RecordedLabels | None) -> dict[str, list[WrittenImage]]:
     """
-    Write the images that were chosen: JPEG and PNG as they were recorded, others as JPEG.
+    Write the selected images: JPEG and PNG as recorded, others as JPEG.
 
-    :param frames: the same as for :func:`survey`.
-    :param splits: number of the frame -> name of the folder below ``folder`` that it goes to.
-    :param folder: of images; made here.
-    :return: the same names -> images, called by their stamps.
-    :raises OSError: if one cannot be written.
+    :param frames: Images of the recording, the same as for :func:`survey`.
+    :param splits: Index of a frame -> name of its split, a folder below ``folder``.
+    :param folder: Directory for the images; created if absent.
+    :param labels: Recorded labels of the images; None: write images only.
+    :return: Mapping of split name to its images, which are named by their stamps.
+    :raises OSError: if an image cannot be written.
     """
     written: dict[str, list[WrittenImage]] = {}
     taken: Counter[str] = Counter()
@@ -150,15 +151,15 @@ def write_images(frames: Iterable[BagFrame], splits: Mapping[int, str], folder: 
 def recorded_labels(path: Path, size: ImageSize, boxes: Iterable[RecordedBox],
                     class_names: Sequence[str]) -> ImageLabels:
     """
-    Return recorded detections as labels of an image: cut at its border, no box without extent.
+    Return recorded detections as labels, clipped to the image and without empty boxes.
 
-    A score of 0 is taken for one that was not filled in: the box is certain.
+    A score outside of (0, 1) counts as "not set"; the label then has the weight 1.
     """
     rows, scores = [], []
     for box in boxes:
         left, right = np.clip(box.box_xyxy[0::2], 0, size.width).tolist()
         top, bottom = np.clip(box.box_xyxy[1::2], 0, size.height).tolist()
-        # also for NaN
+        # written so that NaN is also discarded
         if not (right - left >= MIN_BOX_SIDE and bottom - top >= MIN_BOX_SIDE):
             continue
         rows.append((class_names.index(box.class_id), (left, top, right, bottom), False))

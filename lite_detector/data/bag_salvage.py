@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What is left of a recording whose file was cut off, as by a battery that ran empty.
+Readers for recordings that end early, for example after a loss of power.
 
-A whole MCAP file ends with a footer, and readers want it. :class:`CutMcap` shows the file up to
-its last whole record, with a footer behind. In a cut SQLite file the first rows are still in their
-place; :class:`CutSqlite` reads them in the order in which they were written.
+A complete MCAP file ends with a footer, which readers require. :class:`CutMcap` presents the file
+up to its last complete record and appends a footer. In a truncated SQLite file the first rows are
+intact; :class:`CutSqlite` reads them in the order in which they were written.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from lite_detector.core.errors import DataError
 
 MAGIC = b'\x89MCAP0\r\n'
 FOOTER = struct.pack('<BQQQI', 2, 20, 0, 0, 0) + MAGIC
-"""Record 2 of 20 bytes: no summary, no checksum."""
+"""Record type 2 with 20 bytes: no summary, no checksum."""
 RECORD_HEAD = struct.Struct('<BQ')
 DATA_END = 15
-"""The record before the summary, which starts behind it."""
+"""Record type that precedes the summary."""
 SOUND = "typeof(timestamp) = 'integer' AND typeof(data) = 'blob'"
-"""SQLite keeps any type in any column, and a flipped bit may say another one."""
+"""SQL condition for valid rows: SQLite stores any type in any column, also after bit errors."""
 
 
 class CutMcap:
     """
-    An MCAP file without its end, as a path that can be opened.
+    An MCAP file without its end, with the interface of a path that can be opened.
 
-    :param path: the file.
-    :raises DataError: if not even its beginning is there.
+    :param path: The MCAP file.
+    :raises DataError: if the file does not start with the MCAP magic bytes.
     """
 
     suffix = '.mcap'
@@ -45,7 +45,7 @@ class CutMcap:
         self._path = path
         with path.open('rb') as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise DataError(f'{path}: does not begin as an MCAP file')
+                raise DataError(f'{path}: wrong first bytes; expected an MCAP file')
             self._end = _end_of_records(file, path.stat().st_size)
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class CutMcap:
         return str(self._path)
 
     def exists(self) -> bool:
-        """Return whether it is there."""
+        """Return whether the file exists; it was opened before."""
         return True
 
     def is_dir(self) -> bool:
@@ -62,16 +62,16 @@ class CutMcap:
 
     def open(self, mode: str) -> BinaryIO:  # noqa: A003
         """
-        Open the mended file.
+        Open the file with a valid footer.
 
-        :param mode: ``rb``; there is no other.
+        :param mode: File mode; only ``rb`` is supported.
         """
-        assert mode == 'rb', 'there is no other'
+        assert mode == 'rb', 'only rb is supported'
         return cast(BinaryIO, _WithFooter(self._path.open('rb'), self._end))
 
 
 class _WithFooter(io.RawIOBase):
-    """The first bytes of a file, and a footer behind them."""
+    """The first bytes of a file, followed by a footer."""
 
     def __init__(self, file: BinaryIO, end: int) -> None:
         self._file, self._end, self._position = file, end, 0
@@ -102,7 +102,7 @@ class _WithFooter(io.RawIOBase):
 
 
 def _end_of_records(file: BinaryIO, size: int) -> int:
-    """Return the end of the last record that is whole; ``file`` stands before the first."""
+    """Return the end of the last complete record; ``file`` is positioned at the first record."""
     end = len(MAGIC)
     while len(head := file.read(RECORD_HEAD.size)) == RECORD_HEAD.size:
         kind, length = RECORD_HEAD.unpack(head)
@@ -114,7 +114,7 @@ def _end_of_records(file: BinaryIO, size: int) -> int:
 
 
 class Topic(NamedTuple):
-    """What rosbags calls a connection, as far as it is needed."""
+    """The fields of a rosbags connection that are used here."""
 
     topic_id: int
     topic: str
@@ -123,10 +123,10 @@ class Topic(NamedTuple):
 
 class CutSqlite:
     """
-    The rows of a damaged rosbag2 database up to the damage.
+    The readable rows of a damaged rosbag2 database.
 
-    :param path: the file.
-    :raises DataError: if not even the names of its topics can be read.
+    :param path: The SQLite file.
+    :raises DataError: if the table of topics cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -146,10 +146,10 @@ class CutSqlite:
         """
         Read messages in the order in which they were written.
 
-        :param connections: the topics wanted.
-        :param start: first time of recording, nanoseconds.
-        :param stop: end of it.
-        :raises sqlite3.Error: where the damage begins.
+        :param connections: Topics to read.
+        :param start: First recording time, nanoseconds.
+        :param stop: End of the recording times, nanoseconds, exclusive.
+        :raises sqlite3.Error: at the first damaged row.
         """
         topics = {each.topic_id: each for each in connections}
         with closing(self._connect()) as database:
@@ -160,13 +160,13 @@ class CutSqlite:
                     yield topics[topic_id], time_ns, data
 
     def close(self) -> None:
-        """Do nothing: each reading opens the file for itself."""
+        """Do nothing: each call of :meth:`messages` opens and closes the file."""
 
     def _connect(self) -> sqlite3.Connection:
         log = self.path.with_name(f'{self.path.name}-wal')
-        # without a log the file is read as it is; with one SQLite reads both
+        # Without a write-ahead log the file is opened immutable; with one SQLite reads both.
         mode = 'mode=ro' if log.is_file() and log.stat().st_size else 'immutable=1'
         database = sqlite3.connect(f'{self.path.absolute().as_uri()}?{mode}', uri=True)
-        # or SQLite refuses a file that is shorter than its head says
+        # Without it SQLite refuses a file that is shorter than its header states.
         database.execute('PRAGMA writable_schema = ON')
         return database

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Recordings of ROS 2 (rosbag2: SQLite and MCAP), read without ROS; the only file that knows rosbags.
+Readers of ROS 2 recordings (rosbag2: SQLite and MCAP) that need no ROS installation.
 
-A robot that loses power leaves a recording without its end. It is read as far as it goes, and
-:attr:`Bag.damage` says where that was.
+This is the only file that imports rosbags. A recording without its end, for example after a loss
+of power, is read as far as possible; :attr:`Bag.damage` describes the damage.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from lite_detector.data.bag_salvage import CutMcap, CutSqlite
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
-# suffix -> what reads such a file without its end
+# suffix -> reader for a truncated file
 SALVAGE: dict[str, Callable[[Any, Path], Any]] = {
     '.mcap': lambda rosbag2, path: _open_reader(rosbag2, CutMcap(path)),
     '.db3': lambda rosbag2, path: CutSqlite(path),
 }
 METADATA = 'metadata.yaml'
 CDR = 'cdr'
-"""How ROS encodes its messages."""
+"""Name of the message encoding of ROS 2."""
 LOG_SUFFIX = '-wal'
-"""SQLite writes into such a file first, where it must not lose anything."""
+"""Suffix of the write-ahead log of SQLite, which holds the newest rows."""
 PACKED_SUFFIX, PACKED_MAGIC = '.zstd', b'\x28\xb5\x2f\xfd'
-"""Of files and of messages that were compressed each."""
+"""File suffix and magic bytes of zstd-compressed files and messages."""
 FOREVER_NS = 2 ** 63 - 1
 LONGEST_S = 7e9
-"""200 years; added to the time of today it still is a number of nanoseconds in 64 bits."""
-# vision_msgs 4, that of Humble and later; a recording need not carry its definitions.
+"""Seconds in about 200 years; added to the present time it still fits into 64 bits of ns."""
+# Definitions of vision_msgs 4 (Humble and later), because a recording may lack them.
 VISION_TYPES = {
     'Point2D': 'float64 x\nfloat64 y',
     'Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
@@ -60,10 +60,10 @@ class BagFrame:
     """
     An image message of a recording.
 
-    :param time_ns: when it was recorded, nanoseconds.
-    :param stamp_ns: ``header.stamp``, nanoseconds; 0: its driver does not stamp, or it is damaged.
+    :param time_ns: Recording time, nanoseconds.
+    :param stamp_ns: ``header.stamp``, nanoseconds; 0: not set by the driver, or damaged.
     :param frame_id: ``header.frame_id``.
-    :param message: None: damaged.
+    :param message: Decoded message; None: the message is damaged.
     """
 
     time_ns: int
@@ -75,8 +75,8 @@ class BagFrame:
         """
         Decode the image.
 
-        :return: uint8, shape (height, width, 3); perhaps read-only.
-        :raises ImageError: if it cannot be decoded.
+        :return: BGR image, uint8, shape (height, width, 3); may be read-only.
+        :raises ImageError: if the image cannot be decoded.
         """
         if self.message is None:
             raise ImageError('the message is damaged')
@@ -85,7 +85,7 @@ class BagFrame:
         return image_to_bgr(self.message)
 
     def file_bytes(self) -> tuple[str, bytes] | None:
-        """Return suffix and content of a JPEG or PNG as it was recorded; None for other images."""
+        """Return suffix and content of a recorded JPEG or PNG; None for other images."""
         if not hasattr(self.message, 'format'):
             return None
         data = self.message.data.tobytes()
@@ -99,9 +99,9 @@ class RecordedBox(NamedTuple):
     """
     A recorded detection.
 
-    :param class_id: that of its best hypothesis.
-    :param score: of that hypothesis, as it was recorded.
-    :param box_xyxy: left, top, right, bottom in pixels of the image.
+    :param class_id: Class of the best hypothesis.
+    :param score: Recorded score of the best hypothesis.
+    :param box_xyxy: Left, top, right, bottom in pixels of the image.
     """
 
     class_id: str
@@ -111,11 +111,11 @@ class RecordedBox(NamedTuple):
 
 class Bag:
     """
-    A recording, to be used in a ``with`` statement.
+    A recording, used as a context manager in a ``with`` statement.
 
-    :param path: folder of a recording, or one of its files (.mcap, .db3).
+    :param path: Folder of a recording, or one of its files (.mcap, .db3).
     :raises ConfigError: if rosbags is not installed.
-    :raises DataError: on entry, if nothing in it can be read.
+    :raises DataError: on entry, if nothing in the recording can be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,45 +139,46 @@ class Bag:
 
     @property
     def topics(self) -> dict[str, str]:
-        """Topic -> type of its messages; those of ROS."""
+        """Topic -> message type, for topics in the ROS 2 encoding."""
         return {each.topic: each.msgtype for reader in self._readers
                 for each in reader.connections if _encoding(each) == CDR}
 
     @property
     def other_topics(self) -> dict[str, str]:
-        """Topic -> encoding of its messages, which are not of ROS and are not read."""
+        """Topic -> message encoding, for topics in other encodings, which cannot be read."""
         return {each.topic: _encoding(each) for reader in self._readers
                 for each in reader.connections if _encoding(each) != CDR}
 
     @property
     def damage(self) -> str:
-        """Problems that reading came across, in one line; empty: none."""
+        """Problems found while reading, in one line; empty: none."""
         return '; '.join(self.problems)
 
     @property
     def start_ns(self) -> int:
-        """When its first message was recorded, nanoseconds."""
+        """Return the recording time of the first message, nanoseconds."""
         return min(reader.start_time for reader in self._readers)
 
-    def find_topic(self, wanted: str | None, types: Collection[str], option: str) -> str:
+    def find_topic(self, name: str | None, types: Collection[str], option: str) -> str:
         """
         Return a topic of one of these types.
 
-        :param wanted: its name; None: the only one there is.
-        :param option: that gives the name, for the message.
-        :raises DataError: naming what there is.
+        :param name: Name of the topic; None: the only topic of these types.
+        :param types: Accepted message types.
+        :param option: Command-line option for the name, used in messages.
+        :raises DataError: if no topic or several topics fit; the message lists the topics.
         """
-        fitting = sorted(name for name, kind in self.topics.items() if kind in types)
-        if wanted is None and len(fitting) == 1:
+        fitting = sorted(each for each, kind in self.topics.items() if kind in types)
+        if name is None and len(fitting) == 1:
             return fitting[0]
-        if wanted is not None and f'/{wanted.lstrip("/")}' in fitting:
-            return f'/{wanted.lstrip("/")}'
+        if name is not None and f'/{name.lstrip("/")}' in fitting:
+            return f'/{name.lstrip("/")}'
         kinds = ' or '.join(sorted(types))
-        there = ', '.join(f'{name} ({kind})' for name, kind in sorted(self.topics.items()))
-        if wanted is None and fitting:
-            raise DataError(f'{self.path}: {kinds} on {", ".join(fitting)}; choose one with '
+        there = ', '.join(f'{each} ({kind})' for each, kind in sorted(self.topics.items()))
+        if name is None and fitting:
+            raise DataError(f'{self.path}: {kinds} on {", ".join(fitting)}; choose one topic with '
                             f'{option}')
-        what = f'no {kinds}' if wanted is None else f'{option} {wanted}: no {kinds} there'
+        what = f'no {kinds}' if name is None else f'{option} {name}: no {kinds} on this topic'
         raise DataError(f'{self.path}: {what}; topics: {there or "none"}')
 
     def frames(self, topic: str, start_s: float = 0.0, end_s: float = math.inf,
@@ -185,13 +186,13 @@ class Bag:
         """
         Read the images of a topic in the order of their recording.
 
-        :param topic: of type Image or CompressedImage.
-        With simulated time, messages are recorded at time 0 until there is a clock: such images
-        get the time of the first one behind them.
+        With simulated time, messages before the first clock message have recording time 0. Such
+        images get the time of the first later image.
 
-        :param start_s: seconds after the first image.
-        :param end_s: the same, exclusive.
-        :param every: one of so many.
+        :param topic: Name of a topic of type Image or CompressedImage.
+        :param start_s: Start in seconds after the first image.
+        :param end_s: End in seconds after the first image, exclusive.
+        :param every: Stride in images: yield one of every N.
         """
         kind = self.topics[topic]
         first_ns = self._first_ns(topic)
@@ -207,13 +208,13 @@ class Bag:
         """
         Read recorded detections.
 
-        :param topic: of type Detection2DArray.
+        :param topic: Name of a topic of type Detection2DArray.
         :return: ``header.stamp`` in nanoseconds, and the boxes that have a hypothesis.
         """
         for _, data in self._messages(topic):
             msg = self._decode(data, DETECTIONS)
             if msg is None:
-                self._note(f'{topic}: messages that are damaged')
+                self._note(f'{topic}: damaged messages')
                 continue
             yield _stamp_ns(msg), [_box(each) for each in msg.detections if each.results]
 
@@ -222,7 +223,7 @@ class Bag:
             raise DataError(f'{self.path}: no such file or folder')
         files = _storage_files(self.path)
         if self.path.is_dir() and not (self.path / METADATA).is_file():
-            self._note(f'{self.path}: no {METADATA}, so it was not closed in order')
+            self._note(f'{self.path}: no {METADATA}; the recording was not closed properly')
         elif self._add(self.path, _open_whole):
             return
         for file in files:
@@ -233,13 +234,13 @@ class Bag:
             self._note(problem)
         if not self._readers:
             known = files or others
-            reason = self.problems[-1] if known else f'{self.path}: no rosbag2 recording'
+            reason = self.problems[-1] if known else f'{self.path}: not a rosbag2 recording'
             raise DataError(f'{reason}; nothing can be read')
 
     def _add(self, path: Path, open_reader: Callable[[Any, Path], Any]) -> bool:
         try:
             reader = open_reader(self._rosbag2, path)
-        except Exception as error:  # rosbags promises no type of error for a damaged file
+        except Exception as error:  # rosbags documents no error type for damaged files
             self._note(_reason(path, error))
             return False
         self._stack.callback(reader.close)
@@ -247,17 +248,17 @@ class Bag:
         return True
 
     def _first_ns(self, topic: str) -> int:
-        """Return when the first message of a topic was recorded that has a time; 0: none."""
+        """Return the recording time of the first message of a topic that has a time; 0: none."""
         problems = list(self.problems)
         times = (time_ns for time_ns, _ in self._messages(topic) if time_ns)
         first = next(times, 0)
-        self.problems = problems  # whoever reads on comes across them
+        self.problems = problems  # the caller reads the same messages and notes them again
         return first
 
     def _messages(self, topic: str, start_s: float = 0.0, end_s: float = math.inf,
                   first_ns: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield the messages between two times, seconds after ``first_ns``."""
-        if self.start_ns == FOREVER_NS:  # there is no message
+        """Yield the messages between two times in seconds after ``first_ns``."""
+        if self.start_ns == FOREVER_NS:  # the recording is empty
             return
         start = first_ns + int(min(start_s, LONGEST_S) * 1e9) if start_s > 0 else 0
         stop = first_ns + int(min(end_s, LONGEST_S) * 1e9)
@@ -270,16 +271,16 @@ class Bag:
                 for _, time_ns, data in reader.messages(wanted, start, stop):
                     count += 1
                     yield time_ns, data
-            except Exception as error:  # as in _add
+            except Exception as error:  # rosbags documents no error type for damaged files
                 where = getattr(reader, 'path', self.path)
                 self._note(f'{_reason(where, error)}; read {count} messages of {topic} before it')
 
     def _decode(self, data: bytes, kind: str) -> Any:
         try:
-            if data[:len(PACKED_MAGIC)] == PACKED_MAGIC:  # without metadata nobody unpacked it
+            if data[:len(PACKED_MAGIC)] == PACKED_MAGIC:  # only metadata makes rosbags unpack it
                 data = _unpack(data)
             return self._store.deserialize_cdr(data, kind)
-        except Exception:  # whatever the bytes are
+        except Exception:  # damaged bytes cause errors of any type
             return None
 
     def _note(self, problem: str) -> None:
@@ -288,12 +289,12 @@ class Bag:
 
 
 def _rosbags() -> tuple[Any, Any]:
-    """Return the module that reads, and the types of messages that are read here."""
+    """Return the rosbag2 module and the store of the message types that are read here."""
     try:
         from rosbags import rosbag2
         from rosbags.typesys import get_types_from_msg, get_typestore, Stores
     except ImportError as error:
-        raise ConfigError(f'recordings are read by rosbags ({error}); get it by '
+        raise ConfigError(f'recordings: rosbags cannot be imported ({error}); install it with '
                           '`python3 -m pip install rosbags`') from None
     store = get_typestore(Stores.ROS2_HUMBLE)
     types: dict[str, Any] = {}
@@ -305,11 +306,11 @@ def _rosbags() -> tuple[Any, Any]:
 
 
 def _admit_other_schemas() -> None:
-    """Let rosbags open MCAP files in which one channel has a schema that is not of ROS."""
+    """Let rosbags open MCAP files in which a channel has a schema that is not of ROS."""
     try:
         from rosbags.rosbag2 import storage_mcap
         read_definition, read_bytes = storage_mcap.get_msgdef, storage_mcap.read_bytes
-    except (ImportError, AttributeError):  # another version, which may know them
+    except (ImportError, AttributeError):  # another version, which may accept such schemas
         return
     if getattr(read_definition, 'admits_others', False):
         return
@@ -320,7 +321,7 @@ def _admit_other_schemas() -> None:
         except KeyError:
             return read_definition(None)
 
-    setattr(definition_of, 'admits_others', True)  # noqa: B010  (a function has no such field)
+    setattr(definition_of, 'admits_others', True)  # noqa: B010  (mypy: functions lack the field)
     storage_mcap.get_msgdef = definition_of
     storage_mcap.read_string = lambda bio: read_bytes(bio).decode(errors='replace')
 
@@ -332,15 +333,15 @@ def _encoding(connection: Any) -> str:
 def _open_whole(rosbag2: Any, path: Path) -> Any:
     for file in _storage_files(path):
         log = file.with_name(file.name + LOG_SUFFIX)
-        if log.is_file() and log.stat().st_size:  # rosbags would not see what is in there
-            raise DataError(f'{file}: not closed in order, its last messages are in {log.name}')
+        if log.is_file() and log.stat().st_size:  # rosbags would ignore the rows in the log
+            raise DataError(f'{file}: not closed properly; its last messages are in {log.name}')
     reader = _open_reader(rosbag2, path)
     told = [(each.topic, each.msgtype, each.ext) for each in reader.connections]
-    if any((each.topic, each.msgtype, each.ext) not in told  # then rosbags passes over them
+    if any((each.topic, each.msgtype, each.ext) not in told  # rosbags would skip these topics
            for storage in getattr(reader.storage, 'storages', ())
            for each in storage.connections):
         reader.close()
-        raise DataError(f'{path}: {METADATA} tells other topics or quality of service than files')
+        raise DataError(f'{path}: {METADATA} differs from the files in topics or QoS')
     return reader
 
 
@@ -354,7 +355,7 @@ def _unpack(data: bytes) -> bytes:
     try:
         from compression import zstd  # Python 3.14
     except ImportError:
-        from backports import zstd  # which rosbags brings
+        from backports import zstd  # a dependency of rosbags
     return zstd.decompress(data)
 
 
@@ -369,12 +370,12 @@ def _storage_files(path: Path) -> list[Path]:
 
 
 def _other_recordings(path: Path) -> list[str]:
-    """Say of each file that is a recording, but must be made another first, how to do that."""
+    """Return a message with the conversion command for each recording that must be converted."""
     inside = sorted(path.iterdir()) if path.is_dir() else [path]
-    packed = [f'{file} is compressed as a whole; `zstd -d {file.name} -o {file.stem}` unpacks it'
+    packed = [f'{file}: the file is compressed; run `zstd -d {file.name} -o {file.stem}`'
               for file in inside if file.suffix == PACKED_SUFFIX]
-    return packed + [f'{file} is a recording of ROS 1; `rosbags-convert --src {file} --dst '
-                     f'{file.stem}` makes one of ROS 2 of it'
+    return packed + [f'{file}: recording of ROS 1; convert it with `rosbags-convert --src {file} '
+                     f'--dst {file.stem}`'
                      for file in inside if file.suffix == '.bag']
 
 

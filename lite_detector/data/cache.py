@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images kept in memory, small, so that an epoch does not decode them again."""
+"""A dataset that keeps reduced images in memory, so that each image is decoded once."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ BYTES_PER_MB = 1 << 20
 
 class CachedDataset:
     """
-    A dataset whose images are shrunk to a limit and kept until the memory given is full.
+    A dataset that reduces its images and keeps them until its memory limit is reached.
 
-    What came first stays: an epoch asks for every image once in random order, so throwing out an
-    old one for a new one would only cost. Worker processes share what :meth:`fill` read before
-    they were forked; what one of them reads later is its own, with its own limit.
+    Images stay in the order in which they were read. An epoch requests every image once in random
+    order, so replacing an image by another one has no benefit. Worker processes share the images
+    that :meth:`fill` read before they were forked; later images are kept per process.
 
-    :param dataset: where the samples come from.
-    :param max_side: limit of the longer side in pixels; what training needs, with some room for
-        its crops.
-    :param max_megabytes: memory for pixels; 0 keeps nothing.
+    :param dataset: Source of the samples.
+    :param max_side: Maximum length of the longer side in pixels: the training size plus a margin
+        for random crops.
+    :param max_megabytes: Memory limit for pixels in MiB; 0 keeps no image.
     :raises ValueError: if a limit is out of range.
     """
 
     def __init__(self, dataset: Dataset, max_side: int, max_megabytes: float) -> None:
         if max_side < 1 or not max_megabytes >= 0:
-            raise ValueError(f'CachedDataset: got max_side {max_side} and max_megabytes '
-                             f'{max_megabytes}, wanted at least 1 and 0')
+            raise ValueError(f'CachedDataset: max_side is {max_side} and max_megabytes is '
+                             f'{max_megabytes}; expected at least 1 and 0')
         self.dataset = dataset
         self.class_names = dataset.class_names
         self.labels = dataset.labels
@@ -47,10 +47,10 @@ class CachedDataset:
         """
         Return a sample, its longer side at most ``max_side``.
 
-        :return: all its arrays are read-only, kept or not: who changes one makes a copy.
-        :raises LiteDetectorError: as the dataset does.
+        :return: Sample with read-only arrays; copy an array before changing it.
+        :raises LiteDetectorError: if the dataset cannot read the image.
         """
-        index = range(len(self))[index]  # -1 and len - 1 are the same image
+        index = range(len(self))[index]  # makes negative indices positive
         sample = self._samples.get(index)
         if sample is None:
             sample = self.dataset[index].shrunk(self._max_side)
@@ -63,7 +63,7 @@ class CachedDataset:
         return (self[index] for index in range(len(self)))
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the lock and the pixels behind where a worker process is not forked."""
+        """Drop the lock and the pixels when a worker process is spawned."""
         return {**self.__dict__, '_lock': None, '_samples': {},
                 '_room_bytes': self._room_bytes + self.used_bytes}
 
@@ -72,15 +72,15 @@ class CachedDataset:
 
     @property
     def used_bytes(self) -> int:
-        """Memory of the pixels kept."""
+        """Memory of the kept pixels in bytes."""
         return sum(sample.image_bgr.nbytes for sample in list(self._samples.values()))
 
     def fill(self, progress: Callable[[range], Iterable[int]] = iter) -> int:
         """
-        Read images until the memory is full.
+        Read images until the memory limit is reached.
 
-        :param progress: wraps the indices, to show how far it is.
-        :return: how many are kept.
+        :param progress: Wrapper of the indices that may show a progress bar.
+        :return: Number of kept images.
         """
         for index in progress(range(len(self))):
             self[index]

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is wrong, or merely odd, with labelled images; nothing here stops at the first find."""
+"""Checks of labelled images for errors and oddities; all findings are collected."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ import msgspec
 import numpy as np
 
 INPUT_SIDE = 320
-"""Network input of the second histogram of sizes."""
+"""Network input side in pixels for the second table of sizes."""
 SMALL, LARGE = 32.0, 96.0
-"""Square root of the area from which on COCO calls an object medium, and large."""
+"""Limits of the COCO size classes: square root of the box area in pixels."""
 TINY = 2.0
-"""Pixels; a side below it is more often a slip of the mouse than an object."""
+"""Side in pixels; a smaller box is more often an annotation error than an object."""
 BORDER = 1.0
-"""Pixels that a box may lie over the border: corners are rounded in many ways."""
+"""Tolerance in pixels for boxes over the image border, because tools round differently."""
 RARE = 10
-"""Boxes that a class ought to have at least."""
+"""Recommended minimum number of boxes per class."""
 
 FINDINGS = {
     'cut_off': 'JPEG files that end too early',
@@ -42,42 +42,41 @@ FINDINGS = {
     'leak': 'images that are the same file as one of the other split',
     'near_leak': 'images that look like one of the other split',
 }
-"""Kind of a finding -> what it is; in the order in which they are told."""
+"""Kind of a finding -> description, in the order of the report."""
 
 Progress = Callable[[Sequence[ImageLabels]], Iterable[ImageLabels]]
-"""Hands on what it gets, and may show how far it is."""
+"""Wrapper of an iterable that may show a progress bar."""
 
 
 class SplitReport(msgspec.Struct):
-    """What was found in one dataset."""
+    """Findings and statistics of one dataset."""
 
     annotations: str
     images: int
     boxes: int
-    """Without crowds and difficult objects."""
+    """Number of boxes without crowds and difficult objects."""
     ignored: int
-    """Crowds and difficult objects."""
+    """Number of crowds and difficult objects."""
     soft: int
-    """Boxes with a score below 1, which a model gave."""
+    """Number of boxes with a score below 1, labelled by a model."""
     images_without_boxes: int
     classes: dict[str, int]
-    """Class name -> boxes."""
+    """Class name -> number of boxes."""
     sizes: dict[str, int]
-    """Boxes by their area in the image as COCO divides it: small, medium, large."""
+    """COCO size class (small, medium, large) -> number of boxes, by the area in the image."""
     sizes_at_320: dict[str, int]
-    """The same after the longer side of the image has become 320 pixels."""
+    """The same after the image is resized to a longer side of 320 pixels."""
     findings: dict[str, list[str]]
-    """Kind, a key of FINDINGS or of what reading skips and notes -> one line each, beginning with
-    the file and, where there is one, the line."""
+    """Kind (key of FINDINGS, SKIPPED or NOTED) -> messages, each with file and line if known."""
     refused: str | None
-    """Why training refuses the dataset; None: it does not."""
+    """Reason why training refuses the dataset; None: it accepts the dataset."""
     side_lengths: list[float]
-    """Square root of the area of every box, in pixels of its image."""
+    """Square root of the area of each box, in pixels of its image."""
     prints: ImagePrints
-    """The images that can be read."""
+    """Hashes of the images that can be read."""
 
     def figures(self) -> dict[str, Any]:
-        """Return what fits into a JSON file."""
+        """Return the fields that are written to the JSON file."""
         return {name: getattr(self, name) for name in self.__struct_fields__
                 if name not in ('side_lengths', 'prints')}
 
@@ -85,12 +84,12 @@ class SplitReport(msgspec.Struct):
 def check_dataset(dataset: Dataset, class_names: Sequence[str],
                   progress: Progress = iter) -> SplitReport:
     """
-    Look at every image and every box.
+    Check every image and every box.
 
-    :param dataset: with the class names of its annotations; images may be missing. Those that
-        cannot be used are added to its findings.
-    :param class_names: the classes that there ought to be.
-    :param progress: wraps the images, to show how far it is.
+    :param dataset: Dataset with the class names of its annotations; images may be missing. Its
+        findings get the unusable images.
+    :param class_names: Expected class names.
+    :param progress: Wrapper of the images that may show a progress bar.
     """
     findings: dict[str, list[str]] = defaultdict(list)
     prints = ImagePrints()
@@ -127,7 +126,7 @@ def check_dataset(dataset: Dataset, class_names: Sequence[str],
 
 
 def check_leaks(first: SplitReport, second: SplitReport) -> None:
-    """Add to the findings of the second split the images that the first one has too."""
+    """Add the images that are also in the first split to the findings of the second one."""
     for kind, pairs in (('leak', second.prints.same(first.prints)),
                         ('near_leak', second.prints.alike(first.prints))):
         if pairs:
@@ -137,33 +136,33 @@ def check_leaks(first: SplitReport, second: SplitReport) -> None:
 
 def is_cut_off(data: bytes) -> bool:
     """
-    Return whether a JPEG lacks its end, which OpenCV 4 fills with grey.
+    Return whether a JPEG file is truncated; OpenCV 4 fills the missing part with grey.
 
-    :param data: content of the file.
+    :param data: Content of the file.
     """
     start_of_image, start_of_scan, end_of_image = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
     return (data.startswith(start_of_image)
             and data.rfind(end_of_image) < data.rfind(start_of_scan))
 
 
-def is_turned(data: bytes, upright: ImageSize, wanted: ImageSize) -> bool:
+def is_turned(data: bytes, upright: ImageSize, labelled: ImageSize) -> bool:
     """
     Return whether an image has the size of its annotations without its EXIF rotation.
 
-    :param data: content of the file.
-    :param upright: size with the rotation.
-    :param wanted: size according to the annotations.
+    :param data: Content of the file.
+    :param upright: Size after the EXIF rotation.
+    :param labelled: Size according to the annotations.
     """
-    return upright == ImageSize(wanted.width, wanted.height) and claimed_size(data) == wanted
+    return upright == ImageSize(labelled.width, labelled.height) and claimed_size(data) == labelled
 
 
 def _name_pairs(prints: ImagePrints, others: ImagePrints, pairs: Pairs) -> list[str]:
-    return [f'{prints.paths[index]}: as {others.paths[other]}' for index, other in pairs]
+    return [f'{prints.paths[index]}: same as {others.paths[other]}' for index, other in pairs]
 
 
 def _check_image(labels: ImageLabels, findings: dict[str, list[str]], prints: ImagePrints,
                  skipped: Findings) -> ImageSize | None:
-    """Return the size of the image; None if it cannot be read."""
+    """Return the size of the image; None: the image cannot be read."""
     path = labels.image_path
     try:
         data = path.read_bytes()
@@ -183,7 +182,7 @@ def _check_image(labels: ImageLabels, findings: dict[str, list[str]], prints: Im
             skipped.note('turned', path)
         else:
             skipped.skip('other_size', path, describe_size_error(size, labels.size))
-        return labels.size  # judge the boxes by what their author saw
+        return labels.size  # the boxes were drawn in an image of this size
     return size
 
 

@@ -31,7 +31,7 @@ class _Header(msgspec.Struct):
 
 
 def labelled_by(path: Path) -> str | None:
-    """Return the name of the model that gave these labels; None if people did."""
+    """Return the name of the model that labelled the file; None: people labelled it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Header).info.teacher
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -40,10 +40,10 @@ def labelled_by(path: Path) -> str | None:
 
 def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
     """
-    Return image id -> path of every image.
+    Return image id -> path of each image.
 
-    :param folder: where the images lie.
-    :raises DataError: naming the first that is not there.
+    :param folder: Folder of the images.
+    :raises DataError: if an image is missing; the message has the first one.
     """
     paths = {image.image_id: folder / image.file_name for image in dataset.images}
     require_images(paths.values())
@@ -52,11 +52,11 @@ def find_images(dataset: CocoDataset, folder: Path) -> dict[int, Path]:
 
 def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dataset:
     """
-    Read a COCO file; class ids count its categories by rising category id, gaps closed.
+    Read a COCO file; class ids are the ranks of its category ids.
 
-    :param images: folder of the images.
-    :param findings: takes what is skipped or read otherwise than written.
-    :raises DataError: as :func:`load_coco`, or if there is no category.
+    :param images: Folder of the images.
+    :param findings: Collector of skipped items and notes; None: a new one.
+    :raises DataError: if :func:`load_coco` raises it, or if there is no category.
     """
     findings = Findings() if findings is None else findings
     coco = load_coco(path, images, findings)
@@ -64,7 +64,7 @@ def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dat
     class_ids = {category.category_id: index for index, category in enumerate(categories)}
     places = {image.image_id: place for place, image in enumerate(coco.images)}
     owners = np.array([places[each.image_id] for each in coco.annotations], np.int64)
-    order = np.argsort(owners, kind='stable')  # the boxes of an image behind each other
+    order = np.argsort(owners, kind='stable')  # groups the boxes by image
     boxes = np.array([each.bbox for each in coco.annotations], np.float64).reshape(-1, 4)[order]
     boxes[:, 2:] += boxes[:, :2]
     boxes_xyxy = boxes.astype(np.float32)
@@ -82,11 +82,11 @@ def read_coco(path: Path, images: Path, findings: Findings | None = None) -> Dat
 
 def to_coco(dataset: Dataset) -> CocoDataset:
     """
-    Return a dataset of any format as AP is measured on it.
+    Convert a dataset of any format for the measurement of AP.
 
     Image ids and category ids count from 1; file names are absolute.
 
-    :raises ImageError: if the annotations do not say the size of an image that cannot be read.
+    :raises ImageError: if the annotations lack the size of an image that cannot be read.
     """
     images, annotations = [], []
     for image_id, labels in enumerate(dataset.labels, start=1):

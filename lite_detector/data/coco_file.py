@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A COCO file as tools write it -> images, boxes and categories in one notation."""
+"""Read a COCO file as written by various tools into images, boxes and categories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lite_detector.data.text_files import decode_text, read_bytes
 import msgspec
 
 NO_PARENT = ('', 'none', 'null', 'root')
-"""Supercategory of a category that is the root of others."""
+"""Values of ``supercategory`` in a root category."""
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -45,7 +45,7 @@ class _CocoAnnotation(msgspec.Struct, gc=False):
     iscrowd: Any = None
     score: Any = None
     segmentation: msgspec.Raw = msgspec.Raw(b'null')
-    """Only decoded where there is no box: masks are most of many a file."""
+    """Decoded only without a bbox, because masks are the largest part of many files."""
 
 
 class _Category(msgspec.Struct):
@@ -62,13 +62,14 @@ class _File(msgspec.Struct):
 
 class _ImageRecord(NamedTuple):
     """
-    An image of a file, looked for.
+    An entry of the list of images, with the image file that was found for it.
 
-    :param where: place in the file.
-    :param written: its name as the file has it.
-    :param name: relative to the folder of images.
-    :param is_certain: see ``image_index.Found``.
-    :param size: width and height in pixels, or None for both.
+    :param where: Position in the file, for messages.
+    :param image_id: Id of the image in the file.
+    :param written: File name as written in the file.
+    :param name: Path relative to the folder of images.
+    :param is_certain: True if the folders match, see ``image_index.FoundImage``.
+    :param size: Width and height in pixels, or None for both.
     """
 
     where: str
@@ -83,8 +84,8 @@ class _Images(NamedTuple):
     """
     The images of a file.
 
-    :param listed: by the id that boxes know them by; several ids may mean one image.
-    :param left_out: ids of images that cannot be used.
+    :param listed: Image id in the file -> image; several ids may lead to one image.
+    :param left_out: Ids of images that cannot be used.
     """
 
     listed: dict[int | str, CocoImage]
@@ -96,10 +97,10 @@ def load_coco(path: Path, images: Path | None = None,
     """
     Read a COCO file.
 
-    :param images: folder in which images are looked for, so that file names become relative to
-        it; None: they stay as written.
-    :param findings: takes what is skipped or read otherwise than written.
-    :raises DataError: if it is absent, not JSON, of another form, without images, or ambiguous.
+    :param images: Folder of the images; file names become relative to it. None: file names stay
+        as written.
+    :param findings: Collector of skipped items and notes; None: a new one.
+    :raises DataError: if the file is absent, malformed, without images, or ambiguous.
     """
     findings = Findings() if findings is None else findings
     raw = _decode(path, findings)
@@ -110,8 +111,8 @@ def load_coco(path: Path, images: Path | None = None,
     used = {identifier(each.category_id) for each in annotations if each is not None}
     categories = _read_categories(path, raw.categories or [], used, findings)
     if annotations and not categories:
-        raise DataError(f'{path}: categories: none, so the category ids have no names; expected a '
-                        'list of categories with id and name')
+        raise DataError(f'{path}: categories: the list is empty or absent; expected a list of '
+                        'categories with id and name')
     findings.seen[IMAGES] += len(raw.images)
     findings.seen[BOXES] += len(annotations)
     boxes = _BoxReader(path, found, categories, findings).read(annotations)
@@ -125,14 +126,14 @@ def _decode(path: Path, findings: Findings) -> _File:
     try:
         return msgspec.json.decode(data, type=_File)
     except msgspec.ValidationError as error:
-        raise DataError(f'{path}: no COCO file: {error}') from None
+        raise DataError(f'{path}: not a COCO file: {error}') from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
-    try:  # other encodings, and NaN, which pandas writes for what is absent
+    try:  # other encodings, and NaN, which pandas writes for missing values
         content = json.loads(decode_text(data, path, findings))
         return msgspec.json.decode(msgspec.json.encode(content), type=_File)
     except msgspec.ValidationError as error:
-        raise DataError(f'{path}: no COCO file: {error}') from None
+        raise DataError(f'{path}: not a COCO file: {error}') from None
     except (ValueError, RecursionError, DataError) as error:
         raise DataError(f'{path}: not valid JSON: {error}') from None
 
@@ -149,7 +150,7 @@ def _read_images(path: Path, raw: Sequence[_Image], folder: Path | None,
             found.left_out.add(image_id)
         else:
             records.append(record)
-    # those whose folders fit have the first claim on a file
+    # Images whose folders match claim their files before those where only the name matches.
     owners: dict[str, _ImageRecord] = {}
     for record in sorted(records, key=lambda each: not each.is_certain):
         if not _claim(record, owners, found.listed, findings):
@@ -170,7 +171,7 @@ def _locate(where: str, image_id: int | str | None, image: _Image, index: ImageI
     place = index.find(written)
     if place.others:
         findings.refuse('ambiguous_path', where, (
-            f'{written!r} may be {" or ".join(place.others[:2])}; choose the folder with '
+            f'{written!r} matches {" and ".join(place.others[:2])}; choose the folder with '
             '--images'))
         return None
     return _ImageRecord(where, image_id, written, place.name or written,
@@ -179,29 +180,29 @@ def _locate(where: str, image_id: int | str | None, image: _Image, index: ImageI
 
 def _claim(record: _ImageRecord, owners: dict[str, _ImageRecord],
            listed: dict[int | str, CocoImage], findings: Findings) -> bool:
-    """Add an image to those listed; return False if it cannot be used."""
+    """Add an image to ``listed``; return False if it cannot be used."""
     name, image_id = record.name, record.image_id
     if image_id in listed and listed[image_id].file_name != name:
         findings.refuse('ambiguous_path', record.where, (
-            f'image id {image_id!r} is there twice: {listed[image_id].file_name} and {name}, so '
-            'its boxes may be of either; give each image its own id'))
+            f'duplicate image id {image_id!r}: {listed[image_id].file_name} and {name}; give each '
+            'image its own id'))
         return False
     owner = owners.setdefault(name, record)
     if owner is record:
-        # text becomes a number in _numbered
+        # _numbered replaces ids that are text
         listed[image_id] = CocoImage(cast(int, image_id), name, *record.size)
     elif record.is_certain or path_parts(owner.written) == path_parts(record.written):
         findings.note('joined_images', record.where, name)
         listed[image_id] = listed[owner.image_id]
-    else:  # the same name in another folder: another image, which is not here
-        findings.skip('missing', record.where, f'{record.written}: no such image; {name} is that '
-                      f'of image id {owner.image_id}')
+    else:  # an image of the same name in another folder, which does not exist here
+        findings.skip('missing', record.where, f'{record.written}: no such image; {name} belongs '
+                      f'to image id {owner.image_id}')
         return False
     return True
 
 
 def _numbered(images: _Images) -> _Images:
-    """Give numbers to images whose ids are text."""
+    """Replace image ids that are text by free numbers."""
     texts = [key for key in images.listed if isinstance(key, str)]
     if texts:
         first = 1 + max((key for key in images.listed if isinstance(key, int)), default=0)
@@ -225,14 +226,14 @@ def _size(image: _Image) -> tuple[int | None, int | None]:
 
 def _read_categories(path: Path, raw: Sequence[_Category], used: set[int | str | None],
                      findings: Findings) -> dict[int | str, CocoCategory]:
-    """Return id as boxes have it -> category; ids of equal names lead to one of them."""
+    """Return category id in the file -> category; equal names share one category."""
     named: dict[int | str, str] = {}
     for each in raw:
         category_id, name = identifier(each.id), _text(each.name)
         if category_id is None or not name:
-            continue  # its boxes have no class, and are counted
+            continue  # boxes of this category are skipped and counted
         if named.setdefault(category_id, name) != name:
-            raise DataError(f'{path}: category id {category_id!r} is there twice: '
+            raise DataError(f'{path}: duplicate category id {category_id!r}: '
                             f'{named[category_id]!r} and {name!r}; give each class its own id')
     parents = Counter(_text(each.supercategory) for each in raw if _text(each.supercategory)
                       != _text(each.name))
@@ -268,7 +269,7 @@ def _text(value: object) -> str:
 
 
 class _BoxReader:
-    """Reads the boxes of one file."""
+    """Reader of the boxes of one file."""
 
     def __init__(self, path: Path, images: _Images, categories: Mapping[int | str, CocoCategory],
                  findings: Findings) -> None:
@@ -277,10 +278,10 @@ class _BoxReader:
         self._as_objects = findings.reading.crowds == 'objects'
 
     def read(self, raw: Iterable[_CocoAnnotation | None]) -> list[CocoAnnotation]:
-        """Return the boxes that can be used."""
+        """Return the valid boxes."""
         boxes = []
         images, categories = self._images.listed, self._categories
-        each: Any  # null and odd types are found by what fails
+        each: Any  # None and other types raise one of the errors below
         for index, each in enumerate(raw):
             try:
                 image, category = images[each.image_id], categories[each.category_id]
@@ -325,17 +326,17 @@ class _BoxReader:
         if image_id not in self._images.listed:
             if image_id is None or image_id not in self._images.left_out:
                 self._findings.skip('unlisted_image', where,
-                                    f'there is no image with id {image_id}')
+                                    f'image_id {image_id} is not in images')
             return None
         if category_id is None or category_id not in self._categories:
             self._findings.skip('unknown_id', where,
-                                f'there is no category with id {category_id}')
+                                f'category_id {category_id} is not in categories')
             return None
         return self._images.listed[image_id], self._categories[category_id]
 
     def _careful(self, each: _CocoAnnotation,
                  where: str) -> tuple[Box, float | None] | None:
-        """Return box and score of what is written in a rare way; None: it is broken."""
+        """Return box and score of an unusual notation; None: the annotation is malformed."""
         box = numbers(each.bbox)
         if each.bbox in (None, '', [], {}):
             outline = box_of_segmentation(msgspec.json.decode(each.segmentation))
@@ -361,7 +362,7 @@ class _BoxReader:
         return (left, top, width, height), score
 
     def _without_repeats(self, boxes: list[CocoAnnotation]) -> list[CocoAnnotation]:
-        """Take the boxes of an image that is listed twice once."""
+        """Remove repeated boxes of images that are listed more than once."""
         if 'joined_images' not in self._findings.by_kind:
             return boxes
         unique = list({(each.image_id, each.category_id, each.bbox): each

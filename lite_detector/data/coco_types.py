@@ -14,14 +14,14 @@ class CocoImage(msgspec.Struct, frozen=True, gc=False):
 
     image_id: int = msgspec.field(name='id')
     file_name: str
-    """Relative to the folder of images."""
+    """Path relative to the folder of images."""
     width: int | None = None
-    """Pixels; None: the annotations do not say."""
+    """Width in pixels; None: unknown."""
     height: int | None = None
 
     @property
     def size(self) -> ImageSize | None:
-        """Pixels of the image that the boxes belong to; None: the annotations do not say."""
+        """Size in pixels of the image that was annotated; None: unknown."""
         return None if self.width is None or self.height is None else ImageSize(
             self.height, self.width)
 
@@ -34,22 +34,22 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     bbox: tuple[float, float, float, float]
     """Left, top, width, height in pixels."""
     area: float | None = None
-    """Pixels of the object itself; None: those of its box."""
+    """Area of the object in pixels; None: the area of its box."""
     iscrowd: int = 0
-    """Not 0: a group, not labelled one by one; boxes in it are neither right nor wrong."""
+    """1 for a group of objects without individual labels; detections there are ignored."""
     score: float | None = None
-    """Confidence of the model that gave the label, 0 to 1; None: a person gave it."""
+    """Confidence of the model that labelled the box, 0 to 1; None: a person labelled it."""
 
 
 class CocoCategory(msgspec.Struct, frozen=True):
-    """A class; ids are any numbers, also with gaps."""
+    """A class; ids are arbitrary numbers and may have gaps."""
 
     category_id: int = msgspec.field(name='id')
     name: str
 
 
 class CocoDataset(msgspec.Struct, frozen=True):
-    """Images, boxes and classes; every box is of one of the images and classes."""
+    """Images, boxes and classes; each box refers to one of the images and classes."""
 
     images: tuple[CocoImage, ...]
     annotations: tuple[CocoAnnotation, ...]
@@ -57,9 +57,9 @@ class CocoDataset(msgspec.Struct, frozen=True):
 
     def ignoring_below(self, min_score: float) -> CocoDataset:
         """
-        Return the same dataset in which boxes of a lower score are ignored, like crowds.
+        Return the dataset with boxes below a score marked as ignored, like crowds.
 
-        :param min_score: lowest score of an object, in [0, 1]; boxes without a score stay.
+        :param min_score: Minimum score of an object, 0 to 1; boxes without a score are kept.
         """
         return msgspec.structs.replace(self, annotations=tuple(
             msgspec.structs.replace(box, iscrowd=1)

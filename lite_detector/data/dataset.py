@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Labelled images, whatever format they came in.
+Labelled images in a common structure for all formats.
 
-A reader gives a :class:`Dataset`: the class names, and per image its labels. Pixels are read when
-a sample is asked for, so that opening a large dataset costs no more than its annotations.
+A reader returns a :class:`Dataset`: the class names and the labels of each image. Pixels are read
+when a sample is requested, so opening a large dataset only reads its annotations.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ import numpy.typing as npt
 
 BoolArray = npt.NDArray[np.bool_]
 MAX_PIXELS = 1e7
-"""Coordinates beyond it, either way, are refused: they are a mistake, and float32 ends there."""
+"""Maximum absolute coordinate in pixels; larger ones are errors and exceed float32 precision."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """
-    An image with its labels; one without boxes is a negative and as good as any.
+    An image with its labels; an image without boxes is a negative sample.
 
-    The labels may be shared with every later reading of the image, so they are read-only.
+    The labels may be shared with later reads of the image, so they are read-only.
 
-    :param image_path: where the image came from.
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param boxes_xyxy: left, top, right, bottom in pixels of the image, float32, shape (n, 4).
-    :param class_ids: index into the class names of the dataset, int64, shape (n,).
-    :param ignore: crowds and difficult objects: what is found there is neither right nor wrong;
-        bool, shape (n,).
-    :param scores: how far each box is believed, in [0, 1], 1 where a person labelled; float32,
-        shape (n,).
+    :param image_path: Path of the image.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :param boxes_xyxy: Left, top, right, bottom in pixels of the image, float32, shape (n, 4).
+    :param class_ids: Index into the class names of the dataset, int64, shape (n,).
+    :param ignore: Mask of crowds and difficult objects, bool, shape (n,). Detections there count
+        neither as true nor as false positives.
+    :param scores: Soft label weight of each box, 0 to 1, float32, shape (n,); 1 for labels of a
+        person.
     """
 
     image_path: Path
@@ -54,9 +54,9 @@ class Sample:
 
     def shrunk(self, max_side: int) -> Sample:
         """
-        Return the sample with its longer side reduced to a limit; a smaller one as it is.
+        Return the sample with its longer side reduced to a limit; smaller images are unchanged.
 
-        :param max_side: pixels.
+        :param max_side: Maximum length of the longer side in pixels.
         """
         size = size_of(self.image_bgr)
         if max(size) <= max_side:
@@ -71,16 +71,16 @@ class Sample:
 @dataclass(frozen=True, eq=False)
 class ImageLabels:
     """
-    What the annotations say of one image; the arrays become read-only.
+    Annotations of one image; the arrays become read-only.
 
-    :param image_path: the image; it may turn out to be absent.
-    :param boxes: left, top, right, bottom, float32, shape (n, 4).
-    :param class_ids: as in :class:`Sample`.
-    :param ignore: as in :class:`Sample`.
-    :param scores: as in :class:`Sample`.
-    :param size: pixels of the image according to the annotations; None: they do not say.
-    :param in_fractions: boxes are fractions of width and height instead of pixels.
-    :raises ValueError: if the shapes do not fit each other.
+    :param image_path: Path of the image, which may not exist.
+    :param boxes: Left, top, right, bottom, float32, shape (n, 4).
+    :param class_ids: Class ids, see :class:`Sample`.
+    :param ignore: Mask of ignored boxes, see :class:`Sample`.
+    :param scores: Soft label weights, see :class:`Sample`.
+    :param size: Size of the image in pixels according to the annotations; None: unknown.
+    :param in_fractions: True: boxes are fractions of width and height. False: boxes are in pixels.
+    :raises ValueError: if the shapes do not match.
     """
 
     image_path: Path
@@ -97,7 +97,7 @@ class ImageLabels:
                 ('boxes', self.boxes, (count, 4)), ('class_ids', self.class_ids, (count,)),
                 ('ignore', self.ignore, (count,)), ('scores', self.scores, (count,))):
             if array.shape != wanted:
-                raise ValueError(f'ImageLabels.{name}: got shape {array.shape}, wanted {wanted}')
+                raise ValueError(f'ImageLabels.{name}: shape {array.shape}; expected {wanted}')
             array.flags.writeable = False
 
     @classmethod
@@ -105,10 +105,10 @@ class ImageLabels:
                   size: ImageSize | None = None, in_fractions: bool = False,
                   scores: Sequence[float] | None = None) -> ImageLabels:
         """
-        Put together what a reader found.
+        Build the labels of an image from the rows of a reader.
 
-        :param rows: class id, left-top-right-bottom and ignore of each box; none: a negative.
-        :param scores: how far each box is believed; None: a person labelled them all.
+        :param rows: Class id, (left, top, right, bottom) and ignore flag of each box.
+        :param scores: Soft label weight of each box, 0 to 1; None: all weights are 1.
         """
         return cls(image_path,
                    np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4),
@@ -119,9 +119,9 @@ class ImageLabels:
 
     def select(self, keep: BoolArray) -> ImageLabels:
         """
-        Return the same labels without some of the boxes.
+        Return the labels of the selected boxes.
 
-        :param keep: bool, shape (n,).
+        :param keep: Mask of the boxes to keep, bool, shape (n,).
         """
         if keep.all():
             return self
@@ -130,9 +130,9 @@ class ImageLabels:
 
     def boxes_in(self, size: ImageSize) -> FloatArray:
         """
-        Return the boxes in pixels of an image of this size.
+        Return the boxes in pixels of an image of the given size.
 
-        :return: float32, shape (n, 4).
+        :return: Left, top, right, bottom, float32, shape (n, 4).
         """
         if not self.in_fractions:
             return self.boxes
@@ -141,12 +141,12 @@ class ImageLabels:
 
 class ImageRows(NamedTuple):
     """
-    What a reader found in one image.
+    Labels of one image as a reader found them.
 
-    :param rows: class id, left-top-right-bottom and ignore of each box; none: a negative.
-    :param size: see :class:`ImageLabels`.
-    :param in_fractions: see :class:`ImageLabels`.
-    :param scores: of each box; None: a person labelled them all.
+    :param rows: Class id, (left, top, right, bottom) and ignore flag of each box.
+    :param size: Size of the image, see :class:`ImageLabels`.
+    :param in_fractions: Unit of the boxes, see :class:`ImageLabels`.
+    :param scores: Soft label weight of each box, 0 to 1; None: all weights are 1.
     """
 
     image_path: Path
@@ -157,7 +157,7 @@ class ImageRows(NamedTuple):
 
 
 def labels_of(images: Sequence[ImageRows]) -> tuple[ImageLabels, ...]:
-    """Return the labels of many images; their arrays are slices, which takes half the time."""
+    """Return the labels of many images; slices of shared arrays halve the time."""
     boxes = np.array([box for each in images for _, box, _ in each.rows], np.float32)
     class_ids = np.array([class_id for each in images for class_id, _, _ in each.rows], np.int64)
     ignore = np.array([ignored for each in images for _, _, ignored in each.rows], bool)
@@ -178,13 +178,13 @@ def labels_of(images: Sequence[ImageRows]) -> tuple[ImageLabels, ...]:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """
-    Labelled images, read one by one: ``dataset[7]`` is a :class:`Sample`.
+    Labelled images, read on access: ``dataset[7]`` is a :class:`Sample`.
 
-    :param source: the annotations, for messages.
-    :param class_names: what the class ids mean; the only place that says how many there are.
-    :param labels: per image.
-    :param findings: what was skipped or read otherwise than written.
-    :raises DataError: if a class is named twice or there is no image.
+    :param source: Path of the annotations, for messages.
+    :param class_names: Names of the classes; the class ids are indices into them.
+    :param labels: Labels of each image.
+    :param findings: Skipped items and notes of the reader.
+    :raises DataError: if a class name is a duplicate or there is no image.
     """
 
     source: Path
@@ -195,7 +195,7 @@ class Dataset:
     def __post_init__(self) -> None:
         check_class_names(self.class_names, str(self.source))
         if not self.labels:
-            raise DataError(f'{self.source}: no image is labelled here')
+            raise DataError(f'{self.source}: no labelled image')
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -204,8 +204,8 @@ class Dataset:
         """
         Read one image.
 
-        :raises DataError: if it has another size than its annotations say.
-        :raises ImageError: if it is absent or cannot be decoded.
+        :raises DataError: if the image has another size than its annotations state.
+        :raises ImageError: if the image is absent or cannot be decoded.
         """
         labels = self.labels[index]
         image_bgr = read_sized_image(labels.image_path, labels.size)
@@ -217,12 +217,12 @@ class Dataset:
 
     def with_class_names(self, class_names: Sequence[str]) -> Dataset:
         """
-        Return the same dataset with other class ids: those of a model or of another split.
+        Return the dataset with the class ids of another list of names, such as those of a model.
 
-        Classes are matched by name. A name that no box uses may be missing on either side; boxes
-        of a class that is not in the list are skipped and counted.
+        Classes are matched by name. Names that no box uses may be missing on either side. Boxes of
+        a class that is not in the list are skipped and counted.
 
-        :raises DataError: if they are too many.
+        :raises DataError: if too many boxes are skipped.
         """
         check_class_names(class_names, 'class names')
         index = {name: class_id for class_id, name in enumerate(class_names)}
@@ -233,16 +233,16 @@ class Dataset:
             for class_id in each.class_ids[ids < 0]:
                 self.findings.skip('unlisted_class', self.source, (
                     f'class {self.class_names[class_id]!r} of {each.image_path.name} is unknown; '
-                    f'wanted one of {", ".join(class_names)}'))
+                    f'expected one of {", ".join(class_names)}'))
             labels.append(replace(each, class_ids=ids).select(ids >= 0))
         self.findings.check()
         return Dataset(self.source, tuple(class_names), tuple(labels), self.findings)
 
     def ignoring_below(self, min_score: float) -> Dataset:
         """
-        Return the same dataset in which boxes that are hardly believed are ignored.
+        Return the dataset with boxes below a score marked as ignored.
 
-        :param min_score: lowest score of an object, in [0, 1].
+        :param min_score: Minimum score of an object, 0 to 1.
         """
         labels = tuple(replace(each, ignore=each.ignore | (each.scores < min_score))
                        for each in self.labels)
@@ -250,7 +250,7 @@ class Dataset:
 
     @property
     def soft_boxes(self) -> int:
-        """How many boxes a model gave: those of a score below 1."""
+        """Return the number of boxes with a score below 1, which a model labelled."""
         return sum(int((each.scores < 1).sum()) for each in self.labels)
 
 
@@ -258,43 +258,43 @@ def check_class_names(class_names: Sequence[str], where: str) -> None:
     """
     Check a list of classes.
 
-    :param where: name for the message.
-    :raises DataError: if it is empty, or a name is blank, not printable or there twice.
+    :param where: Source of the names, for messages.
+    :raises DataError: if the list is empty, or a name is blank, not printable or a duplicate.
     """
     if not class_names:
-        raise DataError(f'{where}: there is no class')
+        raise DataError(f'{where}: no class; expected at least one class name')
     seen: set[str] = set()
     for class_id, name in enumerate(class_names):
         if not name.strip() or not name.isprintable():
-            raise DataError(f'{where}: class {class_id} is named {name!r}, wanted something to '
-                            'print')
+            raise DataError(f'{where}: class {class_id} is named {name!r}; expected a printable '
+                            'name')
         if name in seen:
-            raise DataError(f'{where}: class {name!r} is named twice')
+            raise DataError(f'{where}: duplicate class name {name!r}')
         seen.add(name)
 
 
 def require_images(paths: Collection[Path]) -> None:
     """
-    Find out before the long work whether all images are there.
+    Check that all images exist, before long work starts.
 
-    :raises DataError: naming the first that is not.
+    :raises DataError: if images are missing; the message has the first one.
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} that the '
-                        'annotations name are missing')
+        raise DataError(f'{missing[0]}: no such image; {len(missing)} of {len(paths)} images of '
+                        'the annotations are missing')
 
 
 def read_sized_image(path: Path, size: ImageSize | None) -> ImageArray:
     """
     Read an image and compare it with its annotations.
 
-    An image that was labelled without its EXIF rotation is read so: the size says it.
+    The EXIF rotation is ignored if only the unrotated image has the size of the annotations.
 
-    :param size: what the annotations say; None: nothing.
-    :return: uint8 BGR, shape (height, width, 3).
-    :raises DataError: if it has another size.
-    :raises ImageError: if it is absent or cannot be decoded.
+    :param size: Size according to the annotations; None: unknown.
+    :return: BGR image, uint8, shape (height, width, 3).
+    :raises DataError: if the image has another size.
+    :raises ImageError: if the image is absent or cannot be decoded.
     """
     image_bgr = read_image(path)
     got = size_of(image_bgr)
@@ -307,7 +307,7 @@ def read_sized_image(path: Path, size: ImageSize | None) -> ImageArray:
 
 
 def describe_size_error(got: ImageSize, wanted: ImageSize) -> str:
-    """Say how an image differs from its annotations."""
+    """Return a message that compares the size of an image with its annotations."""
     is_turned = got == ImageSize(wanted.width, wanted.height)
-    return (f'the image is {got} pixels, its annotations are for {wanted}'
+    return (f'image size {got}; the annotations expect {wanted}'
             + (': width and height are swapped' if is_turned else ''))

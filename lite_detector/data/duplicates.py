@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images that are there twice, byte for byte or to the eye: testing on them flatters a model."""
+"""Duplicate and near-duplicate images; a test set that shares them with training is biased."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from lite_detector.core.types import ImageArray
 import numpy as np
 
 GRID = 16
-"""Cells per side that the appearance of an image is reduced to."""
+"""Cells per side of the difference hash."""
 MAX_DISTANCE = 24
-"""Bits of GRID x GRID in which images may differ that look alike. Halving an image and storing it
-anew changes 5 bits as a rule and 22 at most in 99 of 100; among 1200 images of COCO no two
-different ones are nearer than 43."""
+"""Maximum Hamming distance of near-duplicates, in bits of GRID x GRID. Halving and saving an image
+again typically changes 5 bits and at most 22 in 99 of 100 cases. Among 1200 images of COCO the
+smallest distance of two different images is 43."""
 MIN_EDGES = 16
-"""Bits that must be set: nobody can tell plain walls and black frames apart."""
+"""Minimum number of set bits: hashes of plain walls and black frames are not distinctive."""
 MAX_IMAGES = 1 << 18
-"""OpenCV's matcher takes no more."""
+"""Maximum number of images per call of OpenCV's matcher."""
 
 Pairs = list[tuple[int, int]]
 
 
 def look_of(image_bgr: ImageArray) -> ImageArray:
     """
-    Return a difference hash of an image.
+    Return the difference hash of an image (dHash, N. Krawetz, 2013).
 
-    It says which of two neighbouring cells of the shrunk grey image is the brighter one (dHash of
-    N. Krawetz, 2013).
+    Each bit compares two horizontally adjacent cells of the reduced grey image.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :return: bits in bytes, uint8, shape (GRID * GRID / 8,).
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :return: Packed bits, uint8, shape (GRID * GRID / 8,).
     """
     grey = cv2.cvtColor(cv2.resize(image_bgr, (GRID + 1, GRID), interpolation=cv2.INTER_AREA),
                         cv2.COLOR_BGR2GRAY)
@@ -44,20 +43,20 @@ def look_of(image_bgr: ImageArray) -> ImageArray:
 
 def nearest_look(look: ImageArray, others: ImageArray) -> float:
     """
-    Count the bits in which a look differs from the one that is most like it.
+    Return the smallest Hamming distance between a hash and others.
 
-    :param look: of :func:`look_of`, shape (k,).
-    :param others: shape (n, k).
-    :return: infinite if there are no others.
+    :param look: Hash from :func:`look_of`, uint8, shape (k,).
+    :param others: Hashes to compare with, uint8, shape (n, k).
+    :return: Distance in bits; infinite if there are no others.
     """
-    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)  # ten times as fast as numpy
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)  # ten times as fast as NumPy
     return min((match.distance for first in range(0, len(others), MAX_IMAGES)
                 for match in matcher.match(look[None], others[first:first + MAX_IMAGES])),
                default=math.inf)
 
 
 class ImagePrints:
-    """What is remembered of the images of a split to know them again."""
+    """Hashes of the images of a split, used to find duplicates."""
 
     def __init__(self) -> None:
         self.paths: list[Path] = []
@@ -69,10 +68,10 @@ class ImagePrints:
 
     def add(self, path: Path, data: bytes, image_bgr: ImageArray) -> None:
         """
-        Remember an image.
+        Add the hashes of an image.
 
-        :param data: content of its file.
-        :param image_bgr: uint8, shape (height, width, 3).
+        :param data: Content of the image file.
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
         """
         self.paths.append(path)
         self._digests.append(hashlib.blake2b(data, digest_size=16).digest())
@@ -82,9 +81,9 @@ class ImagePrints:
         """
         Find images whose files have the same content.
 
-        :param others: the split to look in; None: this one.
-        :return: index here, index of the first such image there; in this split the later comes
-            first.
+        :param others: Split to compare with; None: this split.
+        :return: Pairs of an index here and the index of the first identical image in ``others``;
+            within one split the later image comes first.
         """
         there = self if others is None else others
         known: dict[bytes, int] = {}
@@ -98,9 +97,9 @@ class ImagePrints:
         """
         Find images that look alike although their files differ.
 
-        :param others: the split to look in; None: this one.
-        :return: index here, index of the nearest image there; a pair of one split comes once, the
-            later image first.
+        :param others: Split to compare with; None: this split.
+        :return: Pairs of an index here and the index of the nearest image in ``others``; within
+            one split each pair occurs once, the later image first.
         """
         there = self if others is None else others
         ours, theirs = self._telling(), there._telling()
@@ -123,7 +122,7 @@ class ImagePrints:
         return pairs
 
     def _telling(self) -> list[int]:
-        """Return the images with something to see in them."""
+        """Return the indices of the images whose hash is distinctive."""
         edges = [int(np.unpackbits(look).sum()) for look in self._looks]
         return [index for index, count in enumerate(edges)
                 if MIN_EDGES <= count <= GRID * GRID - MIN_EDGES]

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Which frames of a recording are worth a label, and which of them a model is tested on.
+Select the frames of a recording to label, and divide them into training and validation.
 
-A camera sends the same view thirty times a second: one of them teaches as much as all. And two
-neighbours, one trained on and one tested on, would flatter the model, so the recording is cut into
-stretches of time instead.
+Consecutive frames of a camera are nearly identical, so only frames that differ are selected.
+Adjacent frames in training and validation would bias the validation, so the recording is divided
+into time intervals.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ import numpy as np
 import numpy.typing as npt
 
 SHARPNESS_SIDE = 640
-"""Pixels that the longer side is shrunk to first: noise of the sensor is not sharpness."""
+"""Longer side in pixels before sharpness is measured; the reduction suppresses sensor noise."""
 NEIGHBOURS = 15
-"""Frames before and after whose sharpness a frame is held against."""
+"""Number of frames before and after a frame whose median sharpness it is compared with."""
 PERIOD_S = 60.0
-"""Length of a stretch of time that gives both training and validation images."""
+"""Length in seconds of an interval that yields training and validation images."""
 GAP_S = 2.0
-"""Before and after validation images nothing is trained on for so long ..."""
+"""Gap in seconds before and after validation images, without training images ..."""
 GAP_SHARE = 0.05
-"""... or for this share of a short stretch."""
+"""... limited to this share of an interval."""
 VAL, TRAIN = 'val', 'train'
 
 
 class FrameChoice(Spec):
-    """What is asked of a frame."""
+    """Criteria for the selection of frames."""
 
     min_difference: Annotated[int, Meta(ge=0, le=256)] = MAX_DISTANCE + 1
-    """Bits of 256 in which its look must differ from every frame kept before; 0: none."""
+    """Minimum Hamming distance to every selected frame, in bits of 256; 0 disables the check."""
     blur: Annotated[float, Meta(ge=0, le=1)] = 0.3
-    """It goes if it is less than so many times as sharp as its neighbours; 0: it never does."""
+    """Minimum sharpness relative to the median of nearby frames, 0 to 1; 0 disables the check."""
     val_fraction: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
-    """Part of each stretch of time that is for validation."""
+    """Share of each time interval for validation, 0 to 0.9."""
 
 
 class FrameFacts(NamedTuple):
     """
-    What is remembered of a frame while the others are looked at.
+    Facts of a frame that the selection needs.
 
-    :param time_s: of its recording.
-    :param size: in pixels.
-    :param sharpness: of :func:`sharpness_of`.
-    :param look: of ``duplicates.look_of``.
+    :param time_s: Recording time in seconds.
+    :param size: Height and width in pixels.
+    :param sharpness: Sharpness from :func:`sharpness_of`.
+    :param look: Difference hash from ``duplicates.look_of``.
     """
 
     time_s: float
@@ -64,19 +64,19 @@ class FrameFacts(NamedTuple):
 
     @classmethod
     def of(cls, time_s: float, image_bgr: ImageArray) -> FrameFacts:
-        """Look at a frame."""
+        """Measure a frame."""
         size = ImageSize(*image_bgr.shape[:2])
         return cls(time_s, size, sharpness_of(image_bgr), look_of(image_bgr))
 
 
 def sharpness_of(image_bgr: ImageArray) -> float:
     """
-    Return the variance of the Laplacian, in squared grey levels.
+    Return the sharpness of an image: the variance of its Laplacian, in squared grey levels.
 
-    It compares images of one scene only: a wall is never sharp. (Pech-Pacheco et al., Diatom
-    autofocusing in brightfield microscopy, ICPR 2000.)
+    Values are only comparable within one scene. (Pech-Pacheco et al., Diatom autofocusing in
+    brightfield microscopy, ICPR 2000.)
 
-    :param image_bgr: uint8, shape (height, width, 3).
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
     """
     grey = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
     scale = SHARPNESS_SIDE / max(grey.shape)
@@ -89,16 +89,17 @@ def sharpness_of(image_bgr: ImageArray) -> float:
 def choose_frames(frames: Sequence[FrameFacts],
                   choice: FrameChoice) -> tuple[dict[int, str], Counter[str]]:
     """
-    Choose frames and divide them.
+    Select frames and assign each to training or validation.
 
-    :param frames: in the order of their recording.
-    :return: index -> ``train`` or ``val``, rising; and why how many others were left out.
+    :param frames: Facts of the frames, in the order of their recording.
+    :param choice: Criteria for the selection.
+    :return: Index -> ``train`` or ``val``, in rising order; and reason -> number of other frames.
     """
     left_out: Counter[str] = Counter()
     sharp = np.flatnonzero(~is_blurred([frame.sharpness for frame in frames], choice.blur))
     left_out['blurred'] = len(frames) - len(sharp)
     new = _different(frames, sharp.tolist(), choice.min_difference)
-    left_out['like another'] = len(sharp) - len(new)
+    left_out['similar to another frame'] = len(sharp) - len(new)
     splits = split_by_time([frames[index].time_s for index in new], choice.val_fraction)
     left_out['between training and validation'] = splits.count(None)
     chosen = {index: split for index, split in zip(new, splits, strict=True) if split}
@@ -107,11 +108,11 @@ def choose_frames(frames: Sequence[FrameFacts],
 
 def is_blurred(sharpness: Sequence[float], blur: float) -> npt.NDArray[np.bool_]:
     """
-    Tell which frames are far less sharp than those around them.
+    Return which frames are much less sharp than the frames around them.
 
-    :param sharpness: of consecutive frames.
-    :param blur: share of the median of the neighbourhood that is still sharp.
-    :return: bool, shape (n,).
+    :param sharpness: Sharpness of consecutive frames.
+    :param blur: Minimum sharpness relative to the median of nearby frames, 0 to 1.
+    :return: Mask of the blurred frames, bool, shape (n,).
     """
     values = np.array(sharpness, np.float64)
     medians = [np.median(values[max(0, index - NEIGHBOURS):index + NEIGHBOURS + 1])
@@ -121,14 +122,14 @@ def is_blurred(sharpness: Sequence[float], blur: float) -> npt.NDArray[np.bool_]
 
 def split_by_time(times_s: Sequence[float], val_fraction: float) -> list[str | None]:
     """
-    Divide moments into stretches of training and of validation, with gaps between them.
+    Assign times to training and validation, with gaps between them.
 
-    The recording is cut into equal stretches of about ``PERIOD_S``; the last part of each is for
-    validation, so that several places and lights of a drive are tested on.
+    The recording is divided into equal intervals of about ``PERIOD_S``. The last part of each is
+    for validation, so that validation covers several places and lighting conditions.
 
-    :param times_s: rising.
-    :param val_fraction: in [0, 0.9].
-    :return: ``train``, ``val`` or None for the gap.
+    :param times_s: Recording times in seconds, rising.
+    :param val_fraction: Share of each interval for validation, 0 to 0.9.
+    :return: ``train``, ``val``, or None for a gap, for each time.
     """
     if not times_s or not val_fraction:
         return [TRAIN] * len(times_s)
@@ -152,7 +153,7 @@ def split_by_time(times_s: Sequence[float], val_fraction: float) -> list[str | N
 
 def _different(frames: Sequence[FrameFacts], wanted: Sequence[int],
                min_difference: int) -> list[int]:
-    """Return those that differ enough from all that are kept before them."""
+    """Return the frames that differ enough from all frames kept before them."""
     kept: list[int] = []
     looks = np.zeros((len(wanted), len(frames[0].look) if frames else 0), np.uint8)
     for index in wanted:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a reader does not use of a dataset, or changes: counted by kind, never silent."""
+"""Items of a dataset that a reader skips or changes, counted by kind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SKIPPED = {
     'unreadable': (IMAGES, 'image that cannot be read'),
     'other_size': (IMAGES, 'image of another size than its annotations'),
 }
-"""Kind of a broken item -> what it is a share of, and the reason; more than ``max_broken`` of one
-unit, or any with ``strict``, is an error."""
+"""Kind of a broken item -> unit of its share, and reason. More than ``max_broken`` of one unit, or
+any item with ``strict``, is an error."""
 NOTED = {
     'outlines': 'outlines read as their bounding boxes',
     'clipped': 'boxes clipped to the image',
@@ -43,49 +43,49 @@ NOTED = {
     'turned': 'images read without their EXIF rotation, as labelled',
     'other_folders': 'images in folders without a label file, not used',
 }
-"""Kind of a thing that is read, though not as it is written -> what it is."""
+"""Kind of an item that is read differently from how it is written -> description."""
 EXAMPLES = 3
 
 Crowds = Literal['ignore', 'objects']
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How much a dataset may have wrong, and what crowds mean."""
+    """Tolerance for broken items, and the meaning of crowds."""
 
     strict: bool = False
-    """The first broken item is an error."""
+    """True: the first broken item is an error."""
     max_broken: float = 0.1
-    """Largest share of broken boxes, and of broken images, that is skipped; 0 to 1."""
+    """Maximum share of broken boxes, and of broken images, that is skipped; 0 to 1."""
     crowds: Crowds = 'ignore'
-    """What boxes with ``iscrowd`` are: regions to ignore, or objects."""
+    """Meaning of boxes with ``iscrowd``: regions to ignore, or objects."""
 
 
 class Finding(NamedTuple):
     """
-    One thing that a reader came across.
+    One item that a reader reports.
 
-    :param where: file and line, or the place in the file.
-    :param what: what is wrong there; empty: what the kind says.
+    :param where: File and line, or position in the file.
+    :param what: Description of the problem; empty: the description of the kind.
     """
 
     where: str
     what: str = ''
 
     def __str__(self) -> str:
-        """Return both in one line."""
+        """Return location and description in one line."""
         return f'{self.where}: {self.what}' if self.what else self.where
 
 
 class BrokenItemError(DataError):
-    """A broken item where none is skipped, or one with two meanings; readers let it pass."""
+    """A broken item in strict mode, or an ambiguous one; readers do not catch it."""
 
 
 class Findings:
     """
-    What was found while one dataset was read.
+    Collector of the findings in one dataset.
 
-    :param reading: when a broken item is an error; None: the defaults.
-    :param keep_going: broken items are never an error here, since all of them are to be listed.
+    :param reading: Tolerance for broken items; None: the defaults.
+    :param keep_going: True: collect all findings and raise no error.
     """
 
     def __init__(self, reading: Reading | None = None, keep_going: bool = False) -> None:
@@ -98,8 +98,8 @@ class Findings:
         """
         Count a broken item.
 
-        :param kind: one of SKIPPED.
-        :raises DataError: if strict.
+        :param kind: Kind of the item, a key of SKIPPED.
+        :raises DataError: if ``strict`` is set.
         """
         finding = Finding(str(where), what or SKIPPED[kind][1])
         if self.reading.strict and not self._keep_going:
@@ -108,49 +108,49 @@ class Findings:
 
     def note(self, kind: str, where: object, what: str = '') -> None:
         """
-        Count what is read otherwise than it is written.
+        Count an item that is read differently from how it is written.
 
-        :param kind: one of NOTED.
+        :param kind: Kind of the item, a key of NOTED.
         """
         self.by_kind.setdefault(kind, []).append(Finding(str(where), what))
 
     def refuse(self, kind: str, where: object, what: str) -> None:
         """
-        Count an item with two meanings, none of which is the likelier one.
+        Count an item that has several equally likely meanings.
 
-        :param kind: one of SKIPPED.
-        :raises DataError: unless all findings are to be listed.
+        :param kind: Kind of the item, a key of SKIPPED.
+        :raises DataError: unless all findings are collected.
         """
         if not self._keep_going:
             raise BrokenItemError(f'{where}: {what}')
         self.skip(kind, where, what)
 
     def too_many(self) -> str | None:
-        """Return why a dataset with these findings is refused; None: it is not."""
+        """Return why a dataset with these findings is refused; None: it is accepted."""
         if self.reading.strict and (broken := self._broken()):
             return str(broken[0])
         for unit in (IMAGES, BOXES):
             broken = self._broken(unit)
-            # a box that is in no image was seen nowhere else
+            # boxes of unlisted images are not part of ``seen``
             total = max(self.seen[unit], len(broken))
             if broken and len(broken) > self.reading.max_broken * total:
                 others = '; '.join(map(str, broken[1:EXAMPLES]))
-                return (f'{broken[0]}; {len(broken)} of {total} {unit} are broken, expected at '
+                return (f'{broken[0]}; {len(broken)} of {total} {unit} are broken; expected at '
                         f'most {100 * self.reading.max_broken:g} % (--max-broken, '
                         'data.max_broken)' + (f'; also {others}' if others else ''))
         return None
 
     def check(self) -> None:
         """
-        Raise DataError if too many items are broken.
+        Raise an error if too many items are broken.
 
-        :raises DataError: naming the first three.
+        :raises DataError: if the share exceeds the limit; the message has the first three items.
         """
         if not self._keep_going and (reason := self.too_many()):
             raise DataError(reason)
 
     def warnings(self) -> list[str]:
-        """Return a line for each kind, with how many there are and the first of them."""
+        """Return one line per kind with the count and the first item."""
         lines = []
         for kind, (unit, reason) in SKIPPED.items():
             if found := self.by_kind.get(kind):
@@ -163,17 +163,17 @@ class Findings:
         return lines
 
     def counts(self) -> dict[str, int]:
-        """Return kind -> how many there are, for a file."""
+        """Return kind -> number of items, for a JSON file."""
         return {kind: len(self.by_kind[kind]) for kind in (*SKIPPED, *NOTED)
                 if self.by_kind.get(kind)}
 
     def lines(self) -> dict[str, list[str]]:
-        """Return kind -> all that was found, a line each."""
+        """Return kind -> all items, one line each."""
         return {kind: list(map(str, self.by_kind[kind])) for kind in self.counts()}
 
     @classmethod
     def joined(cls, parts: Iterable[Findings]) -> Findings:
-        """Return the findings of several datasets together."""
+        """Return the combined findings of several datasets."""
         whole = cls()
         for part in parts:
             whole.reading = part.reading
@@ -188,7 +188,7 @@ class Findings:
 
 
 def describe(kind: str) -> str:
-    """Return what a kind of finding is, for a heading."""
+    """Return the description of a kind of finding, for a heading."""
     if kind in NOTED:
         return NOTED[kind]
     unit, reason = SKIPPED[kind]
@@ -197,12 +197,12 @@ def describe(kind: str) -> str:
 
 def reading_from(values: dict[str, Any]) -> Reading:
     """
-    Return how to read from options; those that are None have their default.
+    Return the tolerance from command-line options; None means the default.
 
-    :raises DataError: if ``max_broken`` is no share.
+    :raises DataError: if ``max_broken`` is outside of 0 to 1.
     """
     reading = Reading(**{key: value for key, value in values.items() if value is not None})
     if not 0 <= reading.max_broken <= 1:
-        raise DataError(f'max_broken: {reading.max_broken:g}; expected a share from 0 to 1, as '
-                        '0.1 for 10 %')
+        raise DataError(f'max_broken: {reading.max_broken:g}; expected a share from 0 to 1, for '
+                        'example 0.1 for 10 %')
     return reading

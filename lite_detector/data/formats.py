@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The door to labelled data: one function for all formats."""
+"""Functions that open labelled data of any format."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from lite_detector.data.yolo import has_labels, is_list, read_yolo
 from lite_detector.data.yolo_names import NAME_SUFFIXES
 import msgspec
 
-WANTED = ('wanted a COCO json file, a folder of Pascal VOC xml files, or a data.yaml or folder of '
-          'txt files of YOLO')
+WANTED = ('expected a COCO json file, a folder of Pascal VOC xml files, or a data.yaml or folder '
+          'of txt files of YOLO')
 NOT_COCO = (*NAME_SUFFIXES, '.xml', '.txt')
 
 
 def open_dataset(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
                  findings: Findings | None = None) -> Dataset:
     """
-    Open labelled images of any format; all of them are there and look whole.
+    Open labelled images of any format, without images that are missing or malformed.
 
-    What is broken is skipped and counted (docs/reference/data_formats.md).
+    Broken items are skipped and counted (docs/reference/data_formats.md).
 
-    :param annotations: see :func:`read_annotations`.
-    :param images: folder of the images.
-    :param class_names: fixes the class ids, as the model or another split has them; by default
-        the annotations do.
-    :param findings: takes what is skipped or read otherwise than written, and says how much may
-        be broken; by default at most 10 %. ``findings`` of the dataset is the same.
-    :raises DataError: if nothing can be used, too much is broken, or it has several meanings.
+    :param annotations: Path of the labels, see :func:`read_annotations`.
+    :param images: Folder of the images.
+    :param class_names: Class names of the model or of another split, which fix the class ids;
+        None: the class names of the annotations.
+    :param findings: Collector of skipped items and notes, with the tolerance for broken items;
+        None: at most 10 % are skipped. The dataset keeps it as ``findings``.
+    :raises DataError: if nothing can be used, too much is broken, or the labels are ambiguous.
     """
     dataset = read_annotations(annotations, images, class_names, findings)
     if class_names is not None:
@@ -50,14 +50,15 @@ def open_dataset(annotations: Path, images: Path, class_names: Sequence[str] | N
 def read_annotations(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
                      findings: Findings | None = None) -> Dataset:
     """
-    Read labels with the classes that they name themselves; images may be missing.
+    Read labels with their own class names; images may be missing.
 
     :param annotations: COCO: a json file. Pascal VOC: a folder of xml files. YOLO: a folder of
         txt files, a data.yaml, obj.data or file of names, or a list of images such as train.txt.
-    :param images: folder of the images.
-    :param class_names: YOLO's, where no file says them; VOC's, where no box does.
-    :param findings: see :func:`open_dataset`; how much is broken is not checked here.
-    :raises DataError: if nothing can be used, or it has several meanings.
+    :param images: Folder of the images.
+    :param class_names: Class names for YOLO labels without a file of names, and for VOC classes
+        without a box.
+    :param findings: Collector, see :func:`open_dataset`; the tolerance is not checked here.
+    :raises DataError: if nothing can be used, or the labels are ambiguous.
     """
     if class_names is not None:
         check_class_names(class_names, 'class names')
@@ -77,15 +78,15 @@ def read_annotations(annotations: Path, images: Path, class_names: Sequence[str]
 def open_as_coco(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
                  findings: Findings | None = None) -> CocoDataset:
     """
-    Open labelled images of any format as AP is measured on them.
+    Open labelled images of any format for the measurement of AP.
 
     A COCO file keeps its ids and the areas of its objects.
 
-    :param annotations: see :func:`read_annotations`.
-    :param images: folder of the images.
-    :param class_names: of the model, for labels that do not name their classes.
-    :param findings: see :func:`open_dataset`.
-    :raises DataError: as :func:`open_dataset`.
+    :param annotations: Path of the labels, see :func:`read_annotations`.
+    :param images: Folder of the images.
+    :param class_names: Class names of the model, for labels without class names.
+    :param findings: Collector of skipped items and notes, see :func:`open_dataset`.
+    :raises DataError: if :func:`open_dataset` raises it.
     """
     if annotations.is_dir() or annotations.suffix.lower() in NOT_COCO:
         return to_coco(without_unusable(
@@ -114,10 +115,10 @@ def _read_folder(folder: Path, images: Path, class_names: Sequence[str] | None,
     has_xml = next(walk_files(folder, ('.xml',)), None)
     has_txt = has_labels(folder)
     if has_xml and has_txt:
-        raise DataError(f'{folder}: xml and txt files side by side, so it may be Pascal VOC or '
-                        'YOLO; give the folder of one kind with --annotations')
+        raise DataError(f'{folder}: both xml and txt files; expected Pascal VOC or YOLO; choose '
+                        'the folder of one format with --annotations')
     if has_xml:
         return read_voc(folder, images, class_names or (), findings)
     if has_txt:
         return read_yolo(folder, images, class_names, findings)
-    raise DataError(f'{folder}: neither xml nor txt files in this folder; {WANTED}')
+    raise DataError(f'{folder}: no xml and no txt files; {WANTED}')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images that cannot be used, found before the long work: head and tail of a file are cheap."""
+"""Find unusable images without decoding: only the start and the end of each file are read."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from lite_detector.data.dataset import Dataset, read_sized_image
 from lite_detector.data.findings import Findings
 
 HEAD_BYTES = 1024
-"""Enough for the size of most images; where it is not, the image is decoded."""
+"""Number of bytes that holds the size of most images; otherwise the image is decoded."""
 TAIL_BYTES = 12
 ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82'}
-"""First bytes of a JPEG and of a PNG -> their last."""
+"""First bytes of a JPEG and of a PNG -> last bytes of a complete file."""
 
 
 class Problem(NamedTuple):
     """
-    Why an image cannot be used.
+    Reason why an image cannot be used.
 
-    :param kind: one of ``findings.SKIPPED``.
-    :param what: in words, with the path.
+    :param kind: Kind of the problem, a key of ``findings.SKIPPED``.
+    :param what: Message that starts with the path.
     """
 
     kind: str
@@ -37,9 +37,9 @@ class Problem(NamedTuple):
 
 def find_problem(path: Path, size: ImageSize | None) -> Problem | None:
     """
-    Tell why an image cannot be used; None: it looks as if it can.
+    Return why an image cannot be used; None: no problem found.
 
-    :param size: what its annotations say.
+    :param size: Size according to the annotations; None: unknown.
     """
     try:
         if _looks_whole(path, size):
@@ -59,9 +59,9 @@ def find_problem(path: Path, size: ImageSize | None) -> Problem | None:
 
 def without_unusable(dataset: Dataset) -> Dataset:
     """
-    Return a dataset without the images that cannot be used, which its findings count.
+    Return the dataset without unusable images, which are counted in its findings.
 
-    :raises DataError: if there are too many.
+    :raises DataError: if too many images are unusable.
     """
     findings, labels = dataset.findings, dataset.labels
     problems = [find_problem(each.image_path, each.size) for each in labels]
@@ -75,9 +75,9 @@ def without_unusable(dataset: Dataset) -> Dataset:
 
 def without_paths(dataset: Dataset, paths: Collection[str]) -> Dataset:
     """
-    Return a dataset without some of its images.
+    Return the dataset without some of its images.
 
-    :param paths: of the images, as text.
+    :param paths: Paths of the images to remove, as text.
     """
     kept = tuple(each for each in dataset.labels if str(each.image_path) not in paths)
     if len(kept) == len(dataset.labels):
@@ -86,7 +86,7 @@ def without_paths(dataset: Dataset, paths: Collection[str]) -> Dataset:
 
 
 def unusable_paths(findings: Findings) -> list[str]:
-    """Return the images, as text, that findings name as those that cannot be used."""
+    """Return the paths, as text, of the images that the findings report as unusable."""
     return [each.where for kind in ('missing', 'unreadable', 'other_size')
             for each in findings.by_kind.get(kind, ())]
 
@@ -99,7 +99,7 @@ def _count(problems: Iterable[Problem], findings: Findings) -> None:
 
 
 def _looks_whole(path: Path, size: ImageSize | None) -> bool:
-    """Tell whether beginning, size and end are those of a whole image, without decoding it."""
+    """Return whether start, size and end of an image file are valid, without decoding it."""
     file = os.open(path, os.O_RDONLY)
     try:
         head = os.read(file, HEAD_BYTES)

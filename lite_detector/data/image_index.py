@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images by the names that annotations give them, whatever system and folder they come from."""
+"""Find images by the names in annotations, also from other systems and folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ URL = re.compile(r'[a-z][a-z0-9+.-]+://', re.I)
 
 class FoundImage(NamedTuple):
     """
-    An image, or why there is none.
+    Result of a search for an image.
 
-    :param name: relative to the folder of images; None: there is no such image, or several.
-    :param is_certain: its folders are those that the annotations say; else only the name fits.
-    :param others: several that fit equally well.
+    :param name: Path relative to the folder of images; None: no image or several were found.
+    :param is_certain: True: the folders match the annotations. False: only the name matches.
+    :param others: Images that match equally well.
     """
 
     name: str | None
@@ -37,9 +37,9 @@ class FoundImage(NamedTuple):
 
 class ImageIndex:
     """
-    The images below a folder; debris and hidden folders left out.
+    The images below a folder, without hidden folders and files of other tools.
 
-    :param folder: of the images.
+    :param folder: Folder of the images.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,10 +51,10 @@ class ImageIndex:
         """
         Find an image.
 
-        Folders may be written with backslashes, with the folder of images in front, as those of
-        another computer, or as a URL; case, kind of Unicode and suffix may differ.
+        The written path may use backslashes, start with the folder of images, contain the folders
+        of another computer, or be a URL. Case, Unicode normalization and suffix may differ.
 
-        :param written: as the annotations have it.
+        :param written: Path as written in the annotations.
         """
         if written in self._exact:
             return FoundImage(written, True)
@@ -79,7 +79,7 @@ class ImageIndex:
         for each in same or fitting:
             theirs = path_parts(each)[:-1]
             common = _common_tail(folders, theirs)
-            # all folders of the image are named, as far as they lie below the folder of images
+            # prefer images whose folders below the folder of images all match
             rank = 2 * common + (common == len(theirs))
             if rank > best:
                 best, ranked = rank, []
@@ -108,7 +108,7 @@ class ImageIndex:
 
 
 def fold(text: str) -> str:
-    """Return a name in which case and kind of Unicode make no difference."""
+    """Return a name with normalized case and Unicode form, for comparison."""
     return text.casefold() if text.isascii() else unicodedata.normalize(
         'NFC', unicodedata.normalize('NFC', text).casefold())
 
@@ -120,14 +120,14 @@ def path_parts(written: str) -> list[str]:
 
 
 def stem_of(name: str) -> str:
-    """Return a folded name without the suffix of an image."""
+    """Return a folded name without an image suffix."""
     stem, dot, suffix = name.rpartition('.')
     return stem if stem and dot + suffix in IMAGE_SUFFIXES else name
 
 
 def _without_url(written: str) -> str:
     text = URL.sub('', unquote(written))
-    # labelling servers hand out local files as /data/local-files/?d=photos/a.jpg
+    # labelling servers serve local files as /data/local-files/?d=photos/a.jpg
     path, _, query = text.partition('?')
     return query.partition('=')[2] if query.startswith('d=') else path
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Several labelled datasets as one."""
+"""Join several labelled datasets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lite_detector.data.findings import Findings
 def join_datasets(datasets: Sequence[Dataset],
                   class_names: Sequence[str] | None = None) -> Dataset:
     """
-    Put datasets together; classes are matched by name.
+    Join datasets; classes are matched by name.
 
-    :param datasets: at least one; a single one stays as it is.
-    :param class_names: fixes the class ids; by default all names in the order of appearance.
-    :raises DataError: if a class has boxes and is not in the list, or an image is in two of them:
-        each would say that what only the other one names is background.
+    :param datasets: Datasets to join, at least one; a single one is returned unchanged.
+    :param class_names: Class names that fix the class ids; None: all names in order of appearance.
+    :raises DataError: if a class with boxes is not in the list, or two datasets share an image;
+        labels of one dataset would count as background in the other.
     """
     if len(datasets) == 1:
         return datasets[0] if class_names is None else datasets[0].with_class_names(class_names)
@@ -32,8 +32,8 @@ def join_datasets(datasets: Sequence[Dataset],
     for dataset in datasets:
         for path in {labels.image_path.resolve() for labels in dataset.labels}:
             if path in owners:
-                raise DataError(f'{path}: is labelled in {owners[path]} and in {dataset.source}, '
-                                'wanted in one; `label --annotations` joins labels of an image')
+                raise DataError(f'{path}: labelled in {owners[path]} and in {dataset.source}; '
+                                'expected one; join the labels with `label --annotations`')
             owners[path] = dataset.source
     labels = tuple(each for dataset in datasets
                    for each in dataset.with_class_names(class_names).labels)

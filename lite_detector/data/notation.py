@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers in the notations in which tools write them."""
+"""Parse numbers in the notations of various tools."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TRUE, FALSE = ('true', 'yes'), ('false', 'no')
 
 def number(value: object) -> float | None:
     """
-    Return a number written in any notation: ``7``, ``7.0``, ``"7"``, ``7e0``, ``"7,0"``, true.
+    Parse a number in any notation: ``7``, ``7.0``, ``"7"``, ``7e0``, ``"7,0"``, true.
 
-    :return: finite; None for what is absent (null, empty text, NaN) and for what is no number.
+    :return: Finite number; None for a missing value (null, empty text, NaN) and for other text.
     """
     if isinstance(value, str):
         text = value.strip().strip('"\'').strip()
         if text.lower() in TRUE + FALSE:
             return float(text.lower() in TRUE)
-        if '_' in text:  # Python's own notation, and a part of many names
+        if '_' in text:  # Python accepts 1_000, but in annotations it is part of a name
             return None
         try:
             value = float(DECIMAL_COMMA.sub('.', text) if text.count(',') == 1 else text)
@@ -42,9 +42,9 @@ def number(value: object) -> float | None:
 
 def identifier(value: object) -> int | str | None:
     """
-    Return an id: whole numbers in any notation are one and the same, other text stays text.
+    Parse an id: whole numbers in all notations are equal, other text stays text.
 
-    :return: None for what is absent.
+    :return: Number or text; None for a missing value.
     """
     if type(value) is int:
         return value
@@ -57,9 +57,9 @@ def identifier(value: object) -> int | str | None:
 
 def numbers(value: object) -> list[float] | None:
     """
-    Return a list of numbers; also from text such as ``"[1, 2.5, 3, 4]"`` or ``"1 2,5 3 4"``.
+    Parse a list of numbers, also from text such as ``"[1, 2.5, 3, 4]"`` or ``"1 2,5 3 4"``.
 
-    :return: None if one of them is absent or no number.
+    :return: Numbers; None if an element is missing or not a number.
     """
     if isinstance(value, str):
         value = split_fields(value.strip().strip('[]()'))
@@ -69,16 +69,16 @@ def numbers(value: object) -> list[float] | None:
 
 
 def complete(values: Sequence[T | None]) -> list[T] | None:
-    """Return the values; None if one of them is absent."""
+    """Return the values; None if an element is None."""
     found = [each for each in values if each is not None]
     return found if len(found) == len(values) else None
 
 
 def split_fields(text: str) -> list[str]:
     """
-    Return the fields of a line, between blanks, tabs, semicolons or commas.
+    Split a line at blanks, tabs, semicolons or commas.
 
-    With blanks or semicolons between them, a comma within a field is a decimal comma.
+    If the separators are blanks or semicolons, a comma in a field is a decimal comma.
     """
     fields = text.replace(';', ' ').split()
     if any(',' in field for field in fields):

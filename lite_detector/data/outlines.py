@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bounding boxes of outlines and masks."""
+"""Bounding boxes of polygons and masks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def box_of_points(values: Sequence[float]) -> Box:
     """
     Return the bounding box of points.
 
-    :param values: x, y, x, y ..
+    :param values: Coordinates x1, y1, x2, y2, ...
     """
     return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
 
@@ -28,8 +28,8 @@ def box_of_segmentation(segmentation: Any) -> Box | None:
     """
     Return the bounding box of a COCO segmentation.
 
-    :param segmentation: polygons, one polygon, or a run-length encoded mask.
-    :return: None if it is none of these, or empty.
+    :param segmentation: List of polygons, one polygon, or a run-length encoded mask.
+    :return: Left, top, right, bottom; None if the segmentation is malformed or empty.
     """
     if isinstance(segmentation, Mapping):
         return _box_of_mask(segmentation)
@@ -61,7 +61,7 @@ def _box_of_mask(mask: Mapping[str, Any]) -> Box | None:
     ends = np.cumsum(np.array(runs, np.float64)).astype(np.int64)
     if ends[-1] > size[0] * size[1]:
         return None
-    # runs alternate, background first, down the columns
+    # runs alternate between background and object, starting with background, column by column
     starts, stops = ends[:-1:2], ends[1::2]
     filled = stops > starts
     starts, stops = starts[filled], stops[filled] - 1
@@ -75,7 +75,7 @@ def _box_of_mask(mask: Mapping[str, Any]) -> Box | None:
 
 
 def _unpack_runs(text: str) -> list[int] | None:
-    """Return the runs of COCO's compressed form: 5 bits a character, differences from the 3rd."""
+    """Decode COCO's compressed runs: 5 bits per character, differences from the third run on."""
     runs: list[int] = []
     value = shift = 0
     for char in text:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labelled images to look at: a sheet of samples, and histograms."""
+"""Contact sheets of labelled images, and histograms of a dataset."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 4, 4
 CELL = 480
-"""Side of a cell of the sheet in pixels."""
+"""Side of a cell of the contact sheet in pixels."""
 CAPTION = 36
-"""Height of the line of text over a picture."""
+"""Height of the caption above an image in pixels."""
 GREY = 40
 MAX_BARS = 80
-"""Classes that a histogram has room for."""
+"""Maximum number of classes in the histogram."""
 MAX_SIDE = 2048
-"""Pixels at which the histogram of sizes ends."""
+"""Upper limit of the histogram of sizes in pixels."""
 
 
 def spread_indices(count: int, wanted: int) -> list[int]:
-    """Return that many indices below ``count``, evenly apart, or all."""
+    """Return at most ``wanted`` evenly spaced indices below ``count``."""
     wanted = min(count, wanted)
     return [index * count // wanted for index in range(wanted)]
 
 
 def draw_sheet(samples: Iterable[Sample], class_names: Sequence[str]) -> ImageArray:
     """
-    Draw samples with their boxes side by side; a region to ignore says so.
+    Draw samples with their boxes on a contact sheet; ignored regions are marked.
 
-    :param samples: at most COLUMNS * ROWS are drawn.
-    :param class_names: what their class ids mean.
-    :return: uint8 BGR, as many rows of cells as are needed, at least one.
+    :param samples: Samples to draw; at most COLUMNS * ROWS are used.
+    :param class_names: Names of the class ids.
+    :return: Contact sheet, uint8 BGR, with at least one row of cells.
     """
     cells = [_draw_cell(sample.shrunk(CELL), class_names)
              for sample, _ in zip(samples, range(COLUMNS * ROWS), strict=False)]
@@ -56,10 +56,10 @@ def draw_sheet(samples: Iterable[Sample], class_names: Sequence[str]) -> ImageAr
 
 def arrange_cells(cells: Sequence[ImageArray]) -> ImageArray:
     """
-    Lay pictures side by side, COLUMNS in a row.
+    Arrange images in a grid with COLUMNS columns.
 
-    :param cells: uint8 BGR, no side longer than CELL.
-    :return: uint8 BGR, as many rows of cells as are needed, at least one.
+    :param cells: Images, uint8 BGR, with sides of at most CELL pixels.
+    :return: Contact sheet, uint8 BGR, with at least one row of cells.
     """
     rows = max(1, -(-len(cells) // COLUMNS))
     sheet = np.full((rows * CELL, COLUMNS * CELL, 3), GREY, np.uint8)
@@ -77,7 +77,7 @@ def _draw_cell(sample: Sample, class_names: Sequence[str]) -> ImageArray:
 
 
 def fit_cell(image_bgr: ImageArray) -> ImageArray:
-    """Return a picture as large as a cell with a caption can hold; its ratio stays."""
+    """Return an image resized to fit below the caption of a cell; the aspect ratio is kept."""
     height, width = image_bgr.shape[:2]
     scale = min(CELL / width, (CELL - CAPTION) / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -87,10 +87,11 @@ def fit_cell(image_bgr: ImageArray) -> ImageArray:
 
 def caption_cell(caption: str, picture_bgr: ImageArray | None = None) -> ImageArray:
     """
-    Return a cell: a line of text with a picture below.
+    Return a cell with a caption above an image.
 
-    :param picture_bgr: as :func:`fit_cell` gives it; None: only text.
-    :return: uint8 BGR, shape (CELL, CELL, 3).
+    :param caption: Text of the caption.
+    :param picture_bgr: Image from :func:`fit_cell`; None: only the caption.
+    :return: Cell, uint8 BGR, shape (CELL, CELL, 3).
     """
     cell = np.full((CELL, CELL, 3), GREY, np.uint8)
     put_text(cell, caption, (6, CAPTION - 12), 0.6, (255, 255, 255))
@@ -102,11 +103,11 @@ def caption_cell(caption: str, picture_bgr: ImageArray | None = None) -> ImageAr
 
 def write_sheet(path: Path, dataset: Dataset, unreadable: int = 0) -> None:
     """
-    Write a sheet of samples from all over a dataset, those that can be read.
+    Write a contact sheet of readable samples from the full dataset.
 
-    :param path: a picture file.
-    :param unreadable: how many images cannot be read; as many more are tried.
-    :raises DataError: if it cannot be written.
+    :param path: Path of the image file.
+    :param unreadable: Number of unreadable images; so many more samples are tried.
+    :raises DataError: if the file cannot be written.
     """
     def samples() -> Iterable[Sample]:
         for index in spread_indices(len(dataset), COLUMNS * ROWS + unreadable):
@@ -119,9 +120,9 @@ def write_sheet(path: Path, dataset: Dataset, unreadable: int = 0) -> None:
 
 def require_matplotlib() -> ModuleType:
     """
-    Import matplotlib, which only pictures of figures need.
+    Import matplotlib, an optional dependency for plots.
 
-    :raises LiteDetectorError: if it is not installed.
+    :raises LiteDetectorError: if matplotlib is not installed.
     """
     try:
         import matplotlib.figure
@@ -133,11 +134,11 @@ def require_matplotlib() -> ModuleType:
 
 def write_histograms(path: Path, reports: Sequence[SplitReport]) -> None:
     """
-    Write how many boxes each class has, and how large they are.
+    Plot the number of boxes per class and the histogram of box sizes.
 
-    :param path: a picture file.
-    :param reports: the splits, drawn side by side.
-    :raises DataError: if it cannot be written.
+    :param path: Path of the image file.
+    :param reports: Reports of the splits, drawn side by side.
+    :raises DataError: if the file cannot be written.
     :raises LiteDetectorError: if matplotlib is not installed.
     """
     matplotlib = require_matplotlib()
@@ -158,8 +159,8 @@ def write_histograms(path: Path, reports: Sequence[SplitReport]) -> None:
     bars.invert_yaxis()
     bars.margins(y=0.01)
     bars.legend()
-    sizes.set(title='Size of the boxes', xscale='log',
-              xlabel='square root of the area, pixels of the image')
+    sizes.set(title='Box sizes', xscale='log',
+              xlabel='square root of the box area in image pixels')
     for limit in (SMALL, LARGE):
         sizes.axvline(limit, color='grey', linestyle=':')
     save_figure(path, figure)
@@ -167,9 +168,9 @@ def write_histograms(path: Path, reports: Sequence[SplitReport]) -> None:
 
 def save_figure(path: Path, figure: matplotlib.figure.Figure) -> None:
     """
-    Write a figure of matplotlib.
+    Write a matplotlib figure to a file.
 
-    :raises DataError: if it cannot be written.
+    :raises DataError: if the file cannot be written.
     """
     try:
         figure.savefig(path, dpi=100)

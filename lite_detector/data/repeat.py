@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A dataset of which some images count several times in an epoch."""
+"""A dataset that repeats some images within an epoch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 
 class RepeatedDataset(Sequence[Sample]):
     """
-    A view of a dataset in which images occur several times; each is read and kept once.
+    A view of a dataset that repeats images; each image is read and cached once.
 
-    :param dataset: where the samples come from.
-    :param entries: index into it of each sample of the view, int64, shape (n,).
+    :param dataset: Source of the samples.
+    :param entries: Index into the dataset for each sample of the view, int64, shape (n,).
     """
 
     def __init__(self, dataset: Sequence[Sample], entries: IntArray) -> None:
@@ -31,21 +31,21 @@ class RepeatedDataset(Sequence[Sample]):
         """
         Read one sample.
 
-        :raises LiteDetectorError: as the dataset does.
+        :raises LiteDetectorError: if the dataset cannot read the image.
         """
         return self._dataset[int(self._entries[index])]
 
 
 def repeat_entries(sizes: Sequence[int], repeat: Sequence[int]) -> IntArray:
     """
-    Return the image of each sample in an epoch.
+    Return the image index of each sample in an epoch.
 
-    The first copies come first, in the order of the images, so that a sample of a first copy has
-    the index of its image whatever is repeated.
+    The first copy of every image comes first, in the order of the images. The index of such a
+    sample is therefore the index of its image.
 
-    :param sizes: images of each source, which are numbered one source after the other.
-    :param repeat: how often each source occurs, at least 1.
-    :return: int64, shape (sum of sizes * repeat,).
+    :param sizes: Number of images of each source; images are numbered across the sources.
+    :param repeat: Number of copies of each source, at least 1.
+    :return: Image indices, int64, shape (sum of sizes * repeat,).
     """
     counts = np.repeat(np.asarray(repeat, np.int64), sizes)
     return np.concatenate([np.flatnonzero(counts > copy)
@@ -54,11 +54,11 @@ def repeat_entries(sizes: Sequence[int], repeat: Sequence[int]) -> IntArray:
 
 def entries_of(entries: IntArray, kept: Sequence[bool]) -> IntArray:
     """
-    Return the samples of an epoch after some images are left out.
+    Return the samples of an epoch after some images were removed.
 
-    :param entries: index of an image, int64, shape (n,).
-    :param kept: whether each image stays.
-    :return: index among the images that stay, int64, shape (m,).
+    :param entries: Image index of each sample, int64, shape (n,).
+    :param kept: True for each image that remains.
+    :return: Index among the remaining images, int64, shape (m,).
     """
     stays = np.asarray(kept, bool)
     numbers = np.cumsum(stays) - 1

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Text files and folders as labelling tools and other systems leave them."""
+"""Read text files and folders as written by labelling tools and other systems."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ BOMS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
         (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
         (codecs.BOM_UTF16_BE, 'utf-16'))
 CONTROL = re.compile('[\x00-\x08\x0e-\x1f]')
-"""Characters that no text has."""
+"""Control characters, which do not occur in text files."""
 DEBRIS = re.compile(r'\.|__macosx$|thumbs\.db$|desktop\.ini$|ehthumbs|.*\.cache$|readme', re.I)
 
 
 def is_debris(name: str) -> bool:
-    """Tell whether a file or folder is what systems and tools leave behind, not data."""
+    """Return whether a file or folder belongs to the system or a tool and holds no data."""
     return DEBRIS.match(name) is not None
 
 
 def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
     """
-    Yield the files below a folder, debris left out.
+    Yield the files below a folder, without hidden files and files of other tools.
 
-    :param suffixes: lower case, with the dot.
-    :return: relative to the folder, with ``/``; in no order.
+    :param suffixes: File suffixes in lower case, with the dot.
+    :return: Paths relative to the folder, with ``/``, unsorted.
     """
     seen: set[tuple[int, int]] = set()
     waiting = ['']
@@ -40,11 +40,11 @@ def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
         inside = waiting.pop()
         try:
             facts = os.stat(os.path.join(folder, inside))
-            if (facts.st_dev, facts.st_ino) in seen:  # links may lead in a circle
+            if (facts.st_dev, facts.st_ino) in seen:  # links may form a cycle
                 continue
             seen.add((facts.st_dev, facts.st_ino))
             entries = list(os.scandir(os.path.join(folder, inside)))
-        except OSError:  # a folder that is gone or may not be read
+        except OSError:  # the folder was removed or is not readable
             continue
         for entry in entries:
             name = entry.name
@@ -58,10 +58,10 @@ def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
 
 def decode_text(data: bytes, where: object, findings: Findings | None = None) -> str:
     """
-    Return the text of a file: UTF-8, UTF-16 or UTF-32 with or without a BOM, else Latin-1.
+    Decode a text file: UTF-8, UTF-16 or UTF-32 with or without a BOM, else Latin-1.
 
-    :param where: name for messages.
-    :raises DataError: if it is no text.
+    :param where: Path of the file, for messages.
+    :raises DataError: if the file is not text.
     """
     encoding = next((name for bom, name in BOMS if data.startswith(bom)), 'utf-8')
     if encoding == 'utf-8' and b'\0' in data[:64]:
@@ -78,7 +78,7 @@ def decode_text(data: bytes, where: object, findings: Findings | None = None) ->
         if not CONTROL.search(text) and findings is not None:
             findings.note('encoding', where)
     if match := CONTROL.search(text):
-        raise DataError(f'{where}: not a text file: it has the character {match[0]!r}')
+        raise DataError(f'{where}: not a text file: contains the character {match[0]!r}')
     return text.removeprefix('\ufeff')
 
 
@@ -86,7 +86,7 @@ def read_bytes(path: Path | str) -> bytes:
     """
     Read a file.
 
-    :raises DataError: if that cannot be done.
+    :raises DataError: if the file cannot be read.
     """
     try:
         with open(path, 'rb', buffering=0) as file:
@@ -99,6 +99,6 @@ def read_text(path: Path, findings: Findings | None = None) -> str:
     """
     Read a text file.
 
-    :raises DataError: if it is absent or no text.
+    :raises DataError: if the file is absent or not text.
     """
     return decode_text(read_bytes(path), path, findings)

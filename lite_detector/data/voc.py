@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Pascal VOC: one xml file per image.
+Pascal VOC reader: one xml file per image.
 
-Corners are taken as continuous coordinates, as labelling tools write them today. The files of the
-VOC challenge itself count pixels from 1, so there the left and the top side are 1 pixel off.
+Corners are read as continuous coordinates, as current labelling tools write them. The original
+VOC files count pixels from 1; for them the left and the top side are off by 1 pixel.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lite_detector.data.text_files import decode_text, read_bytes, walk_files
 CHUNK_BYTES = 64
 DECLARED = re.compile(rb'<\?xml[^>]{0,80}encoding\s*=\s*["\']([\w.-]{1,40})["\']')
 NOT_PLAIN = re.compile(rb'<!DOCTYPE|\0')
-"""A document type, or characters of several bytes, in which one may hide."""
+"""Pattern of a document type, or of multi-byte encodings that could hide one."""
 DECLARATION = re.compile(r'^\s*<\?xml[^>]*\?>')
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -42,13 +42,13 @@ class _Object(NamedTuple):
 
 class _Annotation(NamedTuple):
     image: str
-    """Relative to the folder of images."""
+    """Path relative to the folder of images."""
     size: ImageSize | None
     objects: list[_Object]
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses document types: entities are the way in which XML harms who reads it."""
+    """A builder that refuses document types, because XML entities can be used for attacks."""
 
     def doctype(self, *_: object) -> None:
         raise DataError('a document type (DTD) is not allowed')
@@ -57,17 +57,17 @@ class _NoDoctype(ElementTree.TreeBuilder):
 def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
              findings: Findings | None = None) -> Dataset:
     """
-    Read the xml files of a folder and those below; class ids count the names alphabetically.
+    Read the xml files in a folder and its subfolders; class ids follow the alphabetical order.
 
-    An image without an xml file is not labelled and not part of the dataset; an xml file without
-    an object is a negative.
+    An image without an xml file is not part of the dataset; an xml file without an object is a
+    negative sample.
 
-    :param folder: the xml files.
-    :param images: the images: the one that is called as the xml file is or, where there is none,
-        its ``filename``.
-    :param class_names: names that count too, though no box may have them.
-    :param findings: takes what is skipped or read otherwise than written.
-    :raises DataError: if nothing can be read, or an image has several meanings.
+    :param folder: Folder of the xml files.
+    :param images: Folder of the images. The image of an xml file has the same name or, if there is
+        none, the name in ``filename``.
+    :param class_names: Additional class names, also for classes without a box.
+    :param findings: Collector of skipped items and notes; None: a new one.
+    :raises DataError: if nothing can be read, or the image of a file is ambiguous.
     """
     findings = Findings() if findings is None else findings
     index = ImageIndex(images)
@@ -91,7 +91,7 @@ def read_voc(folder: Path, images: Path, class_names: Sequence[str] = (),
             continue
         owner = owners.setdefault(annotation.image, file)
         if owner != file:
-            findings.skip('missing', path, f'its image {annotation.image} is that of {owner} too')
+            findings.skip('missing', path, f'its image {annotation.image} belongs to {owner} too')
             continue
         annotations.append(annotation)
     names = sorted({item.name for annotation in annotations for item in annotation.objects}
@@ -111,7 +111,7 @@ def _read_file(path: str, file: str, index: ImageIndex, by_stem: dict[str, list[
     data = read_bytes(path)
     root = _parse(path, data, findings)
     if root.tag != 'annotation':
-        raise DataError(f'no Pascal VOC file: the root is <{root.tag}>, wanted <annotation>')
+        raise DataError(f'not a Pascal VOC file: the root is <{root.tag}>; expected <annotation>')
     found = _find_image(file, root, index, by_stem)
     if found.others:
         findings.refuse('ambiguous_path', path, (
@@ -126,9 +126,9 @@ def _read_file(path: str, file: str, index: ImageIndex, by_stem: dict[str, list[
 def _parse(path: str, data: bytes, findings: Findings) -> ElementTree.Element:
     try:
         return _feed(data)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # or an odd encoding
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # or unknown encoding
         problem = error
-    try:  # blanks before the declaration, or another encoding than the one declared
+    try:  # blanks before the declaration, or a wrong declaration of the encoding
         match = DECLARED.search(data[:200])
         text = None
         if match and match[1].lower() not in (b'utf-8', b'utf-16'):
@@ -150,8 +150,8 @@ def _feed(data: bytes | str) -> ElementTree.Element:
             data.isascii() or b'<?xml' not in data):
         return ElementTree.fromstring(data)  # without a document type there are no entities
     parser = ElementTree.XMLParser(target=_NoDoctype())
-    # The parser goes on to the end of what it is fed, whatever we raise. In so few bytes there is
-    # no room for entities that do harm.
+    # The parser processes each chunk to its end even after an error. Small chunks leave no room
+    # for harmful entities.
     for start in range(0, len(data), CHUNK_BYTES):
         parser.feed(data[start:start + CHUNK_BYTES])
     return parser.close()
@@ -162,7 +162,7 @@ def _read_size(root: ElementTree.Element) -> ImageSize | None:
     if element is None:
         return None
     width, height = (number(element.findtext(key)) for key in ('width', 'height'))
-    # some tools write 0 for "not known"
+    # some tools write 0 for an unknown size
     if not width or not height or not (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS):
         return None
     return ImageSize(round(height), round(width))
@@ -194,14 +194,14 @@ def _read_objects(path: str, data: bytes, root: ElementTree.Element, size: Image
 
 
 def _line_of(data: bytes, place: int) -> int:
-    """Return the line of an object, counted from 1."""
+    """Return the line number of an object, counted from 1."""
     starts = re.finditer(rb'<object[\s>]', data.replace(b'\0', b''))
     position = next((match.start() for number_, match in enumerate(starts) if number_ == place), 0)
     return data.replace(b'\0', b'').count(b'\n', 0, position) + 1
 
 
 def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]]:
-    """Return the box of an object, or the kind of problem and what it is."""
+    """Return the box of an object, or the kind and the description of the problem."""
     corners = element.find('bndbox')
     if corners is None:
         outline = _read_outline(element)
@@ -214,12 +214,12 @@ def _read_box(element: ElementTree.Element) -> tuple[Box | None, tuple[str, str]
         for key, value in zip(CORNERS, values, strict=True):
             if value is None:
                 what = f'no <{key}>' if key not in found else (
-                    f'{key}: got {(found[key] or "").strip()!r}, wanted a number of pixels')
+                    f'{key}: {(found[key] or "").strip()!r}; expected a number of pixels')
                 return None, ('malformed_box', what)
         left, top, right, bottom = (value for value in values if value is not None)
         box = left, top, right, bottom
     if box[2] <= box[0] or box[3] <= box[1]:
-        return None, ('empty', 'width or height <= 0: the box has a negative size or none: '
+        return None, ('empty', 'width or height <= 0; expected left < right and top < bottom: '
                       f'{" ".join(map("{:g}".format, box))}')
     return box, ('', '')
 
@@ -229,11 +229,11 @@ def _number(text: str | None) -> float | None:
         value: float | None = float(text or '')
     except ValueError:
         value = number(text)
-    return value if value is not None and abs(value) <= MAX_PIXELS else None  # nor NaN
+    return value if value is not None and abs(value) <= MAX_PIXELS else None  # excludes NaN
 
 
 def _read_outline(element: ElementTree.Element) -> Box | None:
-    """Return the bounding box of a polygon or an oriented box, as tools add them to the format."""
+    """Return the bounding box of a polygon or an oriented box, which are format extensions."""
     oriented = element.find('robndbox')
     if oriented is not None:
         values = complete([_number(oriented.findtext(key))
@@ -256,8 +256,8 @@ def _read_outline(element: ElementTree.Element) -> Box | None:
 
 def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
                 by_stem: dict[str, list[str]]) -> FoundImage:
-    """Return the image of an xml file; one that is missing keeps its name."""
-    # first of all, for a copy of an image often has the name of the first one in its xml file
+    """Return the image of an xml file; a missing image keeps its written name."""
+    # The file name comes first, because copied xml files often keep an old ``filename``.
     fitting = by_stem.get(_key(file), [])
     if len(fitting) == 1:
         return FoundImage(fitting[0], True)
@@ -280,7 +280,7 @@ def _find_image(file: str, root: ElementTree.Element, index: ImageIndex,
 
 
 def _key(file: str) -> str:
-    """Return what an image and its xml file have in common: folders and name."""
+    """Return the key that an image and its xml file share: folders and name."""
     if '/' not in file:
         folded = fold(file)
         return folded[:-4] if folded.endswith('.xml') else stem_of(folded)

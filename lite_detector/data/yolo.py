@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-YOLO: one txt file per image, ``class centre-x centre-y width height`` per line, in fractions.
+YOLO reader: one txt file per image, ``class centre-x centre-y width height`` per line.
 
-An image without a txt file, or with an empty one, is a negative. The class names are in
-``classes.txt``, one a line, under ``names`` in ``data.yaml``, or in darknet's ``obj.names``.
+Coordinates are fractions of the image size. An image without a txt file, or with an empty one, is
+a negative sample. The class names are in ``classes.txt``, under ``names`` in ``data.yaml``, or in
+``obj.names`` of darknet.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from lite_detector.data.yolo_lines import dota_name, read_label_file
 from lite_detector.data.yolo_names import Classes, find_classes, LISTS, NAME_SUFFIXES
 
 NO_LABELS = {*LISTS, 'train.txt', 'val.txt', 'valid.txt', 'test.txt', 'trainval.txt', 'labels.txt'}
-"""Text files beside labels that are names and lists, unless there is an image of that name."""
+"""Text files of names and lists, unless an image has the same name."""
 PARALLEL = {'images', 'labels', 'jpegimages', 'annotations', 'obj_train_data'}
-"""Folders that part images from labels and say nothing about which belong together."""
+"""Folder names that separate images from labels; they are ignored when pairing files."""
 
 
 class _Pairs(NamedTuple):
     """
-    Images and their labels, both relative to their folders.
+    Images and their labels, as paths relative to their folders.
 
-    :param labels: of an image -> txt file.
-    :param lone: txt files without an image.
-    :param are_parallel: folders of labels are those of the images.
+    :param labels: Image -> txt file.
+    :param lone: Txt files without an image.
+    :param are_parallel: True if images and labels have the same subfolders.
     """
 
     labels: dict[str, str]
@@ -46,15 +47,15 @@ class _Pairs(NamedTuple):
 def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None = None,
               findings: Findings | None = None) -> Dataset:
     """
-    Read txt files, also in folders below.
+    Read txt files in a folder and its subfolders.
 
-    :param annotations: their folder, or a data.yaml, obj.data or file of names; then the txt files
-        are beside the images, or in the folder that is called ``labels`` where theirs is called
-        ``images``. Or a list of images, such as train.txt: then only these are read.
-    :param images: folder of the images.
-    :param class_names: what the class ids mean, where no file says it.
-    :param findings: takes what is skipped or read otherwise than written.
-    :raises DataError: if there are no labels or no names, or they are ambiguous.
+    :param annotations: Folder of the txt files, or a data.yaml, obj.data or file of names; then
+        the txt files are next to the images, or in a folder ``labels`` parallel to ``images``. A
+        list of images, such as train.txt, selects these images.
+    :param images: Folder of the images.
+    :param class_names: Class names, used if no file has them.
+    :param findings: Collector of skipped items and notes; None: a new one.
+    :raises DataError: if labels or names are missing or ambiguous.
     """
     findings = Findings() if findings is None else findings
     index = ImageIndex(images)
@@ -82,7 +83,7 @@ def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None
             raise
         except DataError as error:
             findings.skip('malformed_labels', f'{folder}/{file}', str(error).partition(': ')[2])
-    # a txt file without an image shows as an image that is missing
+    # a txt file without an image counts as a missing image
     found += [ImageRows(images / f'{file[:-4]}.jpg', (), in_fractions=True) for file in lone]
     findings.seen[IMAGES] += len(pictures) + len(lone)
     if not found:
@@ -91,19 +92,19 @@ def read_yolo(annotations: Path, images: Path, class_names: Sequence[str] | None
 
 
 def label_files(folder: Path) -> list[str]:
-    """Return the txt files below a folder that may belong to images, relative to it, sorted."""
+    """Return the txt files below a folder that may be labels, relative to it, sorted."""
     return sorted(walk_files(folder, ('.txt',)))
 
 
 def has_labels(folder: Path) -> bool:
-    """Tell whether there are label files or class names of YOLO in or below a folder."""
+    """Return whether a folder or its subfolders contain YOLO labels or class names."""
     return any(_name(file) not in NO_LABELS for file in label_files(folder)) or any(
         path.suffix.lower() in NAME_SUFFIXES or path.name.lower() in LISTS
         for path in folder.iterdir())
 
 
 def is_list(path: Path) -> bool:
-    """Tell whether a file is a list of images, one a line, such as train.txt."""
+    """Return whether a file is a list of images, one per line, such as train.txt."""
     if path.suffix.lower() != '.txt' or not path.is_file():
         return False
     first = next(filter(None, map(str.strip, read_text(path).splitlines())), '')
@@ -143,7 +144,7 @@ def _label_folder(annotations: Path, images: Path) -> tuple[Path, list[str]]:
         if any(path.suffix.lower() == '.txt' and path.name.lower() not in NO_LABELS
                for path in annotations.iterdir()):
             beside = [annotations]
-        else:  # of all splits below it, the one of the images
+        else:  # the folder may hold several splits: choose the one of the images
             beside = [*(place for place in beside if top in (place, *place.parents)), annotations,
                       *(place for place in beside if place == images)]
     for folder in beside:
@@ -157,7 +158,7 @@ def _label_folder(annotations: Path, images: Path) -> tuple[Path, list[str]]:
 
 def _classes_of(class_names: Sequence[str] | None, annotations: Path, folder: Path,
                 files: Sequence[str]) -> Classes:
-    """Return the classes where no file names them: those given, or those of DOTA's lines."""
+    """Return classes that no file names: the given names, or the names in DOTA labels."""
     if class_names:
         return Classes.counted(class_names)
     names: set[str] = set()
@@ -174,9 +175,9 @@ def _classes_of(class_names: Sequence[str] | None, annotations: Path, folder: Pa
         names |= found
     if names:
         return Classes.counted(sorted(names))
-    raise DataError(f'{annotations}: nobody says what the class ids mean: expected a classes.txt, '
-                    'data.yaml or obj.names there or above, or class names (--class-names, '
-                    'data.class_names)')
+    raise DataError(f'{annotations}: no class names; expected classes.txt, data.yaml or obj.names '
+                    'in this folder or above, or the names in --class-names or '
+                    'data.class_names')
 
 
 def _pair(pictures: Sequence[str], files: Sequence[str], images: Path,
@@ -221,7 +222,7 @@ def _pair_by_name(file: str, fitting: Sequence[str], pairs: _Pairs, images: Path
 
 def _with_negatives(pictures: Sequence[str], pairs: _Pairs, images: Path,
                     findings: Findings) -> Iterator[str]:
-    """Yield the images of the dataset: those with labels, and those without beside them."""
+    """Yield the images with labels, and the negative images in the same folders."""
     used = {picture.rpartition('/')[0] for picture in pairs.labels}
     for picture in pictures:
         if pairs.are_parallel or picture.rpartition('/')[0] in used:
@@ -231,7 +232,7 @@ def _with_negatives(pictures: Sequence[str], pairs: _Pairs, images: Path,
 
 
 def _key(file: str) -> str:
-    """Return what an image and its labels have in common."""
+    """Return the key that an image and its labels share."""
     if '/' not in file:
         return _stem(file)
     *folders, _ = path_parts(file)

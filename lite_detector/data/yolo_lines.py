@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines of YOLO label files: boxes, outlines, oriented corners, confidences and key points."""
+"""Parse lines of YOLO label files: boxes, polygons, oriented boxes, scores and key points."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lite_detector.data.text_files import decode_text, read_bytes
 from lite_detector.data.yolo_names import Classes
 
 MOST = 2.0
-"""Values beyond it are pixels; between 1 and it they are boxes that reach over the border."""
+"""Maximum value of a fraction; larger values are pixels, values above 1 cross the border."""
 DOTA_HEAD = ('imagesource', 'gsd')
-"""Keys before the first object of a DOTA file."""
+"""Keys in the header of a DOTA file."""
 
 
 class LabelLine(NamedTuple):
@@ -35,8 +35,9 @@ def read_label_file(path: str, image: Path, classes: Classes, findings: Findings
     """
     Read the labels of an image.
 
-    :param path: of the txt file.
-    :raises DataError: if it is no text.
+    :param path: Path of the txt file.
+    :param image: Path of the image.
+    :raises DataError: if the file is not text.
     """
     data = read_bytes(path)
     try:
@@ -48,7 +49,7 @@ def read_label_file(path: str, image: Path, classes: Classes, findings: Findings
 
 
 def dota_name(line: str) -> str | None:
-    """Return the class of a line of DOTA, eight corners and a name; None for other lines."""
+    """Return the class of a DOTA line (eight coordinates and a name); None for other lines."""
     fields = split_fields(line)
     if len(fields) in (9, 10) and number(fields[8]) is None and all(
             number(field) is not None for field in fields[:8]):
@@ -57,7 +58,7 @@ def dota_name(line: str) -> str | None:
 
 
 def _plain_rows(data: bytes, classes: Classes) -> list[tuple[int, Box, bool]]:
-    """Read boxes in the usual notation; raise ValueError or KeyError for all else."""
+    """Parse boxes in the usual notation; raise ValueError or KeyError for others."""
     rows = []
     index = classes.index
     for line in data.split(b'\n'):
@@ -99,7 +100,7 @@ def _read_carefully(path: str, text: str, image: Path, classes: Classes,
 def _dota_row(fields: Sequence[str], name: str, classes: Classes, where: str,
               findings: Findings) -> LabelLine | None:
     values = numbers(fields[:8])
-    assert values is not None, 'as dota_name found'
+    assert values is not None, 'dota_name parsed the same values'
     if name not in classes.names:
         findings.skip('unknown_id', where, f'class {name!r} is unknown')
         return None
@@ -119,13 +120,13 @@ def _row(fields: Sequence[str], classes: Classes, where: str,
         findings.skip('malformed_box', where, f'class is {fields[0]!r}; expected a whole number')
         return None
     if int(class_id) not in classes.index:
-        findings.skip('unknown_id', where, f'class {class_id:g} is unknown; there are '
-                      f'{len(classes.names)}, ids {min(classes.index)} to {max(classes.index)}')
+        findings.skip('unknown_id', where, f'class {class_id:g} is unknown; expected one of '
+                      f'{len(classes.names)} ids, {min(classes.index)} to {max(classes.index)}')
         return None
     values = numbers(fields[1:])
     if values is None:
         odd = next(field for field in fields[1:] if number(field) is None)
-        findings.skip('malformed_box', where, f'{odd!r} is no number')
+        findings.skip('malformed_box', where, f'{odd!r}; expected a number')
         return None
     count = len(values)
     score, has_outline = 1.0, False
@@ -135,13 +136,13 @@ def _row(fields: Sequence[str], classes: Classes, where: str,
         *values, score = values
     if len(values) != 4:
         if len(values) < 6:
-            findings.skip('malformed_box', where, f'got {len(fields)} fields; expected 5: class, '
-                          'centre x, centre y, width, height')
+            findings.skip('malformed_box', where, f'{len(fields)} values; expected 5 (class, '
+                          'centre x, centre y, width, height)')
             return None
         has_outline = True
     if not 0 <= score <= 1:
         findings.skip('malformed_box', where, f'the last value is {score:g}; expected a '
-                      'confidence of 0 to 1')
+                      'confidence from 0 to 1')
         return None
     box = _box(values, has_outline, where, findings)
     return box and LabelLine(classes.index[int(class_id)], box, score=score)
@@ -150,8 +151,8 @@ def _row(fields: Sequence[str], classes: Classes, where: str,
 def _box(values: Sequence[float], has_outline: bool, where: str, findings: Findings) -> Box | None:
     largest = max(values, key=abs)
     if abs(largest) > MOST:
-        findings.skip('pixel_values', where, f'got {largest:g}, wanted a fraction in 0 .. 1: '
-                      'these are pixel values; divide by the width and height of the image')
+        findings.skip('pixel_values', where, f'{largest:g}; expected a fraction from 0 to 1; '
+                      'divide pixel values by the width and height of the image')
         return None
     if has_outline:
         box = box_of_points(values)

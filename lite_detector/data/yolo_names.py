@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The class names of YOLO labels: classes.txt, data.yaml, and darknet's obj.names and obj.data."""
+"""Read YOLO class names: classes.txt, data.yaml, and darknet's obj.names and obj.data."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NAME_SUFFIXES = (*YAML_SUFFIXES, DARKNET_SUFFIX, *LIST_SUFFIXES)
 @dataclass(frozen=True)
 class Classes:
     """
-    What class ids mean.
+    Names of the class ids.
 
-    :param names: of the classes.
-    :param index: id as label files have it -> place among the names.
-    :param keypoint_values: numbers behind each box that are key points; 0: none.
+    :param names: Class names.
+    :param index: Class id in the label files -> index into the names.
+    :param keypoint_values: Number of key point values after each box; 0: none.
     """
 
     names: tuple[str, ...]
@@ -41,17 +41,17 @@ class Classes:
 
     @classmethod
     def counted(cls, names: Sequence[str], keypoint_values: int = 0) -> Classes:
-        """Return classes whose ids count from 0."""
+        """Return classes with ids from 0."""
         return cls(tuple(names), {each: each for each in range(len(names))}, keypoint_values)
 
 
 def find_classes(annotations: Path, folder: Path, findings: Findings) -> Classes | None:
     """
-    Look for the file that says what class ids mean.
+    Find and read the file of class names.
 
-    :param annotations: that file, or the folder of labels.
-    :param folder: of the labels; its file of names may be up to two folders above.
-    :raises DataError: if it is malformed, or two of one folder disagree.
+    :param annotations: Path of that file, or the folder of labels.
+    :param folder: Folder of the labels; the file may be up to two folders above.
+    :raises DataError: if a file is malformed, or two files in one folder disagree.
     """
     if annotations.is_file():
         return read_classes(annotations, findings)
@@ -78,7 +78,7 @@ def read_classes(path: Path, findings: Findings) -> Classes:
     """
     Read a file of class names.
 
-    :raises DataError: if it is malformed.
+    :raises DataError: if the file is malformed.
     """
     suffix = path.suffix.lower()
     if suffix in YAML_SUFFIXES:
@@ -107,7 +107,7 @@ def _read_list(path: Path, findings: Findings) -> list[str]:
 
 
 def _names_of_darknet(path: Path, findings: Findings) -> Path:
-    """Return the file of names beside an obj.data, whatever folder that says."""
+    """Return the file of names next to an obj.data; the folder written in it is ignored."""
     for line in read_text(path, findings).splitlines():
         key, _, value = line.partition('=')
         if key.strip().lower() == 'names' and value.strip():
@@ -115,21 +115,21 @@ def _names_of_darknet(path: Path, findings: Findings) -> Path:
             for name in sorted(walk_files(path.parent, LIST_SUFFIXES)):
                 if name.rpartition('/')[2].lower() == wanted.lower():
                     return path.parent / name
-            raise DataError(f'{path}: names is {value.strip()}; expected a file {wanted} beside '
-                            f'{path.name}')
+            raise DataError(f'{path}: names is {value.strip()}; expected the file {wanted} next '
+                            f'to {path.name}')
     raise DataError(f'{path}: no line `names = ...`; expected the file of class names')
 
 
 def _read_yaml(path: Path, findings: Findings) -> Classes:
     text = read_text(path, findings)
     try:
-        # types for what is no name, and text as it is written: 007 is a name like any other
+        # typed values reveal entries that are not text; the plain ones keep names such as 007
         typed, plain = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
     except YAML_ERRORS as error:
         raise DataError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
     if not isinstance(plain, dict) or not isinstance(plain.get('names'), (list, dict)):
-        raise DataError(f'{path}: $: no names; expected a list of class names or a map from id '
-                        'to name')
+        raise DataError(f'{path}: $: no names; expected a list of class names or a mapping from '
+                        'id to name')
     names, kinds = plain['names'], typed['names']
     for key, (name, kind) in zip(_keys(names), zip(_values(names), _values(kinds), strict=True),
                                  strict=True):
@@ -141,7 +141,7 @@ def _read_yaml(path: Path, findings: Findings) -> Classes:
     count = number(plain.get('nc'))
     if count is not None and count != len(names):
         findings.note('class_count', path, f'nc is {count:g}, but there are {len(names)} names; '
-                      'the names count')
+                      'the number of names is used')
     shape = numbers(plain.get('kpt_shape'))
     return Classes(tuple(by_id[each].strip() for each in ids),
                    {each: place for place, each in enumerate(ids)},
@@ -156,8 +156,8 @@ def _by_id(names: Any, path: Path) -> dict[int, str]:
     for key, name in names.items():
         class_id = identifier(key)
         if not isinstance(class_id, int) or class_id < 0 or class_id in found:
-            raise DataError(f'{path}: names: got ids {", ".join(map(str, names))}; expected '
-                            'different numbers from 0')
+            raise DataError(f'{path}: names: ids {", ".join(map(str, names))}; expected distinct '
+                            'numbers from 0')
         found[class_id] = name
     return found
 

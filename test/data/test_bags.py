@@ -182,11 +182,11 @@ def test_bag_finds_the_only_image_topic_or_names_what_there_is(tmp_path):
                                        compressed_image(noise(0), 0)])
     with Bag(two) as bag:
         assert bag.find_topic(None, [IMAGE], '--topic') == IMAGES
-        with pytest.raises(DataError, match=f'{IMAGES}, {IMAGES}/compressed; choose one with '
-                                            '--topic'):
+        with pytest.raises(DataError, match=f'{IMAGES}, {IMAGES}/compressed; choose one '
+                                            'topic with --topic'):
             bag.find_topic(None, [IMAGE, COMPRESSED], '--topic')
         with pytest.raises(DataError, match=r'--topic /detections: no sensor_msgs/msg/Image '
-                                            r'there; topics: .*/detections \(vision_msgs'):
+                                            r'on this topic; topics: .*/detections \(vision_msgs'):
             bag.find_topic('/detections', [IMAGE], '--topic')
 
 
@@ -245,12 +245,12 @@ def test_cut_sqlite_file_with_rows_of_damaged_types_gives_the_others(tmp_path):
     path = write_bag(tmp_path / 'bag', [raw_image(noise(index), index) for index in range(4)],
                      'sqlite3')
     with closing(sqlite3.connect(storage_file(path))) as database, database:
-        # the column is NOT NULL, which a flipped bit does not ask
-        database.execute('CREATE TABLE spoiled AS SELECT * FROM messages')
-        database.execute('UPDATE spoiled SET timestamp = NULL WHERE id = 1')
-        database.execute("UPDATE spoiled SET data = 'text' WHERE id = 3")
+        # a table without the NOT NULL constraint, because damaged files may violate it
+        database.execute('CREATE TABLE damaged AS SELECT * FROM messages')
+        database.execute('UPDATE damaged SET timestamp = NULL WHERE id = 1')
+        database.execute("UPDATE damaged SET data = 'text' WHERE id = 3")
         database.execute('DROP TABLE messages')
-        database.execute('ALTER TABLE spoiled RENAME TO messages')
+        database.execute('ALTER TABLE damaged RENAME TO messages')
     file = CutSqlite(storage_file(path))
     assert file.start_time == START_NS + 10 ** 9
     assert [time_ns - START_NS for _, time_ns, _ in file.messages(file.connections)] == [
@@ -278,12 +278,12 @@ def test_bag_of_several_files_goes_on_in_their_order(tmp_path):
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
     ('absent', None, 'no such file or folder'),
-    ('empty.mcap', b'', 'does not begin as an MCAP file; nothing can be read'),
-    ('text.mcap', b'# notes', 'does not begin as an MCAP file; nothing can be read'),
+    ('empty.mcap', b'', 'wrong first bytes; expected an MCAP file; nothing can be read'),
+    ('text.mcap', b'# notes', 'wrong first bytes; expected an MCAP file; nothing can be read'),
     ('head.mcap', b'\x89MCAP0\r\n', 'nothing can be read'),
     ('text.db3', b'# notes', 'file is not a database; nothing can be read'),
     ('empty.db3', b'', 'no such table: topics; nothing can be read'),
-    ('film.mp4', b'ftyp', 'no rosbag2 recording; nothing can be read'),
+    ('film.mp4', b'ftyp', 'not a rosbag2 recording; nothing can be read'),
 ])
 def test_bag_that_is_none_is_a_data_error_of_one_line(tmp_path, name, content, words):
     path = tmp_path / name
@@ -296,7 +296,7 @@ def test_bag_that_is_none_is_a_data_error_of_one_line(tmp_path, name, content, w
 
 
 def test_folder_without_a_recording_is_a_data_error(tmp_path):
-    with pytest.raises(DataError, match='no rosbag2 recording; nothing can be read'), \
+    with pytest.raises(DataError, match='not a rosbag2 recording; nothing can be read'), \
             Bag(tmp_path):
         pass
 

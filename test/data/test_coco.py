@@ -93,8 +93,8 @@ def test_load_coco_of_a_file_that_is_no_json_says_so(tmp_path, text):
     ('images', [{'id': 7, 'width': 1, 'height': 1}], r'images\[0\]: no file_name'),
     ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3]}], 'bbox is .1, 2, 3'),
     ('annotations', [{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, -3, 4]}], 'above 0'),
-    ('annotations', {}, 'no COCO file: .*annotations'),
-    ('categories', None, 'categories: none'),
+    ('annotations', {}, 'not a COCO file: .*annotations'),
+    ('categories', None, 'categories: the list is empty or absent'),
 ])
 def test_load_coco_of_another_form_names_the_place_if_strict(write, key, value, message):
     with pytest.raises(DataError, match=message):
@@ -102,7 +102,7 @@ def test_load_coco_of_another_form_names_the_place_if_strict(write, key, value, 
 
 
 def test_load_coco_of_a_list_of_detections_names_what_is_wanted(write):
-    with pytest.raises(DataError, match='no COCO file'):
+    with pytest.raises(DataError, match='not a COCO file'):
         load_coco(write([{'image_id': 7, 'category_id': 90, 'bbox': [1, 2, 3, 4], 'score': 1}]))
 
 
@@ -112,10 +112,10 @@ def test_load_coco_without_images_says_so(write):
 
 
 @pytest.mark.parametrize(('key', 'change', 'message'), [
-    ('annotations', {'image_id': 8}, r'annotations\[1\]: there is no image with id 8'),
-    ('annotations', {'category_id': 1}, r'annotations\[1\]: there is no category with id 1'),
-    ('images', {'file_name': 'b.png'}, 'image id 7 is there twice: a.png and b.png'),
-    ('categories', {'name': 'other'}, "category id 90 is there twice: 'toothbrush' and 'other'"),
+    ('annotations', {'image_id': 8}, r'annotations\[1\]: image_id 8 is not in images'),
+    ('annotations', {'category_id': 1}, r'annotations\[1\]: category_id 1 is not in categories'),
+    ('images', {'file_name': 'b.png'}, 'duplicate image id 7: a.png and b.png'),
+    ('categories', {'name': 'other'}, "duplicate category id 90: 'toothbrush' and 'other'"),
 ])
 def test_load_coco_of_a_file_that_contradicts_itself_says_how_if_strict(write, key, change,
                                                                         message):

@@ -152,7 +152,7 @@ def test_check_finds_images_of_another_size(tmp_path):
     cv2.imwrite(str(images / 'a.png'), np.zeros((64, 40, 3), np.uint8))
     report = check_dataset(read_annotations(annotations, images), CLASS_NAMES)
     line, = report.findings['other_size']
-    assert 'a.png: the image is 40x64 pixels, its annotations are for 64x40: width' in line
+    assert 'a.png: image size 40x64; the annotations expect 64x40: width' in line
     assert 'outside' not in report.findings
 
 
@@ -160,7 +160,7 @@ def test_check_finds_copies_within_a_split(tmp_path):
     annotations, images = write_coco(tmp_path)
     shutil.copy(images / 'a.png', images / 'c.png')
     report = check_dataset(read_annotations(annotations, images), CLASS_NAMES)
-    assert report.findings['duplicate'] == [f'{images}/c.png: as {images}/a.png']
+    assert report.findings['duplicate'] == [f'{images}/c.png: same as {images}/a.png']
 
 
 def test_check_finds_images_that_look_alike(tmp_path):
@@ -171,7 +171,7 @@ def test_check_finds_images_that_look_alike(tmp_path):
     cv2.imwrite(str(images / 'b.png'), photograph(2))
     cv2.imwrite(str(images / 'c.png'), cv2.resize(photograph(1), (80, 60)))
     report = check_dataset(read_annotations(annotations, images, CLASS_NAMES), CLASS_NAMES)
-    assert report.findings['near_duplicate'] == [f'{images}/c.png: as {images}/a.png']
+    assert report.findings['near_duplicate'] == [f'{images}/c.png: same as {images}/a.png']
     assert 'duplicate' not in report.findings
 
 
@@ -184,9 +184,9 @@ def test_check_finds_images_of_one_split_in_the_other(tmp_path):
     check_leaks(*reports)
     train, val = tmp_path / 'train' / 'images', tmp_path / 'val' / 'images'
     assert set(reports[0].findings) == RARE
-    assert reports[1].findings['leak'] == [f'{val}/a.png: as {train}/a.png',
-                                           f'{val}/b.png: as {train}/b.png']
-    assert reports[1].findings['near_leak'] == [f'{val}/c.png: as {train}/c.png']
+    assert reports[1].findings['leak'] == [f'{val}/a.png: same as {train}/a.png',
+                                           f'{val}/b.png: same as {train}/b.png']
+    assert reports[1].findings['near_leak'] == [f'{val}/c.png: same as {train}/c.png']
 
 
 def test_check_takes_an_empty_split_for_no_leak(tmp_path):
@@ -294,7 +294,7 @@ def test_check_data_without_matplotlib_says_how_to_get_it(check_data, tmp_path, 
      ['none of 3 images']),
     (['--annotations', '{root}/images/a.png', '--images', '{root}'], ['a.png: not valid JSON']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/images',
-      '--class-names', 'ant', 'ant'], ["'ant' is named twice"]),
+      '--class-names', 'ant', 'ant'], ["duplicate class name 'ant'"]),
     (['--annotations', '{root}/instances.json', '--images', '{root}/images',
       '--compare', '{root}/absent'], ['absent: no such']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/images',

@@ -90,7 +90,7 @@ def test_open_dataset_takes_a_list_with_more_classes(write, tmp_path):
 
 @EVERY_FORMAT
 @pytest.mark.parametrize(('names', 'word'), [
-    (['zebra', 'ant', 'ant'], "'ant' is named twice"), ([], 'no class'),
+    (['zebra', 'ant', 'ant'], "duplicate class name 'ant'"), ([], 'no class'),
     (['zebra', ' '], "class 1 is named ' '"),
     (['zebra', 'a\nt'], r"class 1 is named 'a\nt'")])
 def test_open_dataset_refuses_a_wrong_list_of_classes(write, names, word, tmp_path):
@@ -125,15 +125,15 @@ def test_open_dataset_without_annotations_says_so(name, tmp_path):
 @pytest.mark.parametrize('name', ['a.xml', 'a.txt'])
 def test_open_dataset_of_one_file_of_a_folder_says_what_it_wants(name, tmp_path):
     (tmp_path / name).touch()
-    assert_refused(tmp_path / name, tmp_path, f'{name}: wanted', 'folder of Pascal VOC xml')
+    assert_refused(tmp_path / name, tmp_path, f'{name}: expected', 'folder of Pascal VOC xml')
 
 
 def test_open_dataset_of_an_empty_folder_says_what_it_wants(tmp_path):
-    assert_refused(tmp_path, tmp_path, 'neither xml nor txt', 'COCO json')
+    assert_refused(tmp_path, tmp_path, 'no xml and no txt files', 'COCO json')
 
 
 def test_open_dataset_of_two_formats_in_one_folder_asks_to_part_them(tmp_path):
-    assert_refused(*with_file(write_voc(tmp_path), 'a.txt', ''), 'xml and txt files side by side')
+    assert_refused(*with_file(write_voc(tmp_path), 'a.txt', ''), 'both xml and txt files')
 
 
 # COCO
@@ -147,19 +147,19 @@ def test_coco_crowds_are_regions_to_ignore_and_stay_so(tmp_path):
 def test_coco_without_categories_has_no_class(tmp_path):
     text = json.dumps({**coco_content(), 'annotations': [], 'categories': []})
     assert_refused(*with_file(write_coco(tmp_path), 'instances.json', text),
-                   'instances.json: there is no class')
+                   'instances.json: no class')
 
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('', ['not valid JSON']),
     ('{', ['not valid JSON']),
-    ('[]', ['no COCO file']),
+    ('[]', ['not a COCO file']),
     (json.dumps({**coco_content(), 'images': []}), ['images: the list is empty']),
     (json.dumps({**coco_content(), 'categories': [{'id': 3, 'name': 'zebra'}]}),
-     ['annotations[1]', 'no category with id 17']),
+     ['annotations[1]', 'category_id 17 is not in categories']),
     (json.dumps(coco_content()).replace('20]', '-20]'),
      ['annotations[0]: bbox is [16, 10, 32, -20]; expected a width and height above 0',
-      '3 of 3 boxes are broken, expected at most 10 % (--max-broken, data.max_broken)',
+      '3 of 3 boxes are broken; expected at most 10 % (--max-broken, data.max_broken)',
       'annotations[1]', 'annotations[2]']),
     (json.dumps(coco_content()).replace('20]', '1e30]'), ['annotations[0]: bbox is ']),
 ])

@@ -75,7 +75,7 @@ def test_recorded_labels_without_stamps_are_refused(extract, tmp_path, capsys):
     bag = write_bag(tmp_path / 'bag', [raw_image(view(0), 0.0, stamp_s=-1), boxes])
     status, _ = extract(bag, '--labels-topic', LABELS)
     assert status == 2
-    assert f'{LABELS}: header.stamp is zero' in capsys.readouterr().err
+    assert f'{LABELS}: header.stamp is 0' in capsys.readouterr().err
 
 
 def test_dataset_from_recorded_labels_is_what_training_takes(extract, labelled_bag, capsys):
@@ -158,7 +158,8 @@ def test_dataset_leaves_out_doubles_and_what_cannot_be_read(extract, tmp_path, c
     assert status == 0
     out, err = capsys.readouterr()
     assert written(output, 'train') == ['1700000000_000000000.jpg', '1700000003_000000000.jpg']
-    assert '2 left out: that cannot be read' in out and '1 left out: like another' in out
+    assert '2 left out: that cannot be read' in out
+    assert '1 left out: similar to another frame' in out
     assert '1 left out: blurred' in out
     assert "warning: the first that cannot be read: encoding 'pigeon' is not one of" in err
 
@@ -226,4 +227,4 @@ def test_dataset_never_overwrites_a_folder(extract, labelled_bag, capsys, tmp_pa
 def test_dataset_from_labels_without_a_box_is_an_error(extract, tmp_path, capsys):
     bag = write_bag(tmp_path / 'bag', [raw_image(view(0), 0), detections(0)])
     assert extract(bag, '--labels-topic', LABELS)[0] == 2
-    assert 'not one box on /detections' in capsys.readouterr().err
+    assert '/detections: no box' in capsys.readouterr().err

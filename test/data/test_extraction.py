@@ -46,14 +46,15 @@ def test_choice_leaves_out_looks_that_were_there_at_any_time():
     chosen, left_out = choose_frames(frames, FrameChoice(min_difference=3, blur=0, val_fraction=0))
     # 0b0111 and 0b111000 differ in 3 bits from 0; what is left out hides nothing behind it
     assert list(chosen) == [0, 2, 5]
-    assert left_out['like another'] == 3
+    assert left_out['similar to another frame'] == 3
 
 
 def test_choice_looks_for_doubles_among_the_sharp_only():
     frames = [facts(0, 0, 100), facts(1, 0b1111, 1), facts(2, 0b1111, 100), facts(3, 0, 100)]
     chosen, left_out = choose_frames(frames, FrameChoice(min_difference=1, val_fraction=0))
     assert list(chosen) == [0, 2]
-    assert left_out == {'blurred': 1, 'like another': 1, 'between training and validation': 0}
+    assert left_out == {'blurred': 1, 'similar to another frame': 1,
+                        'between training and validation': 0}
 
 
 def test_blurred_is_relative_to_the_neighbours():

@@ -123,7 +123,7 @@ def test_messages_that_a_power_cut_left_in_the_log_of_the_database_are_read(tmp_
     for path in (bag, bag / 'bag_0.db3'):
         *found, damage = read(path)
         assert found == [[0, 1, 0, 1], [0, 1, 0, 1], 4]
-        assert 'bag_0.db3: not closed in order' in damage and '\n' not in damage
+        assert 'bag_0.db3: not closed properly' in damage and '\n' not in damage
 
 
 def test_log_of_a_database_that_was_closed_is_empty_and_no_damage(tmp_path):
@@ -197,8 +197,7 @@ def test_recording_of_ros_1_says_what_makes_it_one_of_ros_2(tmp_path):
     path = tmp_path / 'old.bag'
     path.write_bytes(b'#ROSBAG V2.0\n' + bytes(100))
     for source in (path, tmp_path):
-        assert f'old.bag is a recording of ROS 1; `rosbags-convert --src {path} --dst' in refusal(
-            source)
+        assert 'old.bag: recording of ROS 1; convert it with `rosbags-convert ' in refusal(source)
 
 
 @pytest.mark.parametrize(('profile', 'words'), [('ros1', 'ros2'), ('', 'ros2')])

@@ -82,7 +82,7 @@ def test_coco_file_names_in_other_kinds_of_unicode_are_equal(read_coco, tmp_path
 def test_coco_name_of_two_images_is_an_error_with_both(read_coco, tmp_path):
     write_images(tmp_path / 'images', 'cam1/a.jpg', 'cam2/a.jpg')
     content = coco([image(1, 'a.jpg')], [])
-    with pytest.raises(DataError, match=r"'a.jpg' may be cam1/a.jpg or cam2/a.jpg; .*--images"):
+    with pytest.raises(DataError, match=r"'a.jpg' matches cam1/a.jpg and cam2/a.jpg; .*--images"):
         read_coco(content)
     both = read_coco(coco([image(1, r'x\cam2\a.jpg'), image(2, 'cam1/a.jpg')],
                           [box(1, 1, [1, 1, 9, 9])]))

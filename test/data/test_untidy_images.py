@@ -56,7 +56,7 @@ def test_images_that_are_gone_are_skipped_and_counted(tmp_path, as_coco):
         f'2 images skipped: no such image, first in {images}/38.jpg']
     with pytest.raises(DataError, match='38.jpg: no such image'):
         open_dataset(path, images, findings=Findings(STRICT))
-    with pytest.raises(DataError, match=r'38.jpg: .*; 2 of 40 images are broken, expected at most '
+    with pytest.raises(DataError, match=r'38.jpg: .*; 2 of 40 images are broken; expected at most '
                        r'4 % \(--max-broken, data.max_broken\); also .*39.jpg'):
         open_dataset(path, images, findings=Findings(Reading(max_broken=0.04)))
 
@@ -166,7 +166,7 @@ def test_photo_of_another_size_than_its_labels_is_skipped(read_coco, tmp_path):
                     for each in range(12)], [])
     dataset = read_coco(content)
     assert len(dataset) == 11 and dataset.findings.counts() == {'other_size': 1}
-    with pytest.raises(DataError, match='0.jpg: the image is 64x40 pixels'):
+    with pytest.raises(DataError, match='0.jpg: image size 64x40'):
         read_coco(content, STRICT)
 
 
@@ -245,7 +245,7 @@ def test_labels_of_a_class_that_is_not_wanted_are_skipped_and_counted(yolo, tmp_
     dataset = open_dataset(tmp_path / 'labels', tmp_path / 'images', ('ant',), findings)
     assert dataset.labels[0].class_ids.tolist() == [0] * 19
     assert findings.counts() == {'unlisted_class': 1}
-    with pytest.raises(DataError, match="class 'bee' of a.jpg is unknown; wanted one of ant"):
+    with pytest.raises(DataError, match="class 'bee' of a.jpg is unknown; expected one of ant"):
         open_dataset(tmp_path / 'labels', tmp_path / 'images', ('ant',), Findings(STRICT))
 
 

@@ -89,7 +89,7 @@ def test_voc_in_a_chinese_encoding_that_it_declares(voc, tmp_path):
 
 
 @pytest.mark.parametrize(('broken', 'kind', 'words'), [
-    (voc_object('ant', (48, 10, 16, 30)), 'empty', 'negative size'),
+    (voc_object('ant', (48, 10, 16, 30)), 'empty', 'expected left < right'),
     (voc_object('ant', (16, 10, 16, 30)), 'empty', '16 10 16 30'),
     (voc_object('ant', (99, 10, 120, 30)), 'outside_image', 'image of 64x40'),
     (voc_object('', (16, 10, 48, 30)), 'unknown_id', 'no <name>'),

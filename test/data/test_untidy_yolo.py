@@ -74,7 +74,7 @@ def test_yolo_values_that_are_rounded_over_the_border_are_clipped(yolo, strict):
 
 
 def test_yolo_pixel_values_are_an_error_that_says_so(yolo):
-    with pytest.raises(DataError, match=r'a.txt:1: .*these are pixel values; divide by the width'):
+    with pytest.raises(DataError, match=r'a.txt:1: .*divide pixel values by the width'):
         yolo('0 32 20 32 20\n')
 
 

@@ -30,7 +30,7 @@ def test_voc_of_negatives_alone_has_the_classes_given(tmp_path):
     for stem in ('a', 'c'):
         (annotations / f'{stem}.xml').write_text(voc_text(stem, ''))
     assert open_dataset(annotations, images, CLASS_NAMES).class_names == CLASS_NAMES
-    assert_refused(annotations, images, 'there is no class')
+    assert_refused(annotations, images, 'no class; expected')
 
 
 @pytest.mark.parametrize('name', [r'C:\photos\a.png', 'photos/a.png', 'renamed.jpg', ''])
@@ -44,7 +44,7 @@ def test_voc_finds_the_image_under_another_name(name, tmp_path):
 def test_voc_copy_that_names_the_first_image_has_its_own(tmp_path):
     annotations, images = write_voc(tmp_path)
     (annotations / 'a_flip.xml').write_text((annotations / 'a.xml').read_text())
-    assert_refused(annotations, images, 'a_flip.xml: its image a.png is that of a.xml too')
+    assert_refused(annotations, images, 'a_flip.xml: its image a.png belongs to a.xml too')
     (images / 'a_flip.png').write_bytes((images / 'a.png').read_bytes())
     assert open_dataset(annotations, images).labels[1].image_path.name == 'a_flip.png'
 
@@ -61,7 +61,7 @@ def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
     ('', ['not valid XML']),
     ('<annotation>', ['not valid XML']),
     ('<?xml version="1.0" encoding="klingon"?><annotation>', ['not valid XML']),
-    ('<html/>', ['no Pascal VOC file', '<html>']),
+    ('<html/>', ['not a Pascal VOC file', '<html>']),
     (voc_text('a', voc_object('', (1, 2, 3, 4))), ['object 1', 'no <name>']),
     (voc_text('a', '<object><name>ant</name></object>'), ['object 1 (ant)', 'no <bndbox>']),
     (voc_text('a', voc_object('ant', (1, 2, 'x', 4))), ['object 1 (ant), line 1: xmax', "'x'"]),
@@ -71,7 +71,7 @@ def test_voc_without_a_size_takes_that_of_the_image(size, tmp_path):
      ['object 1 (ant), line 1: xmax', "'nan'"]),
     (voc_text('a', voc_object('ant', (1, 2, 3, 4)).replace('xmax', 'x')), ['no <xmax>']),
     (voc_text('a', voc_object('ant', (1, 2, 3, 4)) + voc_object('ant', (3, 2, 1, 4))),
-     ['object 2 (ant)', 'negative size', '3 2 1 4']),
+     ['object 2 (ant)', 'expected left < right', '3 2 1 4']),
 ])
 def test_voc_that_is_wrong_is_refused(text, words, tmp_path):
     assert_refused(*with_file(write_voc(tmp_path), 'a.xml', text), 'a.xml: ', *words)

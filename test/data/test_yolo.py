@@ -33,7 +33,7 @@ def test_yolo_takes_label_files_that_lie_beside_the_images(tmp_path):
 
 def test_yolo_takes_names_from_the_caller_where_no_file_has_them(tmp_path):
     labels, images = write_yolo(tmp_path, class_file=None)
-    assert_refused(labels, images, 'what the class ids mean', 'classes.txt')
+    assert_refused(labels, images, 'no class names', 'classes.txt')
     assert open_dataset(labels, images, CLASS_NAMES).class_names == CLASS_NAMES
 
 
@@ -46,16 +46,16 @@ def test_yolo_label_file_without_an_image_is_a_missing_image(tmp_path):
 
 
 @pytest.mark.parametrize(('line', 'words'), [
-    ('0 0.5 0.5 0.5', ['got 4 fields; expected 5']),
+    ('0 0.5 0.5 0.5', ['4 values; expected 5']),
     ('0 0.5 0.5 0.5 0.5 7', ['the last value is 7; expected a confidence']),
     ('zebra 0.5 0.5 0.5 0.5', ["'zebra'"]),
     ('0.5 0.5 0.5 0.5 0.5', ["'0.5'"]),
     ('0 0.5 half 0.5 0.5', ["'half'"]),
-    ('2 0.5 0.5 0.5 0.5', ['class 2 is unknown; there are 2']),
+    ('2 0.5 0.5 0.5 0.5', ['class 2 is unknown; expected one of 2 ids']),
     ('-1 0.5 0.5 0.5 0.5', ['class -1 is unknown']),
-    ('0 32 0.5 0.5 0.5', ['got 32, wanted a fraction', 'pixel values']),
+    ('0 32 0.5 0.5 0.5', ['32; expected a fraction', 'pixel values']),
     ('0 1.5 0.5 0.5 0.5', ['fully outside the image']),
-    ('0 0.5 nan 0.5 0.5', ["'nan' is no number"]),
+    ('0 0.5 nan 0.5 0.5', ["'nan'; expected a number"]),
     ('0 0.5 0.5 -0.5 0.5', ['width or height <= 0']),
 ])
 def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_path):
@@ -64,14 +64,14 @@ def test_yolo_line_that_is_wrong_is_refused_with_its_number(line, words, tmp_pat
 
 
 @pytest.mark.parametrize(('name', 'content', 'words'), [
-    ('classes.txt', b'', ['classes.txt: there is no class']),
+    ('classes.txt', b'', ['classes.txt: no class']),
     ('classes.txt', b'zebra\n\nant\n', ["classes.txt: class 1 is named ''"]),
-    ('classes.txt', b'ant\nant\n', ["classes.txt: class 'ant' is named twice"]),
+    ('classes.txt', b'ant\nant\n', ["classes.txt: duplicate class name 'ant'"]),
     ('classes.txt', b'\x89PNG\0', ['classes.txt: not a text file']),
     ('data.yaml', b'names: [zebra, ant', ['data.yaml: not valid YAML']),
     ('data.yaml', b'nc: 2', ['data.yaml: $: ', 'names']),
     ('data.yaml', b'names: [yes, ant]', ['names: class 0 is yes', 'put it in quotes']),
-    ('data.yaml', b'names: {a: zebra, b: ant}', ['got ids a, b; expected different numbers']),
+    ('data.yaml', b'names: {a: zebra, b: ant}', ['ids a, b; expected distinct numbers']),
 ])
 def test_yolo_file_of_names_that_is_wrong_is_refused(name, content, words, tmp_path):
     assert_refused(*with_file(write_yolo(tmp_path, class_file=None), name, content), *words)
