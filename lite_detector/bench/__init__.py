@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How fast a detector is on this board."""
+"""Measure the speed of detectors on a board."""

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How hot a board is, how fast it runs, and whether it is throttled, as far as it reports that.
+Temperature, clock frequency and throttling of a board, as far as it reports them.
 
-Linux reports it in ``/sys``, a Raspberry Pi also by ``vcgencmd get_throttled``. What a machine
-does not report is None: a virtual machine often reports nothing.
+Linux reports them in ``/sys``, a Raspberry Pi also with ``vcgencmd get_throttled``. Values that a
+machine does not report are None; virtual machines often report none.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ import subprocess
 import msgspec
 
 CPU_ZONE = re.compile(r'cpu|pkg|soc|tj', re.IGNORECASE)
-"""Thermal zones of the processor; others are of the battery, a radio or the power supply."""
+"""Pattern of thermal zones of the processor; others are for battery, radio or power supply."""
 CPU_COOLING = re.compile(r'cpu|processor|hot-surface', re.IGNORECASE)
-"""Cooling devices that slow the processor down; others are fans or slow the GPU down."""
+"""Pattern of cooling devices that throttle the processor; others are fans or throttle the GPU."""
 PLAUSIBLE_C = (-45.0, 150.0)
-"""Sensors that are switched off say something outside."""
+"""Plausible temperatures in °C; inactive sensors report values outside."""
 PI_REASONS = ('under-voltage', 'frequency capped', 'throttled', 'temperature limit')
-"""Bits 0 to 3 of what vcgencmd answers; from bit 16 on it is what happened since the start."""
+"""Meaning of bits 0 to 3 of vcgencmd; bits from 16 on are for events since the start."""
 VCGENCMD_S = 2.0
 
 
 class Heat(msgspec.Struct, frozen=True):
-    """The state of a board at one moment."""
+    """State of a board at one moment."""
 
     temperature_c: float | None
-    """Of the hottest sensor of the processor."""
+    """Temperature of the hottest processor sensor in °C."""
     frequency_mhz: float | None
-    """Of the fastest core."""
+    """Clock frequency of the fastest core in MHz."""
     held_back: tuple[str, ...] | None
-    """Why the board is slower than it could be; empty: it is not; None: not reported."""
+    """Reasons for throttling; empty: not throttled; None: not reported."""
 
 
 class HeatWatch:
     """
-    Reads the state of the board again and again.
+    A reader of the board state.
 
-    :param root: folder that holds ``sys``.
+    :param root: Folder that contains ``sys``.
     """
 
     def __init__(self, root: Path = Path('/')) -> None:
@@ -55,7 +55,7 @@ class HeatWatch:
         self._events = self._count_events()
 
     def read(self) -> Heat:
-        """Return the state now."""
+        """Return the present state."""
         return Heat(self._temperature_c(), self._frequency_mhz(), self._held_back())
 
     def _temperature_c(self) -> float | None:
@@ -88,7 +88,7 @@ class HeatWatch:
         except (OSError, subprocess.TimeoutExpired):
             return None
         match = re.fullmatch(r'throttled=(0x[0-9a-fA-F]+)', answer.strip())
-        if match is None:  # no right to ask, or no Raspberry Pi
+        if match is None:  # no permission, or not a Raspberry Pi
             return None
         bits = int(match[1], 16)
         return [reason for bit, reason in enumerate(PI_REASONS) if bits >> bit & 1]
@@ -102,7 +102,7 @@ class HeatWatch:
         return [kind for (_, kind), state in states.items() if state > 0] if states else None
 
     def _over_current(self) -> list[str] | None:
-        """Return which counters of a Jetson have risen since the start."""
+        """Return the over-current counters of a Jetson that increased since the start."""
         if not self._events:
             return None
         return [name for name, count in self._count_events().items()
@@ -119,9 +119,9 @@ class HeatWatch:
 
 def summary(heats: list[Heat]) -> str:
     """
-    Say in a few words what happened to a board.
+    Return a one-line summary of board states.
 
-    :param heats: in the order of time.
+    :param heats: States in chronological order.
     """
     parts = list(_ranges(heats))
     told = [heat.held_back for heat in heats if heat.held_back is not None]
@@ -130,8 +130,8 @@ def summary(heats: list[Heat]) -> str:
         share = sum(reason in each for each in told) / len(told)
         parts.append(f'{reason} for {share:.0%} of the time')
     if told and not reasons:
-        parts.append('never held back')
-    return ', '.join(parts) or 'the board tells no temperature, frequency or throttling'
+        parts.append('never throttled')
+    return ', '.join(parts) or 'the board reports no temperature, frequency or throttling'
 
 
 def _ranges(heats: list[Heat]) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _ranges(heats: list[Heat]) -> Iterator[str]:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding='utf-8', errors='replace').strip()
-    except OSError:  # also of sensors that sleep
+    except OSError:  # some sensors cannot be read while they sleep
         return ''
 
 

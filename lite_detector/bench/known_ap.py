@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""AP that was measured before: in a model card, or by ``compare --json`` on labelled images."""
+"""Known AP values, from a model card or from the output of ``compare --json``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import msgspec
 
 EXACT = 'fp32'
 Network = tuple[str, str, str, str]
-"""Model, input size such as 320x320, resize and precision."""
+"""Model, input size such as 320x320, resize mode and precision."""
 
 
 def ap_of_card(card: ModelCard, setting: Setting) -> float | None:
-    """Return the AP of a setting in its card, or None; int8 has one of its own."""
+    """Return the AP of a setting in its card; None: unknown. int8 has its own AP."""
     if setting.precision in INT8:
         quantized = card.quantization.get('metrics', {})
         ap = quantized.get('ap_int8') if _same_images(card.metrics, quantized) else None
@@ -37,10 +37,10 @@ def _same_images(metrics: Mapping[str, object], quantized: Mapping[str, object])
 
 class ComparedAps:
     """
-    The AP of settings, all measured on the same images.
+    AP of settings, all measured on the same images.
 
-    :param path: written by ``compare --json``.
-    :raises ConfigError: if it is no such file, or has AP on no images or on several sets.
+    :param path: File written by ``compare --json``.
+    :raises ConfigError: if the file is malformed, or has AP for no or several sets of images.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,26 +49,26 @@ class ComparedAps:
         except OSError as error:
             raise ConfigError(f'{path}: {error.strerror}') from None
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise ConfigError(f'{path}: {error}; wanted what compare --json writes') from None
+            raise ConfigError(f'{path}: {error}; expected a file of compare --json') from None
         titles = sorted({title for _, aps in rows for title in aps})
         if len(titles) != 1:
-            raise ConfigError(f'{path}: tells AP of {", ".join(titles) or "no images"}; wanted '
-                              'that of one set of images: run compare with one --annotations')
+            raise ConfigError(f'{path}: AP of {", ".join(titles) or "no images"}; expected AP of '
+                              'one set of images: run compare with one --annotations')
         self.title, = titles
         self._aps = {network: aps[self.title] for network, aps in rows if aps}
 
     def ap_of(self, setting: Setting) -> float | None:
         """
-        Return the AP of a setting in percent; None: it was not measured.
+        Return the AP of a setting in percent; None: not measured.
 
-        Where a precision was not measured that of fp32 stands for it, but not for int8.
+        The AP of fp32 is used for a precision that was not measured, except for int8.
         """
         network = setting.model, str(setting.input_size), setting.resize
         exact = None if setting.precision in INT8 else self._aps.get((*network, EXACT))
         return self._aps.get((*network, setting.precision), exact)
 
     def __str__(self) -> str:
-        """Say what is in it, for an error."""
+        """Return models and sizes of the file, for messages."""
         sizes: dict[str, set[str]] = {}
         for model, size, *_ in self._aps:
             sizes.setdefault(model, set()).add(size)
@@ -77,7 +77,7 @@ class ComparedAps:
 
 
 def _rows_of(report: Any) -> list[tuple[Network, dict[str, float]]]:
-    """Return the settings of a file and their AP; it was a list of flat rows once."""
+    """Return settings and AP of a file; older files are a list of flat rows."""
     if isinstance(report, list):
         rows: list[Any] = [
             ((row['model'], f'{row["side"]}x{row["side"]}', row['resize'], row['precision']),

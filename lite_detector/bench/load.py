@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The other nodes of a robot, as a benchmark sees them: processes that compute and move memory."""
+"""Simulate the load of other nodes: processes that compute and copy memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import os
 import subprocess
 import sys
 
-# Half of the time is spent on copies larger than the caches of a board, half on the interpreter.
-# A busy process ends by itself when its parent is gone, however that came about.
+# Half of the time is spent on copies larger than the caches of a board, half in the interpreter.
+# A busy process exits by itself when its parent is gone for any reason.
 BUSY = """\
 import os, sys
 parent = int(sys.argv[1])
@@ -28,10 +28,9 @@ while os.getppid() == parent:
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
     """
-    Keep processors and memory busy meanwhile, as the other nodes of a robot do.
+    Load processors and memory during the block, like other nodes of a robot.
 
-    :param count: processes that work without a pause; all of them run when this begins and none
-        when it is left.
+    :param count: Number of busy processes; all run when the block starts and none after it.
     """
     with ExitStack() as stack:
         for _ in range(count):

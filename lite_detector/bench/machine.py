@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What figures were measured on."""
+"""Describe the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def describe_machine() -> str:
     """Return one sentence with processor, versions and date."""
     try:
         ncnn = version('ncnn')
-    except PackageNotFoundError:  # built from source, or ONNX Runtime alone
+    except PackageNotFoundError:  # built from source, or only ONNX Runtime is installed
         ncnn = 'unknown'
     return (f'{_processor()}, {len(os.sched_getaffinity(0))} cores, {platform.machine()}; '
             f'ncnn {ncnn}, numpy {np.__version__}, OpenCV {cv2.__version__}, '

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which operators a latency table is made of."""
+"""Operators of a latency table."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from lite_detector.search.latency import BY_HALVES
 from lite_detector.search.operators import Activation, Kind, Operator
 
 SIDES, QUICK_SIDES = (5, 10, 20, 40, 80, 160), (5, 20, 80, 160)
-"""Of square maps; others are interpolated by their area."""
+"""Sides of square feature maps; others are interpolated by their area."""
 # Multiples of 16 and of 8 alone: see lite_detector.search.latency.
 CHANNELS = (8, 16, 24, 48, 72, 128, 200, 256, 504, 512, 1000, 1024)
 QUICK_CHANNELS = (8, 16, 72, 128, 504, 512, 1000, 1024)
 COARSE, QUICK_COARSE = (8, 16, 24, 48, 72, 128, 200, 256), (8, 16, 72, 128, 200, 256)
-"""For larger kernels and strides, which networks have between fewer channels."""
+"""Channels for larger kernels and strides, which networks use with fewer channels."""
 IMAGE_CHANNELS, IMAGE_SIDES, STEM_CHANNELS = 3, (160, 320), (8, 16, 24, 48)
 
 MAX_NUMBERS = 2_600_000
-"""Of the larger of the two maps of an operator: 101 channels at stride 2 of an input of 320."""
+"""Maximum values in the larger feature map: 101 channels at stride 2 of an input of 320."""
 MAX_MACS = 100_000_000
 MAX_WEIGHTS = 600_000
 
 POINTWISE: tuple[tuple[Kind, int, int], ...] = (('conv', 1, 1),)
 OTHERS: tuple[tuple[Kind, int, int], ...] = (('conv', 3, 1), ('conv', 3, 2), ('conv', 1, 2))
-"""Kind, kernel and stride of convolutions, measured for pairs of ``CHANNELS`` or of ``COARSE``."""
+"""Kind, kernel and stride of convolutions, measured for pairs of ``CHANNELS`` or ``COARSE``."""
 PLAIN: tuple[tuple[Kind, int, int, Activation], ...] = (
     ('depthwise', 3, 1, 'none'), ('depthwise', 3, 2, 'none'), ('depthwise', 5, 1, 'none'),
     ('depthwise', 5, 2, 'none'), ('pool', 3, 2, 'none'), ('resize', 1, 2, 'none'),
     ('shuffle', 1, 1, 'none'), ('split', 1, 1, 'none'), ('concat', 1, 1, 'none'),
     ('add', 1, 1, 'none'), ('se', 1, 1, 'none'), ('activation', 1, 1, 'relu'),
     ('activation', 1, 1, 'swish'))
-"""The same with an activation, of what has one number of channels."""
+"""Kind, kernel, stride and activation of operators with one number of channels."""
 
 
 def operator_grid(quick: bool = False) -> list[Operator]:
     """
     Return the operators to measure.
 
-    :param quick: fewer of them, all of which the whole grid has too.
+    :param quick: True: return a subset of the full grid.
     """
     sides, channels, coarse = (QUICK_SIDES, QUICK_CHANNELS, QUICK_COARSE) if quick else (
         SIDES, CHANNELS, COARSE)

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How long operators take inside a network, and whole networks, both through ncnn.
+Measure the latency of operators inside a network, and of full networks, with ncnn.
 
-An operator alone in a loop is faster than in a network, where its weights have left the cache
-since the last image. So a few operators make up one network, each fed by a convolution, which
-also brings the numbers into the layout and precision that ncnn computes in. An inference is asked
-for the parts of that network one by one: what feeds an operator is not timed. Cheap operators are
-timed several at once, since to ask takes longer than they do.
+A single operator in a loop is faster than in a network, where its weights are not in the cache.
+Therefore several operators form one network. A convolution before each operator converts its input
+to the layout and precision of ncnn. The parts of the network are computed one by one, so the
+preceding convolution is not part of the time. Several copies of a cheap operator are timed
+together, because the call takes longer than the operator.
 
-Behind each operator a convolution reads one cell of what it gave, so that ncnn copies no map for
-us. What asking and reading take is measured beside and subtracted.
+After each operator, a convolution reads one cell of its output, so that ncnn copies no feature
+map. The time of the calls and of this convolution is measured separately and subtracted.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ if TYPE_CHECKING:
 Clock = Callable[[], float]
 
 BATCH = 10
-"""Operators of one network; together their weights are those of a small detector."""
+"""Number of operators per network; their weights have the size of a small detector."""
 COPIES = 4
 MAX_COPIED_MACS, MAX_COPIED_PARAMETERS = 20_000_000, 30_000
-"""Operators with more are timed one at a time."""
+"""Limits above which an operator is timed alone."""
 SHORTEST_MS = 1e-4
-"""A time below what the clock can tell counts as this."""
+"""Minimum time in ms, the resolution of the clock."""
 
 
 @dataclass(frozen=True)
 class OperatorRun:
-    """How ncnn runs."""
+    """Settings of ncnn and number of rounds."""
 
     threads: int = 1
     precision: TablePrecision = 'auto'
     rounds: int = 9
-    """Of which medians are taken."""
+    """Number of rounds; results are medians."""
 
     @property
     def clock(self) -> Clock:
         """
-        Return CPU time of this thread, or wall time where there are several.
+        Clock of the measurement: CPU time of this thread, or wall time for several threads.
 
-        The CPU time of several threads is their sum, which nobody waits for.
+        The CPU time of several threads is their sum, which is not the latency.
         """
         return time.thread_time if self.threads == 1 else time.perf_counter
 
 
 def new_table(settings: OperatorRun) -> LatencyTable:
-    """Return a table without operators: how fast this machine is now."""
+    """Return a table without operators, with the present speed of the machine."""
     reference = _Whole(_reference(), settings)
     call = _Whole(_one_cell(), settings)
     reference_ms, call_ms = _medians([reference.run, call.run], settings, 3)
@@ -74,12 +74,14 @@ def new_table(settings: OperatorRun) -> LatencyTable:
 def measure_operators(operators: Sequence[Operator], settings: OperatorRun,
                       reference_ms: float) -> list[float]:
     """
-    Measure operators whose maps have one size, in turn.
+    Measure operators with feature maps of one size, in turn.
 
-    :param reference_ms: of the table. The reference network is measured with them, and their
-        times are given for the clock rate at which it took that long: a board that gets warm
-        slows down in the middle of a table.
-    :return: milliseconds, in their order.
+    :param operators: Operators to measure.
+    :param settings: Settings of ncnn and number of rounds.
+    :param reference_ms: Latency of the reference network in the table, in ms. The reference is
+        measured again with the operators, and their times are normalized to the clock rate of
+        the table, because a warm board slows down.
+    :return: Latencies in ms, in the order of the operators.
     """
     batch = _Batch(operators, settings)
     reference = _Whole(_reference(), settings)
@@ -97,11 +99,13 @@ def measure_operators(operators: Sequence[Operator], settings: OperatorRun,
 def measure_networks(graphs: Sequence[Graph], table: LatencyTable,
                      rounds: int = OperatorRun.rounds) -> list[float]:
     """
-    Measure whole networks, round by round in turn.
+    Measure full networks in turn, round by round.
 
-    :param table: its threads and precision are used, and its reference network is measured too:
-        the times are given for the clock rate of the table, so that they can be compared.
-    :return: milliseconds of one inference, in the order of the graphs.
+    :param graphs: Networks to measure.
+    :param table: Latency table; its threads and precision are used. Times are normalized to its
+        clock rate with the reference network.
+    :param rounds: Number of rounds.
+    :return: Latency of one inference in ms, in the order of the graphs.
     """
     settings = OperatorRun(table.threads, table.precision, rounds)
     runs = [_Whole(graph, settings).run for graph in (_reference(), *graphs)]
@@ -127,7 +131,7 @@ class _Whole:
 
 @dataclass(frozen=True)
 class _Step:
-    """Names of what is asked for to time one operator."""
+    """Blob names to compute for the time of one operator."""
 
     feeders: list[str]
     nothing: str
@@ -136,7 +140,7 @@ class _Step:
 
 
 class _Batch:
-    """A network of operators that have nothing to do with each other."""
+    """A network of independent operators."""
 
     def __init__(self, operators: Sequence[Operator], settings: OperatorRun) -> None:
         graph = Graph(ImageSize(operators[0].height, operators[0].width), 1)
@@ -145,7 +149,7 @@ class _Batch:
         self._clock = settings.clock
 
     def run(self, order: Sequence[int]) -> list[float]:
-        """Return the seconds of each operator, in the order of the constructor."""
+        """Return the time of each operator in seconds, in the order of the constructor."""
         compute = self._network.start()
         clock = self._clock
         seconds = [0.0] * len(self._steps)
@@ -168,7 +172,7 @@ def _add_step(graph: Graph, operator: Operator) -> _Step:
         count = 1
     inputs = {'concat': [operator.in_channels // 2, (operator.in_channels + 1) // 2],
               'add': [operator.in_channels] * 2}.get(operator.kind, [operator.in_channels])
-    # activations work in place, and on a copy where somebody else reads the same map
+    # activations work in place, and copy the feature map if it has several consumers
     shared = operator.kind != 'activation'
     feeders = [[graph.conv(graph.image, channels) for channels in inputs]
                for _ in range(1 if shared else count)]
@@ -199,7 +203,7 @@ def _one_cell() -> Graph:
 
 
 def _reference() -> Graph:
-    """Return a small network of the commonest operators, to compare clock rates by."""
+    """Return a small network of common operators, to compare clock rates."""
     graph = Graph(ImageSize(80, 80))
     stem = graph.conv(graph.image, 32, kernel=3, stride=2, activation='relu')
     wide = graph.conv(stem, 96, activation='relu')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ways to run a model: input size, resize, precision, threads and wait policy."""
+"""Settings of a model: input size, resize mode, precision, threads and wait policy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import msgspec
 
 PASSIVE, ACTIVE = 'passive', 'active'
 WAIT_POLICIES = (PASSIVE, ACTIVE)
-"""Values of OMP_WAIT_POLICY; the package runs with the first one."""
+"""Values of OMP_WAIT_POLICY; the first one is the default of the package."""
 MIN_SIDE = 160
-"""Smaller inputs are not tried."""
+"""Minimum side of the measured input sizes in pixels."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One way to run one model."""
+    """One way to run a model."""
 
     model: str
     input_size: ImageSize
@@ -31,15 +31,15 @@ class Setting(msgspec.Struct, frozen=True):
     precision: str
     threads: int = 1
     wait_policy: str = PASSIVE
-    """How threads wait for the others of an inference: passive sleeps, active spins."""
+    """Behaviour of waiting threads: passive threads sleep, active threads spin."""
 
     @property
     def with_one_thread(self) -> Setting:
-        """Return the same for one thread: detections do not depend on threads."""
+        """Return the same setting with one thread, because detections do not depend on threads."""
         return Setting(self.model, self.input_size, self.resize, self.precision)
 
     def __str__(self) -> str:
-        """Print as people say it."""
+        """Return the setting in one line."""
         waiting = f' ({self.wait_policy})' if self.threads > 1 else ''
         return (f'{self.model} at {self.input_size}, {self.resize}, {self.precision}, '
                 f'threads {self.threads}{waiting}')
@@ -49,9 +49,14 @@ def settings_of(card: ModelCard, sizes: Sequence[ImageSize], resizes: Sequence[s
                 precisions: Sequence[str], threads: Sequence[int],
                 wait_policies: Sequence[str]) -> list[Setting]:
     """
-    Return the ways to run a model, each once; one thread waits for no other.
+    Return the distinct settings of a model; with one thread the wait policy is irrelevant.
 
-    :param wait_policies: of several threads.
+    :param card: Card of the model.
+    :param sizes: Network input sizes.
+    :param resizes: Resize modes.
+    :param precisions: Precisions.
+    :param threads: Numbers of threads.
+    :param wait_policies: Wait policies for several threads.
     """
     return list(dict.fromkeys(
         Setting(card.name, size, resize, precision, count, policy if count > 1 else PASSIVE)
@@ -60,28 +65,29 @@ def settings_of(card: ModelCard, sizes: Sequence[ImageSize], resizes: Sequence[s
 
 
 def fitting_sizes(card: ModelCard, sides: Sequence[int]) -> list[ImageSize]:
-    """Leave out what only a network in coarser steps cannot take; what none can is an error."""
+    """Return the sizes that the network supports; sizes that no network supports are kept."""
     left_out = [side for side in sides if side % card.grid and side % GRID == 0]
     if len(left_out) == len(sides):
         left_out = []
     if left_out:
-        print(f'{card.name}: not at {", ".join(map(str, left_out))}, which are no multiples of '
-              f'{card.grid}')
+        print(f'{card.name}: skips the sizes {", ".join(map(str, left_out))}; expected multiples '
+              f'of {card.grid}')
     return [ImageSize(side, side) for side in sides if side not in left_out]
 
 
 def sizes_down_from(largest: ImageSize, grid: int) -> list[ImageSize]:
     """
-    Return a network input and the squares inside it, the largest first.
+    Return a network input size and the squares inside it, the largest first.
 
-    :param grid: pixels that all sides are multiples of.
+    :param largest: Network input size in pixels.
+    :param grid: Multiple for all sides in pixels.
     """
     squares = (ImageSize(side, side) for side in range(min(largest), MIN_SIDE - 1, -grid))
     return [largest, *(size for size in squares if size != largest)]
 
 
 def default_threads() -> list[int]:
-    """Return the numbers of threads worth a try on this board."""
+    """Return the numbers of threads to measure on this board."""
     cores = len(os.sched_getaffinity(0))
     return [count for count in (1, 2, 4) if count <= cores]
 
@@ -89,16 +95,18 @@ def default_threads() -> list[int]:
 def open_detectors(folders: Mapping[str, str | Path], settings: Iterable[Setting], runtime: str,
                    device: str) -> dict[Setting, Detector]:
     """
-    Open a detector for each setting; those of one model and precision share a network on the CPU.
+    Open a detector for each setting; on the CPU, equal models and precisions share a network.
 
-    :param folders: name of the model -> its folder.
-    :param settings: with one number of threads.
+    :param folders: Name of the model -> folder.
+    :param settings: Settings with the same number of threads.
+    :param runtime: Runtime: ncnn or onnx.
+    :param device: Device name.
     :raises LiteDetectorError: if a setting does not work.
     """
     detectors: dict[Setting, Detector] = {}
     loaded: dict[object, Detector] = {}
     for setting in settings:
-        # a device prepares each input size on its own
+        # a device prepares each input size separately
         key = (setting.model, setting.precision) if device == 'cpu' else setting
         if key not in loaded:
             loaded[key] = Detector.from_folder(

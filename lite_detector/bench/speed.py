@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Speed of a detector on this board.
+Measure the speed of a detector on this board.
 
-A robot's processor is never quiet: clocks change and other nodes come and go. So what is compared
-is measured in turn, round by round in one run, and all figures are medians.
+The processor of a robot is never idle: clock rates and load change. Therefore alternatives are
+measured in turn, round by round in one run, and all figures are medians.
 """
 
 from __future__ import annotations
@@ -25,49 +25,49 @@ import numpy.typing as npt
 
 Clock = Callable[[], float]
 Progress = Callable[[float], object]
-"""Called now and then with the seconds that went by since the last call."""
+"""Callback with the seconds since the last call."""
 
 WARM_UP_ROUNDS = 3
 MIN_ROUNDS = 5
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Medians of one run, where nothing else is said."""
+    """Results of a measurement; medians unless stated otherwise."""
 
     model: str
     threads: int
     image_size: str
-    """Of the source, width x height in pixels."""
+    """Width x height of the source image in pixels."""
     forward_ms: float
-    """Wall time of the network alone."""
+    """Wall time of the forward pass in ms."""
     end_to_end_ms: float
-    """Wall time from the image to the detections."""
+    """Wall time from image to detections in ms."""
     end_to_end_p95_ms: float
-    """Wall time that 19 of 20 images keep to."""
+    """95th percentile of the wall time from image to detections in ms."""
     overhead_ratio: float
-    """CPU time, end to end / forward; see :func:`measure_speed`."""
+    """Ratio of CPU times, end to end to forward; see :func:`measure_speed`."""
     forward_cpu_ms: float
     end_to_end_cpu_ms: float
     peak_rss_mb: float | None
-    """Most memory that this process ever held; None where the system does not report it."""
+    """Peak memory of this process in MB; None: not reported by the system."""
     fps: float
-    """Images per second, one after the other."""
+    """Images per second in sequential processing."""
 
 
 @dataclass(frozen=True)
 class Timing:
     """
-    What one step took, round by round.
+    Times of one step for each round.
 
-    :param wall_ms: shape (rounds,).
-    :param cpu_ms: time on a processor, summed over threads, shape (rounds,).
+    :param wall_ms: Wall time in ms, shape (rounds,).
+    :param cpu_ms: CPU time in ms, summed over threads, shape (rounds,).
     """
 
     wall_ms: npt.NDArray[np.float64]
     cpu_ms: npt.NDArray[np.float64]
 
     def cpu_ratio(self, other: Timing) -> float:
-        """Return how much more CPU time than the other step it takes, pairwise; a median."""
+        """Return the median of the pairwise CPU time ratios to another step."""
         return float(np.median(self.cpu_ms / other.cpu_ms))
 
 
@@ -75,15 +75,15 @@ def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_cl
                progress: Progress | None = None, warm_up_rounds: int = WARM_UP_ROUNDS,
                min_rounds: int = MIN_ROUNDS) -> dict[str, Timing]:
     """
-    Time several steps in turn, round by round, after a few rounds to warm up.
+    Time several steps in turn, round by round, after warm-up rounds.
 
-    :param steps: name -> what to time.
-    :param seconds: wall time to spend, after the rounds to warm up.
-    :param cpu_clock: ``time.thread_time`` where a step computes in this thread alone, else
+    :param steps: Name -> function to time.
+    :param seconds: Wall time in seconds, without the warm-up rounds.
+    :param cpu_clock: ``time.thread_time`` if steps run in this thread only, else
         ``time.process_time``.
-    :param progress: called with the seconds that passed since the last call.
-    :param warm_up_rounds: rounds that do not count.
-    :param min_rounds: as many are made, however long they take.
+    :param progress: Callback with the seconds since the last call.
+    :param warm_up_rounds: Number of rounds that are not counted.
+    :param min_rounds: Minimum number of rounds, regardless of the time.
     """
     rounds: list[list[tuple[float, float]]] = []
     for _ in range(warm_up_rounds):
@@ -104,17 +104,17 @@ def interleave(steps: Mapping[str, Callable[[], object]], seconds: float, cpu_cl
 def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, seconds: float,
                   progress: Progress | None = None) -> Speed:
     """
-    Measure the network alone and image to detections, in turn.
+    Measure the forward pass and the time from image to detections, in turn.
 
-    The overhead ratio is the median of the ratios of neighbouring runs, which share their
-    clock rate and their disturbances. It is steadier than the ratio of two medians.
+    The overhead ratio is the median of the ratios of consecutive runs, which share their clock
+    rate and disturbances. It is more stable than the ratio of two medians.
 
-    :param detector: loaded with ``num_threads``.
-    :param image_bgr: uint8, shape (height, width, 3). Decoding and NMS take longer the more there
-        is to be seen in it.
-    :param num_threads: threads per inference.
-    :param seconds: wall time to spend.
-    :param progress: called with the seconds that passed since the last call.
+    :param detector: Detector that was loaded with ``num_threads``.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3). The time of decoding and NMS
+        depends on its objects.
+    :param num_threads: Number of threads per inference.
+    :param seconds: Wall time in seconds.
+    :param progress: Callback with the seconds since the last call.
     :raises LiteDetectorError: if the image or the network does not work.
     """
     with single_threaded_opencv():
@@ -138,13 +138,13 @@ def measure_speed(detector: Detector, image_bgr: ImageArray, num_threads: int, s
 
 
 def clock_for(num_threads: int) -> Clock:
-    """Return the clock that sees all the threads of an inference and as little else as it can."""
+    """Return the clock that covers all threads of an inference and little else."""
     return time.thread_time if num_threads == 1 else time.process_time
 
 
 @contextmanager
 def single_threaded_opencv() -> Iterator[None]:
-    """Keep OpenCV on the calling thread: threads of its own would not be seen by its clock."""
+    """Run OpenCV in the calling thread, because the thread clock ignores other threads."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -154,8 +154,8 @@ def single_threaded_opencv() -> Iterator[None]:
 
 
 def peak_memory_mb() -> float | None:
-    """Return the most memory that this process ever held, in MB of 10^6 bytes."""
-    # Not getrusage: its peak is inherited from the process that started this one.
+    """Return the peak memory of this process in MB of 10^6 bytes."""
+    # Not getrusage, because its peak includes the parent process.
     try:
         lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
     except OSError:

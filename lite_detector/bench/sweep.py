@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Many ways to run some models, measured on an idle and on a busy board.
+Measure many settings of several models on an idle and on a loaded board.
 
-What is compared is measured in turn, image by image. OpenMP reads its environment once and keeps a
-pool of threads, so each wait policy and number of threads has a process of its own, started anew
-for each turn: a pool that waits actively would burden all others. A board gets hot and then slow,
-so the figures are those of the second half of the turns. On a busy board a process may share its
-core with others or not, for seconds: so turns are short, and p95 is that of the worst one.
+Settings are measured in turn, image by image. OpenMP reads its environment once and keeps a pool
+of threads. So each wait policy and number of threads has its own process, which is restarted for
+each turn, because a pool with active waiting would slow down all others. A board heats up and then
+slows down, so the results are from the second half of the turns. On a loaded board, a process may
+share its core for seconds. So turns are short, and p95 is that of the worst turn.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ import msgspec
 import numpy as np
 
 TURN_S, MIN_TURNS = 5.0, 4
-"""For so long at most, and so often at least, one process measures before the next one."""
+"""Maximum duration of a turn in seconds, and minimum number of turns."""
 SAMPLE_S = 1.0
-"""Between two looks at the temperature."""
+"""Interval of temperature samples in seconds."""
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """What one image took, from the image to the detections."""
+    """Times of one image, from image to detections."""
 
     wall_ms: float
-    """Median."""
+    """Median of the wall time in ms."""
     p95_ms: float
-    """Wall time that 19 of 20 images keep to in the worst turn."""
+    """95th percentile of the wall time in the worst turn in ms."""
     cpu_ms: float
-    """Time on a processor, summed over the threads; median."""
+    """Median of the CPU time in ms, summed over the threads."""
     ratio: float | None = None
-    """CPU time to that of the reference in the same round; median. None: no reference."""
+    """Median ratio of the CPU time to the reference in the same round; None: no reference."""
 
 
 class ApOnImages(msgspec.Struct, frozen=True):
@@ -54,64 +54,64 @@ class ApOnImages(msgspec.Struct, frozen=True):
 
     ap: float
     by_size: tuple[float | None, ...] = ()
-    """AP of small, medium and large objects; None: there are none of that size."""
+    """AP of small, medium and large objects; None: no objects of that size."""
     difference: tuple[float, float, float] | None = None
-    """AP minus that of the reference, and its 95 % interval; None: not measured."""
+    """AP minus AP of the reference, and its 95 % interval; None: not measured."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One setting and what is known of it."""
+    """Results of one setting."""
 
     setting: Setting
     ap: float | None
-    """AP in percent of this input size, resize and precision; None: unknown."""
+    """AP in percent for this input size, resize mode and precision; None: unknown."""
     idle: Latency
     loaded: Latency | None
-    """Beside busy processes; None: not measured."""
+    """Latency under CPU load; None: not measured."""
     ap_on: dict[str, ApOnImages] = {}
-    """Title of the labelled images -> AP, where ``compare`` measured it."""
+    """Title of the labelled images -> AP, as measured by ``compare``."""
 
     @property
     def decisive(self) -> Latency:
-        """Return what was measured beside the most load."""
+        """Latency under the highest measured load."""
         return self.loaded or self.idle
 
 
 class HeatSample(msgspec.Struct, frozen=True):
-    """The state of the board at some moment."""
+    """State of the board at one moment."""
 
     seconds: float
-    """Since the begin of the sweep."""
+    """Seconds since the start of the sweep."""
     busy_processes: int
     heat: Heat
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """All that was measured."""
+    """Results of a sweep."""
 
     busy_processes: int
-    """Of the loaded board; 0: it was idle all the time."""
+    """Number of busy processes on the loaded board; 0: only the idle board was measured."""
     rows: list[Row]
     slowdown: dict[str, float]
-    """idle, loaded -> time of the second half to the first one; median of the settings."""
+    """idle, loaded -> ratio of times, second half to first half; median over the settings."""
     samples: list[HeatSample]
     reference: Setting | None = None
-    """What ratio and difference refer to."""
+    """Setting that ratio and difference refer to."""
     left_out: dict[str, tuple[str, ...]] = {}
-    """Title of the labelled images -> models that know fewer of their classes."""
+    """Title of the labelled images -> models with fewer of their classes."""
 
 
 def run_sweep(job: Job, image_bgr: ImageArray, load: int, progress: Progress,
               reference: Setting | None = None) -> Sweep:
     """
-    Measure settings on the idle board, then beside busy processes.
+    Measure settings on the idle board, then under CPU load.
 
-    :param job: ``seconds`` are those of each setting, idle and loaded; the image is put into it.
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param load: number of busy processes; 0: measure the idle board alone.
-    :param progress: called with the seconds that passed since the last call.
-    :param reference: one of the settings, to which ``ratio`` refers.
-    :return: rows in the order of the settings, without AP.
+    :param job: Settings to measure; ``seconds`` is the time per setting, ``image`` is set here.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :param load: Number of busy processes; 0: measure the idle board only.
+    :param progress: Callback with the seconds since the last call.
+    :param reference: Setting that ``ratio`` refers to; None: no reference.
+    :return: Results in the order of the settings, without AP.
     :raises LiteDetectorError: if a setting does not work.
     """
     watch = _Watch(progress)
@@ -133,11 +133,12 @@ def run_sweep(job: Job, image_bgr: ImageArray, load: int, progress: Progress,
 
 def pareto_front(rows: Iterable[Row], title: str) -> list[Row]:
     """
-    Return the rows that no other one beats in both AP and time, the fastest first.
+    Return the Pareto-optimal rows in AP and time, the fastest first.
 
-    Of two that are as good, the faster one is on it; of two that are equal, the first one.
+    Of rows with equal AP the faster one is on the front; of equal rows the first one.
 
-    :param title: of the images whose AP counts.
+    :param rows: Results of settings.
+    :param title: Title of the images whose AP counts.
     """
     known = [row for row in rows if title in row.ap_on]
     front: list[Row] = []
@@ -148,7 +149,7 @@ def pareto_front(rows: Iterable[Row], title: str) -> list[Row]:
 
 
 class _Watch:
-    """Looks at the board while time passes."""
+    """Samples the state of the board during the measurement."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -159,7 +160,7 @@ class _Watch:
         self.samples: list[HeatSample] = []
 
     def pass_on(self, seconds: float) -> None:
-        """Tell the seconds that passed, and look whether it is time."""
+        """Report the elapsed seconds, and take a sample if it is due."""
         self._progress(seconds)
         now_s = time.monotonic() - self._begin_s
         if now_s >= self._next_s:
@@ -189,12 +190,12 @@ def _measure(job: Job, progress: Progress,
 
 
 class _Turn(NamedTuple):
-    """The milliseconds of each image of one setting, in one process."""
+    """Times of each image of one setting in one process, in ms."""
 
     wall_ms: list[float]
     cpu_ms: list[float]
     base_cpu_ms: list[float] | None
-    """Of the reference in the same rounds; None: it was measured in another process."""
+    """CPU times of the reference in the same rounds; None: measured in another process."""
 
 
 def _joined(turns: Sequence[_Turn], field: str) -> list[float]:

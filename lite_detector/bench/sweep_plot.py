@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A sweep as a figure: AP against time where AP was measured, else the times of each setting."""
+"""Plot a sweep: AP over time if AP was measured, else the times of each setting."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW_HEIGHT, HEAD_HEIGHT, PANEL_HEIGHT, HEAT_HEIGHT, WIDTH = 0.24, 1.2, 6.0, 2.2, 11.0
-"""Inches of the figure."""
+"""Sizes in the figure in inches."""
 MARKERS = {'letterbox_rect': 'o', 'letterbox_square': 's', 'stretch': '^'}
 
 
 def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,
                chosen: Row | None = None) -> None:
     """
-    Draw a sweep, and the state of the board where it is known.
+    Plot a sweep, and the state of the board if it is known.
 
-    :param figure: an empty one of matplotlib, which is made as large as it has to be.
-    :param budget_ms: where to draw a line.
-    :param chosen: the row to mark.
+    :param figure: Empty matplotlib figure, which is resized.
+    :param sweep: Results of the sweep.
+    :param budget_ms: Time budget in ms, drawn as a line; None: no line.
+    :param chosen: Row to highlight; None: no row.
     """
     known = any(sample.heat.temperature_c is not None or sample.heat.frequency_mhz is not None
                 for sample in sweep.samples)
@@ -53,7 +54,7 @@ def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,
 
 
 def _draw_ap(axes: Axes, rows: Sequence[Row], title: str) -> None:
-    """Draw a line for each model and way to run it; settings on the front show their size."""
+    """Plot a line for each model and way to run it; labels on the front are input sizes."""
     models = list(dict.fromkeys(row.setting.model for row in rows))
     lines: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
@@ -75,15 +76,15 @@ def _draw_ap(axes: Axes, rows: Sequence[Row], title: str) -> None:
                       textcoords='offset points', ha='center')
     axes.plot([row.decisive.wall_ms for row in front], [row.ap_on[title].ap for row in front],
               color='black', linewidth=5, alpha=0.15, zorder=1, label='Pareto front')
-    axes.set(title=title, xlabel='milliseconds, image to detections', ylabel='AP, percent')
+    axes.set(title=title, xlabel='time from image to detections in ms', ylabel='AP in percent')
 
 
 def _draw_times(axes: Axes, sweep: Sweep, chosen: Row | None) -> None:
-    """Draw the median of each setting, and a line to its p95."""
+    """Plot the median of each setting, and a line to its p95."""
     rows = ordered(sweep)[::-1]
     times = {'idle': [row.idle for row in rows]}
     if sweep.busy_processes:
-        times[f'beside {sweep.busy_processes} busy processes'] = [
+        times[f'under CPU load, with {sweep.busy_processes} busy processes'] = [
             row.loaded for row in rows if row.loaded]
     for index, (label, latencies) in enumerate(times.items()):
         places = [place + 0.15 - 0.3 * index for place in range(len(rows))]
@@ -94,7 +95,7 @@ def _draw_times(axes: Axes, sweep: Sweep, chosen: Row | None) -> None:
     axes.set_yticks(range(len(rows)), [plain_text(str(row.setting)) for row in rows], fontsize=7)
     for row, tick in zip(rows, axes.get_yticklabels(), strict=True):
         tick.set_fontweight('bold' if row is chosen else 'normal')
-    axes.set(xlabel='milliseconds, image to detections: median, and a line to the p95',
+    axes.set(xlabel='time from image to detections in ms: median, and a line to the p95',
              xscale='log', ylim=(-0.7, len(rows) - 0.3))
     axes.xaxis.set_major_formatter('{x:g}')
     axes.xaxis.set_minor_formatter('{x:g}')
@@ -102,12 +103,12 @@ def _draw_times(axes: Axes, sweep: Sweep, chosen: Row | None) -> None:
 
 
 def _draw_heat(axes: Axes, sweep: Sweep) -> None:
-    """Draw temperature and frequency over time; grey where the board was loaded."""
+    """Plot temperature and frequency over time; grey: under CPU load."""
     seconds = [sample.seconds for sample in sweep.samples]
     busy = [sample.seconds for sample in sweep.samples if sample.busy_processes]
     if busy:
         axes.axvspan(busy[0], busy[-1], color='0.92')
-    axes.set(xlabel='seconds; grey: beside busy processes')
+    axes.set(xlabel='time in seconds; grey: under CPU load')
     heats = [sample.heat for sample in sweep.samples]
     for place, color, unit, values in (
             (axes, 'C3', '°C', [heat.temperature_c for heat in heats]),

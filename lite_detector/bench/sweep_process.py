@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-A process that measures some settings in turn and ends: what OpenMP keeps ends with it.
+Measure settings in turn in a separate process, because OpenMP keeps its state per process.
 
-It reads a job from stdin and answers in lines of JSON: the seconds that passed, again and again,
-then the times; or a text, which is an error. When its parent is gone, it cannot answer and ends.
+The process reads a job from stdin and writes lines of JSON: the elapsed seconds repeatedly, then
+the times; or a text, which is an error. It exits when its parent is gone.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from lite_detector.core.errors import LiteDetectorError
 import msgspec
 import numpy as np
 
-# Ctrl-C is for the parent, who ends this process without a word from it. A session of its own
-# would keep it away too, but Linux shares processors among sessions, and the busy processes have
-# to be in the same one, as other nodes are.
+# Ctrl-C is handled by the parent, which kills this process. A separate session would also block
+# Ctrl-C, but Linux shares processors among sessions, and the busy processes have to be in the same
+# one, as other nodes are.
 START = f"""\
 import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,26 +34,26 @@ main()
 """
 
 
-# Threads that spin can take seconds for an image beside busy processes.
+# Under CPU load, spinning threads can take seconds for one image.
 WARM_UP_ROUNDS, MIN_ROUNDS = 1, 2
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What to measure; all settings share threads and wait policy."""
+    """Settings to measure; all have the same threads and wait policy."""
 
     runtime: str
     device: str
     folders: dict[str, str]
-    """Name of the model -> its folder."""
+    """Name of the model -> folder."""
     settings: list[Setting]
     seconds: float
-    """Wall time, of all settings together."""
+    """Wall time of all settings together in seconds."""
     image: str = ''
-    """A ``.npy`` file, uint8, shape (height, width, 3)."""
+    """Path of a ``.npy`` file, uint8, shape (height, width, 3)."""
 
 
 class Times(msgspec.Struct, frozen=True):
-    """Milliseconds from image to detections, shape (settings, rounds)."""
+    """Times from image to detections in ms, shape (settings, rounds)."""
 
     wall_ms: list[list[float]]
     cpu_ms: list[list[float]]
@@ -61,9 +61,10 @@ class Times(msgspec.Struct, frozen=True):
 
 def measure_apart(job: Job, progress: Progress) -> Times:
     """
-    Measure in a process of its own.
+    Measure in a separate process.
 
-    :param progress: called with the seconds that passed since the last call.
+    :param job: Settings to measure.
+    :param progress: Callback with the seconds since the last call.
     :raises LiteDetectorError: if a setting does not work.
     """
     environment = {**os.environ, 'OMP_WAIT_POLICY': job.settings[0].wait_policy.upper(),
@@ -72,7 +73,7 @@ def measure_apart(job: Job, progress: Progress) -> Times:
                           stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdin is not None and process.stdout is not None, 'pipes'
         try:
-            with suppress(BrokenPipeError):  # it ended at once; its status says so below
+            with suppress(BrokenPipeError):  # the process exited early; the status is raised below
                 process.stdin.write(msgspec.json.encode(job))
                 process.stdin.close()
             for line in process.stdout:
@@ -85,13 +86,13 @@ def measure_apart(job: Job, progress: Progress) -> Times:
             status = process.wait()
         finally:
             process.kill()
-    raise LiteDetectorError(f'the process that measures ended with status {status}; is there '
-                            'memory for so many models?')
+    raise LiteDetectorError(f'the measuring process ended with status {status}; check the free '
+                            'memory, or measure fewer models')
 
 
 def main() -> None:
-    """Read a job, measure, answer."""
-    # Answers go where stdout was, and what a library prints goes to stderr.
+    """Read a job, measure it and write the answer."""
+    # Answers use the original stdout; output of libraries is redirected to stderr.
     with os.fdopen(os.dup(1), 'wb') as answers:
         os.dup2(2, 1)
 
@@ -104,7 +105,7 @@ def main() -> None:
         except LiteDetectorError as error:
             answer(str(error))
         except BrokenPipeError:
-            # nobody listens any more; nor to what Python would say about it
+            # the parent is gone; exit without the message that Python would print
             os._exit(1)
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A sweep as text: for the terminal and for Markdown, and as figures for JSON."""
+"""Format a sweep as text for terminal and Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ import msgspec
 
 def report(sweep: Sweep, chosen: Row | None) -> list[str]:
     """
-    Return tables: the front of each set of labelled images, then all that was measured.
+    Return tables: the Pareto front of each set of labelled images, then all results.
 
-    :param chosen: the row to mark.
+    :param sweep: Results of the sweep.
+    :param chosen: Row to highlight; None: no row.
     """
     lines = []
     for title, models in sweep.left_out.items():
-        lines += [f'## {title}', '', 'No other setting is as fast and as good:', '',
+        lines += [f'## {title}', '', 'Pareto-optimal settings (AP and time):', '',
                   *table(sweep, chosen, title), '']
         if models:
-            lines += ['Not compared here, as they know fewer of these classes: '
+            lines += ['Not compared, because they have fewer of these classes: '
                       + ', '.join(models) + '.', '']
     if sweep.left_out:
-        lines += ['## All that was measured', '',
+        lines += ['## All results', '',
                   'AP in percent (of small / medium / large objects), **bold** on the front, and '
-                  'its difference with a 95 % interval (paired bootstrap over images: no gain is '
-                  f'shown where 0 lies in it) to {sweep.reference}; ratio of the CPU times to the '
-                  'same.', '']
+                  'its difference with a 95 % interval (paired bootstrap over images; an interval '
+                  f'that contains 0 shows no difference) to {sweep.reference}; ratio of the CPU '
+                  'times to the same setting.', '']
     return [*lines, *table(sweep, chosen), '', *heat_lines(sweep)]
 
 
 def table(sweep: Sweep, chosen: Row | None = None, front_of: str | None = None) -> list[str]:
     """
-    Return a Markdown table that can be read as it is, the fastest of each model first.
+    Return an aligned Markdown table, the fastest setting of each model first.
 
-    :param chosen: the row to mark.
-    :param front_of: title of labelled images: only the settings that no other one beats on them.
+    :param sweep: Results of the sweep.
+    :param chosen: Row to highlight; None: no row.
+    :param front_of: Title of labelled images: return only their Pareto front; None: all rows.
     """
     rows, titles = ordered(sweep), list(sweep.left_out)
     fronts = {title: pareto_front(rows, title) for title in titles}
@@ -50,7 +52,7 @@ def table(sweep: Sweep, chosen: Row | None = None, front_of: str | None = None) 
               *([f'AP {title.partition(",")[0]}' for title in titles] or ['AP']),
               'idle ms', *columns]]
     if sweep.busy_processes:
-        cells[0] += [f'beside {sweep.busy_processes} ms', *columns]
+        cells[0] += [f'ms with {sweep.busy_processes} busy', *columns]
     for row in rows:
         setting = row.setting
         cells.append([f'**{setting.model}**' if row is chosen else setting.model,
@@ -70,19 +72,19 @@ def table(sweep: Sweep, chosen: Row | None = None, front_of: str | None = None) 
 
 
 def heat_lines(sweep: Sweep) -> list[str]:
-    """Return sentences on what heat and load did."""
+    """Return one sentence for each load on temperature, throttling and slowdown."""
     lines = []
     for name, slowdown in sweep.slowdown.items():
         count = sweep.busy_processes if name == 'loaded' else 0
         heats = [sample.heat for sample in sweep.samples if sample.busy_processes == count]
-        beside = f'beside {count} busy processes' if count else 'idle'
-        lines.append(f'{beside}: {summary(heats)}; the second half of the time, which the '
-                     f'figures are of, took {slowdown:.2f} times the first.')
+        beside = f'under CPU load, with {count} busy processes' if count else 'idle'
+        lines.append(f'{beside}: {summary(heats)}; the second half of the time, from which the '
+                     f'figures are, took {slowdown:.2f} times as long as the first half.')
     return lines
 
 
 def as_json(sweep: Sweep, chosen: Row | None) -> dict[str, Any]:
-    """Return what was measured with input sizes as people say them, for a file."""
+    """Return the results with input sizes as text, for a JSON file."""
     return {**msgspec.to_builtins(sweep), 'rows': [_row_as_json(row) for row in sweep.rows],
             'reference': sweep.reference and str(sweep.reference),
             'chosen': chosen and _row_as_json(chosen)}
@@ -95,7 +97,7 @@ def _row_as_json(row: Row) -> dict[str, Any]:
 
 
 def ordered(sweep: Sweep) -> list[Row]:
-    """Return the rows model by model as they were named, the fastest first."""
+    """Return the rows grouped by model, the fastest first."""
     models = list(dict.fromkeys(row.setting.model for row in sweep.rows))
     return sorted(sweep.rows, key=lambda row: (models.index(row.setting.model),
                                                row.decisive.p95_ms))

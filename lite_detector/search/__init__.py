@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Search for the network that fits a board; numpy only, so that it runs on the board too."""
+"""Search for networks that fit a board; uses NumPy only, so it also runs on the board."""

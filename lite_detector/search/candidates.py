@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Networks by the thousand: what they score, what they cost, and which of them to keep."""
+"""Evaluate many networks: score, cost and selection."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ import numpy as np
 
 class Task(NamedTuple):
     """
-    What is searched for.
+    Definition of a search.
 
-    :param space: the backbones to choose from.
-    :param frame: neck, head and input size.
-    :param network_ms: from operators to milliseconds; None if there is no latency table.
-    :param limits: the most of each of ``Costs``; None where there is none.
-    :param weights: of the strides in the score.
+    :param space: Space of backbones.
+    :param frame: Neck, head and input size.
+    :param network_ms: Function from operators to milliseconds; None: no latency table.
+    :param limits: Maximum of each field of ``Costs``; None: no limit.
+    :param weights: Weight of each stride in the score.
     """
 
     space: SpaceSpec
@@ -43,18 +43,18 @@ class Task(NamedTuple):
 
     @property
     def axis(self) -> int:
-        """Return the place in ``Costs`` of what the front is drawn over."""
+        """Index in ``Costs`` of the cost axis of the Pareto front."""
         name = 'macs_m' if self.network_ms is None else 'latency_ms'
         return Costs._fields.index(name)
 
 
 class Candidates(NamedTuple):
     """
-    Networks and what is known of them.
+    Networks with their scores and costs.
 
-    :param genes: int16, shape (n, genes).
-    :param scores: shape (n,).
-    :param costs: as ``Costs``, shape (n, 5).
+    :param genes: Genes, int16, shape (n, genes).
+    :param scores: Entropy scores, shape (n,).
+    :param costs: Fields of ``Costs``, shape (n, 5).
     """
 
     genes: Genes
@@ -62,33 +62,33 @@ class Candidates(NamedTuple):
     costs: DoubleArray
 
     def take(self, index: IntArray | slice) -> Candidates:
-        """Return some of them, in this order."""
+        """Return the networks of an index, in its order."""
         return Candidates(self.genes[index], self.scores[index], self.costs[index])
 
 
 def join(*parts: Candidates) -> Candidates:
-    """Return all networks as one."""
+    """Return the concatenation of several sets of networks."""
     return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 class Evaluator:
     """
-    Scores networks; remembers what each part costs, for most networks share most of theirs.
+    An evaluator of networks that caches the costs of their parts, because most are shared.
 
-    :param task: what is searched for.
+    :param task: Definition of the search.
     """
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.space = Space(task.space)
         self._known: dict[str, dict[tuple[int, ...], Costs]] = {}
-        # what a call takes by itself, which is not to be counted for each part again
+        # fixed cost of a call, which must not be counted for each part
         self._call_ms = 0.0 if task.network_ms is None else task.network_ms(())
 
     def __call__(self, genes: Genes) -> Candidates:
-        """Return networks of shape (n, genes) with scores and costs."""
+        """Return the networks of genes, shape (n, genes), with scores and costs."""
         decoded = self.space.decode(genes)
-        structure = self.space.structure(genes[0])  # all have its strides
+        structure = self.space.structure(genes[0])  # the strides are the same for all
         pool, size = decoded.pool, self.task.frame.size
         costs = self._costs('stem', [decoded.stem], size, 3,
                             lambda graph, row: add_stem(graph, int(decoded.stem[row]), pool))
@@ -105,10 +105,9 @@ class Evaluator:
 
     def smallest(self) -> Candidates:
         """
-        Return the smallest network, after finding out whether it fits.
+        Return the smallest network after checking that it fits the budgets.
 
-        :raises ConfigError: naming the first budget that is too small, or what the latency table
-            does not know.
+        :raises ConfigError: if a budget is too small, or an operator is not in the latency table.
         """
         genes = self.space.smallest()
         if self.task.network_ms is not None:
@@ -118,8 +117,8 @@ class Evaluator:
         for name, cost, limit in zip(Costs._fields, smallest.costs[0], self.task.limits,
                                      strict=True):
             if limit is not None and cost > limit:
-                raise ConfigError(f'budget.{name}: got {limit:g}, but the smallest network of '
-                                  f'this space takes {cost:.4g}, neck and head included')
+                raise ConfigError(f'budget.{name}: {limit:g}; expected at least {cost:.4g} for '
+                                  'the smallest network of this space with neck and head')
         return smallest
 
     def _part_ms(self, operators: Sequence[Operator]) -> float:
@@ -127,7 +126,7 @@ class Evaluator:
             return 0.0
         try:
             return self.task.network_ms(operators) - self._call_ms
-        except ConfigError:  # larger than what was measured, and so over any budget
+        except ConfigError:  # larger than all measured operators, so above any budget
             return np.inf
 
     def _stage_costs(self, index: int, width: IntArray, stride: int,
@@ -136,7 +135,7 @@ class Evaluator:
         reads = ImageSize(-(-size.height // stride), -(-size.width // stride))
 
         def add(graph: Graph, row: int) -> None:
-            # a graph starts with an image of 3 channels; this one, with the map before
+            # a graph usually starts with an image of 3 channels, here with a feature map
             add_stage(graph, graph.image, stage.spec(row))
 
         columns = [width, stage.channels, stage.blocks, stage.kernel, stage.inner]
@@ -145,12 +144,13 @@ class Evaluator:
     def _costs(self, part: str, columns: list[IntArray], size: ImageSize,
                channels: IntArray | int, add: Callable[[Graph, int], object]) -> DoubleArray:
         """
-        Return what a part of each network costs, shape (n, 5).
+        Return the costs of a part of each network, shape (n, 5).
 
-        :param columns: what the part depends on, each shape (n,).
-        :param size: of the map that it reads.
-        :param channels: of this map.
-        :param add: adds the part of a network to a graph.
+        :param part: Name of the part.
+        :param columns: Values that determine the part, each of shape (n,).
+        :param size: Size of its input feature map.
+        :param channels: Number of channels of its input feature map.
+        :param add: Function that adds the part of one network to a graph.
         """
         known = self._known.setdefault(part, {})
         unique, rows, inverse = np.unique(np.stack(columns, axis=1), axis=0, return_index=True,
@@ -165,7 +165,7 @@ class Evaluator:
 
 
 def _add_rest(graph: Graph, channels: list[int], frame: NetworkFrame) -> None:
-    """Add neck and head behind maps of these channels, which come from nowhere."""
+    """Add neck and head to feature maps with these channels, without their backbone."""
     levels = range(len(graph.shapes), len(graph.shapes) + len(channels))
     graph.shapes += [MapShape(width, frame.size.height // stride, frame.size.width // stride)
                      for stride, width in zip((8, 16, 32), channels, strict=True)]
@@ -173,14 +173,14 @@ def _add_rest(graph: Graph, channels: list[int], frame: NetworkFrame) -> None:
 
 
 def violation(costs: DoubleArray, limits: tuple[float | None, ...]) -> DoubleArray:
-    """Return by which share a network is above its worst budget, shape (n,); 0: within all."""
-    # a cost that is infinite is over all of these
+    """Return the relative excess over the worst budget, shape (n,); 0: within all budgets."""
+    # an infinite cost exceeds all of these limits
     most = np.array([np.finfo(float).max if limit is None else limit for limit in limits])
     return np.maximum(costs / most - 1, 0).max(axis=1, initial=0)
 
 
 def front_of(candidates: Candidates, task: Task) -> IntArray:
-    """Return which networks fit the budgets and are beaten by no cheaper one; rising."""
+    """Return the indices of the Pareto-optimal networks within the budgets, by rising cost."""
     cost = candidates.costs[:, task.axis]
     order = np.lexsort((-candidates.scores, cost))
     order = order[violation(candidates.costs[order], task.limits) == 0]
@@ -191,9 +191,9 @@ def front_of(candidates: Candidates, task: Task) -> IntArray:
 
 def select(candidates: Candidates, task: Task, size: int) -> Candidates:
     """
-    Return those to go on with: half the best, half spread over the front; best first.
+    Return the next population: half are the best, half are spread over the front; best first.
 
-    A network above a budget comes after all others, by how far it is above.
+    Networks above a budget come last, ordered by their excess.
     """
     _, first = np.unique(candidates.genes, axis=0, return_index=True)
     candidates = candidates.take(first)
@@ -203,6 +203,6 @@ def select(candidates: Candidates, task: Task, size: int) -> Candidates:
     spread = np.unique(np.linspace(0, max(0, len(front) - 1), size // 2).round().astype(int))
     kept = np.zeros(len(first), bool)
     kept[front[spread] if len(front) else []] = True
-    # from the best on, until the population is full
+    # fill up with the best of the other networks
     kept[order[~kept[order]][:size - kept.sum()]] = True
     return candidates.take(order[kept[order]])

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which networks of a front are handed out: the best whose time keeps the budget when measured."""
+"""Select networks of a front for output: the best whose measured latency is in the budget."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lite_detector.search.costs import Costs
 import numpy as np
 
 Measure = Callable[[Sequence[int]], list[float]]
-"""From places in a front to the milliseconds of these networks, measured whole."""
+"""Function from indices in a front to measured latencies of the full networks in ms."""
 MAX_TRIES = 8
 
 
 class MeasuredChoice(NamedTuple):
     """
-    Places in a front, the best network first, and what was measured.
+    Selected networks of a front, best first, with measurements.
 
-    :param places: of the networks that are handed out.
-    :param measured_ms: of each of them; None where nothing could be measured.
-    :param refused: places and milliseconds of better ones that were over the budget.
-    :param fits: whether the best of them keeps the budget, as far as was measured.
+    :param places: Indices of the selected networks in the front.
+    :param measured_ms: Measured latency of each network in ms; None: not measured.
+    :param refused: Index and latency of better networks that exceed the budget.
+    :param fits: True if the measured latency of the best network is in the budget.
     """
 
     places: tuple[int, ...]
@@ -37,13 +37,13 @@ class MeasuredChoice(NamedTuple):
 
 class FoundNetwork(NamedTuple):
     """
-    A network that a search hands out.
+    A network in the result of a search.
 
-    :param name: of the network and of its configuration.
-    :param structure: the backbone.
-    :param score: its entropy.
-    :param costs: predicted.
-    :param measured_ms: of the whole network; None where nothing could be measured.
+    :param name: Name of the network and of its configuration.
+    :param structure: Structure of the backbone.
+    :param score: Entropy score.
+    :param costs: Predicted costs.
+    :param measured_ms: Measured latency of the full network in ms; None: not measured.
     """
 
     name: str
@@ -56,13 +56,13 @@ class FoundNetwork(NamedTuple):
 def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
            measure: Measure | None) -> MeasuredChoice:
     """
-    Choose the best network whose measured time keeps the budget, and others that cost less.
+    Select the best network whose measured latency is in the budget, and cheaper networks.
 
-    :param front: rising, at least one network.
-    :param axis: place in ``Costs`` of what it is drawn over.
-    :param keep: how many to choose; the cheapest costs about half of the best.
-    :param limit_ms: budget; None: any time is right.
-    :param measure: None if nothing can be measured here.
+    :param front: Pareto front by rising cost, at least one network.
+    :param axis: Index in ``Costs`` of the cost axis.
+    :param keep: Number of networks to select; the cheapest one costs about half of the best.
+    :param limit_ms: Latency budget in ms; None: no limit.
+    :param measure: Function that measures latencies; None: no measurement possible.
     """
     best, refused = len(front.scores) - 1, []
     if measure is None:
@@ -73,7 +73,7 @@ def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
         if limit_ms is None or measured <= limit_ms:
             break
         refused.append((best, measured))
-        # the next one is predicted to be as much faster as this one is too slow
+        # reduce the predicted latency by the factor by which the measured one is too high
         wanted = front.costs[best, 0] * limit_ms / measured
         below = np.flatnonzero(front.costs[:best, 0] <= wanted)
         if len(refused) == MAX_TRIES or len(below) == 0:
@@ -86,7 +86,7 @@ def choose(front: Candidates, axis: int, keep: int, limit_ms: float | None,
 
 
 def _spread(costs: DoubleArray, best: int, keep: int) -> tuple[int, ...]:
-    """Return the best place and those nearest to equal steps of the cost, down to half of it."""
+    """Return the best index, and those nearest to equal cost steps down to half of its cost."""
     wanted = np.linspace(costs[best], costs[best] / 2, keep)
     nearest = np.abs(costs[:best + 1] - wanted[:, None]).argmin(axis=1)
     return tuple(dict.fromkeys(nearest.tolist()))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network costs on a board, and how much of it there is to spend."""
+"""Costs of a network on a board, and budgets."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lite_detector.search.operators import Operator
 from msgspec import Meta
 
 NetworkMs = Callable[[Sequence[Operator]], float]
-"""From operators to milliseconds, as ``LatencyTable.network_ms``: those of the operators, summed
-up, and what a call takes without any."""
+"""Function from operators to milliseconds, as ``LatencyTable.network_ms``: the sum over the
+operators plus the fixed cost of a call."""
 FEW_PRODUCTS = 32
-"""Export keeps convolutions in single precision whose outputs sum up no more products."""
+"""Convolutions with at most this many products per output are exported in single precision."""
 Amount = Annotated[float, Meta(gt=0)]
 
 
 class Costs(NamedTuple):
     """
-    Of a network or a part of one; those of the parts add up.
+    Costs of a network or a part of it; costs of parts are added.
 
-    :param latency_ms: predicted; 0 without a latency table.
-    :param macs_m: millions of multiply-accumulates.
-    :param parameters_m: millions of weights and biases, batch normalisation folded.
-    :param layers: convolutions.
-    :param file_mb: megabytes of the weights as they are exported.
+    :param latency_ms: Predicted latency in ms; 0 without a latency table.
+    :param macs_m: Millions of multiply-accumulate operations.
+    :param parameters_m: Millions of weights and biases, with folded batch normalization.
+    :param layers: Number of convolutions.
+    :param file_mb: Size of the exported weights in MB.
     """
 
     latency_ms: float
@@ -39,10 +39,10 @@ class Costs(NamedTuple):
 
 
 class BudgetSpec(Spec):
-    """The most that a whole network may cost, neck and head included; see ``Costs``."""
+    """Maximum costs of a full network with neck and head; see ``Costs``."""
 
     latency_ms: Amount | None = None
-    """Measured by ``profile_latency`` on the board."""
+    """Maximum latency in ms, as predicted by the table of ``profile_latency`` for the board."""
     macs_m: Amount | None = None
     parameters_m: Amount | None = None
     layers: Annotated[int, Meta(ge=1)] | None = None
@@ -50,16 +50,16 @@ class BudgetSpec(Spec):
 
     def __post_init__(self) -> None:
         if all(limit is None for limit in self.limits):
-            raise ValueError(f'wanted at least one of {", ".join(Costs._fields)}')
+            raise ValueError(f'expected at least one of {", ".join(Costs._fields)}')
 
     @property
     def limits(self) -> tuple[float | None, ...]:
-        """Return the limits in the order of ``Costs``; None where there is none."""
+        """Limits in the order of ``Costs``; None: no limit."""
         return tuple(getattr(self, name) for name in Costs._fields)
 
 
 def costs_of(operators: Sequence[Operator], network_ms: NetworkMs) -> Costs:
-    """Return what operators cost together."""
+    """Return the total costs of operators."""
     convs = [each for each in operators if each.kind in ('conv', 'depthwise')]
     return Costs(float(network_ms(operators)),
                  sum(conv.macs for conv in convs) / 1e6,
@@ -68,7 +68,7 @@ def costs_of(operators: Sequence[Operator], network_ms: NetworkMs) -> Costs:
 
 
 def _stored_bytes(conv: Operator) -> int:
-    """Return the bytes of a convolution in the file of ncnn: a tag, weights and biases."""
+    """Return the size of a convolution in the ncnn file in bytes: tag, weights and biases."""
     weights = conv.parameters - conv.out_channels
     each = 2 if weights // conv.out_channels > FEW_PRODUCTS else 4
     return 4 + -(-each * weights // 4) * 4 + 4 * conv.out_channels

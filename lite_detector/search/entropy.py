@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The score of an untrained network: how much its maps could tell, in closed form.
+Score of an untrained network: the entropy of its feature maps, in closed form.
 
-MAE-NAS (Sun et al., 2022, arXiv:2111.13336): weights and pixels are normal random numbers, and no
-activation follows. Then the entropy of a map is, up to a constant, the logarithm of its standard
-deviation plus that of its channels. A convolution multiplies the variance by its fan-in; where
-branches are added or laid side by side, so are their variances, or the mean of them is taken.
-The score is the sum over the strides, each with a weight.
+MAE-NAS (Sun et al., 2022, arXiv:2111.13336): weights and pixels are normal random numbers, and
+there are no activations. The entropy of a feature map is then, up to a constant, the logarithm of
+its standard deviation plus that of its channels. A convolution multiplies the variance by its
+fan-in. Added branches have the sum of the variances, concatenated ones the mean. The score is the
+weighted sum over the strides.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ import numpy as np
 STRIDES = (2, 4, 8, 16, 32)
 IMAGE_CHANNELS = 3
 REP_FAN_IN = 3 * 3 + 1
-"""Per channel, of a 3x3 and a 1x1 convolution side by side."""
+"""Fan-in per channel of parallel 3x3 and 1x1 convolutions."""
 
 
 def entropy_scores(structures: Structures, weights: tuple[float, ...]) -> DoubleArray:
     """
     Return the score of each network, shape (n,).
 
-    :param weights: of the last map at each of ``STRIDES``.
+    :param structures: Networks as arrays.
+    :param weights: Weight of the last feature map at each of ``STRIDES``.
     """
-    # the logarithm of the variance, which itself would leave the range of a float
+    # logarithm, because the variance itself would exceed the range of a float
     log_variance = np.full(len(structures.stem), np.log(9.0 * IMAGE_CHANNELS))
     stride, entropies = 2, {2: log_variance / 2 + np.log(structures.stem)}
     if structures.pool:
@@ -48,7 +49,7 @@ def entropy_scores(structures: Structures, weights: tuple[float, ...]) -> Double
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return how alike two rankings are: 1 for the same order, -1 for the opposite."""
+    """Return the rank correlation (Kendall's tau): 1 for equal order, -1 for opposite order."""
     pairs = np.triu_indices(len(first), 1)
     signs = [np.sign(np.subtract.outer(values, values)[pairs]) for values in (first, second)]
     return float((signs[0] * signs[1]).mean())
@@ -66,7 +67,7 @@ def _shuffle(width: IntArray, stage: StageArrays) -> DoubleArray:
     rest = np.log((1 + half * area * half) / 2)
     if stage.stride == 1:
         return np.multiply(stage.blocks, rest)
-    # the mean of a depthwise and a pointwise convolution, and of the same behind a pointwise one
+    # mean of depthwise + pointwise convolution, and of the same after a pointwise convolution
     first = np.log((area * width + width * area * half) / 2)
     return first + (stage.blocks - 1) * rest
 
@@ -82,10 +83,10 @@ def _residual(width: IntArray, stage: StageArrays) -> DoubleArray:
 def _csp(width: IntArray, stage: StageArrays) -> DoubleArray:
     half = stage.channels / 2
     worked = stage.blocks * np.log(1 + 9 * half * stage.inner * REP_FAN_IN)
-    mean = np.logaddexp(0, worked) - np.log(2)  # one half passes these by
+    mean = np.logaddexp(0, worked) - np.log(2)  # half of the channels bypass the blocks
     return np.log(9.0 * width) + 2 * np.log(stage.channels) + mean
 
 
 LOG_GAINS: dict[BlockKind, Callable[[IntArray, StageArrays], DoubleArray]] = {
     'mobile': _mobile, 'shuffle': _shuffle, 'residual': _residual, 'csp': _csp}
-"""Block -> from the channels that come in and the stage to the logarithm of its gain."""
+"""Block -> function from input channels and stage to the logarithm of its gain."""

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Evolution of networks within budgets: islands that vary their best, and the front of them all.
+Evolution of networks within budgets: islands with separate populations, and a common front.
 
-A round lets each island evolve by itself, in any process; between rounds neighbours hand over
-their best. All chance follows from the seed, the round and the island, so that the result is the
-same for any number of processes and for a search that was cut.
+In a round, each island evolves separately, in any process. Between rounds, each island passes its
+best networks to the next one. All random numbers derive from the seed, the round and the island.
+The result is therefore the same for any number of processes and after an interruption.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from msgspec import Meta
 import numpy as np
 
 GENERATIONS = 10
-"""Of a round."""
+"""Number of generations per round."""
 MIGRANTS = 8
-"""Networks that an island gets from its neighbour between two rounds."""
+"""Number of networks that an island passes to the next one after each round."""
 SEEN = 4
-"""Networks of each generation that are kept for the picture."""
+"""Number of networks per generation that are kept for the plot."""
 MAX_SEEN = 8000
-"""Of all rounds; every second one is left out when there are more."""
+"""Maximum number of networks for the plot; every second one is dropped when it is exceeded."""
 MAX_FRONT = 200
 
 
 class EvolutionSpec(Spec):
-    """How long and how broadly to search."""
+    """Duration and population of the search."""
 
     candidates: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
-    """Networks to score; a last round is not cut short."""
+    """Number of networks to score; the last round is completed."""
     population: Annotated[int, Meta(ge=4, le=100_000)] = 128
-    """Of an island: half the best ones, half spread over the front."""
+    """Population of each island: half are the best, half are spread over the front."""
     islands: Annotated[int, Meta(ge=1, le=1024)] = 4
     seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
 
 
 class State(NamedTuple):
     """
-    How far a search is.
+    State of a search.
 
-    :param rounds: that are done.
-    :param candidates: that were scored.
-    :param islands: their populations.
-    :param front: no other network that was seen is cheaper and scores as high; rising.
-    :param seen: cost and score of some networks of all rounds, shape (n, 2).
+    :param rounds: Number of completed rounds.
+    :param candidates: Number of scored networks.
+    :param islands: Population of each island.
+    :param front: Pareto-optimal networks of all rounds, by rising cost.
+    :param seen: Cost and score of some networks of all rounds, shape (n, 2).
     """
 
     rounds: int
@@ -66,7 +66,7 @@ class State(NamedTuple):
 
 
 class SavedState(Spec):
-    """The same as a file holds it; costs and scores follow from the genes."""
+    """State of a search in a file, without costs and scores, which follow from the genes."""
 
     rounds: Annotated[int, Meta(ge=0)]
     candidates: Annotated[int, Meta(ge=0)]
@@ -77,9 +77,11 @@ class SavedState(Spec):
 
 def first_state(evaluate: Evaluator, spec: EvolutionSpec) -> State:
     """
-    Return the populations that a search starts from.
+    Return the initial populations of a search.
 
-    :raises ConfigError: if not even the smallest network fits the budgets.
+    :param evaluate: Evaluator of the search.
+    :param spec: Duration and population of the search.
+    :raises ConfigError: if the smallest network exceeds a budget.
     """
     smallest = evaluate.smallest()
     islands = tuple(
@@ -92,10 +94,12 @@ def first_state(evaluate: Evaluator, spec: EvolutionSpec) -> State:
 
 def search(task: Task, spec: EvolutionSpec, state: State, processes: int) -> Iterator[State]:
     """
-    Go on with a search; yields after each round until enough networks were scored.
+    Continue a search; yield the state after each round until enough networks are scored.
 
-    :param state: from ``first_state`` or an earlier round of the same search.
-    :param processes: that evolve islands; changes nothing but the time it takes.
+    :param task: Definition of the search.
+    :param spec: Duration and population of the search.
+    :param state: State of ``first_state`` or of an earlier round of the same search.
+    :param processes: Number of processes; it affects the run time only.
     """
     evaluate = Evaluator(task)
     with _islands_in(task, evaluate, min(processes, spec.islands)) as run:
@@ -123,10 +127,12 @@ def dump_state(state: State) -> dict[str, Any]:
 
 def load_state(data: Any, evaluate: Evaluator, where: str) -> State:
     """
-    Return what ``dump_state`` gave.
+    Return the state of plain data from ``dump_state``.
 
-    :param where: file name for the message.
-    :raises ConfigError: if the data are none, or of another space.
+    :param data: Plain data.
+    :param evaluate: Evaluator of the search.
+    :param where: File name, for messages.
+    :raises ConfigError: if the data are malformed or of another space.
     """
     saved = from_mapping(data, SavedState, where)
     populations = [_checked(genes, evaluate, where) for genes in (saved.front, *saved.islands)]
@@ -137,10 +143,10 @@ def load_state(data: Any, evaluate: Evaluator, where: str) -> State:
 def _checked(rows: Sequence[Sequence[int]], evaluate: Evaluator, where: str) -> Candidates:
     sizes = evaluate.space.sizes
     if not rows or any(len(row) != len(sizes) for row in rows):
-        raise ConfigError(f'{where}: damaged, or of another search')
+        raise ConfigError(f'{where}: damaged or of another search')
     genes = np.array(rows)
     if (genes < 0).any() or (genes >= sizes).any():
-        raise ConfigError(f'{where}: damaged, or of another search')
+        raise ConfigError(f'{where}: damaged or of another search')
     return evaluate(genes.astype(np.int16))
 
 
@@ -154,7 +160,7 @@ def _front(populations: Sequence[Candidates], evaluate: Evaluator) -> Candidates
 Job = tuple[Candidates, int, tuple[int, int, int]]
 """An island, the size of its population, and the seed."""
 Grown = tuple[Candidates, DoubleArray]
-"""The island, and cost and score of some that were seen."""
+"""The evolved island, with cost and score of some of its networks."""
 
 
 def _evolve(evaluate: Evaluator, job: Job) -> Grown:
@@ -170,18 +176,18 @@ def _evolve(evaluate: Evaluator, job: Job) -> Grown:
 @contextmanager
 def _islands_in(task: Task, evaluate: Evaluator,
                 processes: int) -> Iterator[Callable[[Sequence[Job]], list[Grown]]]:
-    """Give a function that evolves islands, in this process or in several."""
+    """Yield a function that evolves islands in this process or in several processes."""
     if processes <= 1:
         yield lambda jobs: list(map(partial(_evolve, evaluate), jobs))
         return
-    # spawned, for a fork of a process with threads may hang
+    # spawned, because the fork of a process with threads can hang
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(processes, context, _start_worker, (task,)) as pool:
         yield lambda jobs: list(pool.map(_evolve_in_worker, jobs))
 
 
 _worker: list[Evaluator] = []
-"""Of a process of its own: one, which remembers what parts cost."""
+"""Evaluator of a worker process, which caches costs; at most one."""
 
 
 def _start_worker(task: Task) -> None:

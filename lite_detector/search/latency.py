@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What a network will take on a board, from a table of operators measured there.
+Predict the latency of a network from a table of operators measured on the board.
 
-A network takes the sum of its operators. One that was not measured lies between some that were:
-the logarithm of its time per unit of work is interpolated linearly in the logarithms of its
-channels and of the cells of its map, which is exact where the time is a product of powers.
+The latency of a network is the sum over its operators. For an operator that was not measured, the
+logarithm of the time per unit of work is interpolated linearly in the logarithms of its channels
+and of the cells of its feature map. This is exact if the time is a product of powers.
 
-ncnn computes 4, 8 or 16 channels at once, and so 24 channels may take longer than 32. Multiples of
-16 and multiples of 8 alone are therefore interpolated each among their own; other numbers of
-channels count as the next multiple of 8.
+ncnn processes 4, 8 or 16 channels at once, so 24 channels can take longer than 32. Multiples of 16
+and other multiples of 8 are therefore interpolated separately. Other numbers of channels are
+rounded up to a multiple of 8.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from msgspec import Meta
 TablePrecision = Literal['auto', 'fp32', 'bf16']
 Milliseconds = Annotated[float, Meta(gt=0)]
 Family = tuple[str, int, int, str]
-"""Kind, kernel, stride and activation layer."""
+"""Kind, kernel, stride and activation layer of an operator."""
 Point = tuple[float, ...]
-"""Logarithms of the channels, one or two, and of the cells of a map."""
+"""Logarithms of the channels (one or two values) and of the cells of a feature map."""
 
 PACK = 8
 BY_HALVES = ('split', 'shuffle', 'concat')
-"""Kinds whose cost depends on how the halves of their channels are packed."""
+"""Kinds whose cost depends on how the two halves of their channels are packed."""
 BEYOND = 2.0
-"""Channels or sides of a map may lie outside of the table by this factor."""
+"""Maximum ratio by which channels or sides of a feature map may be outside of the table."""
 
 
 class LatencyTable(Spec, dict=True):
-    """What was measured on a board; what it says is for this number of threads and precision."""
+    """Latencies measured on a board, valid for one number of threads and one precision."""
 
     format: Literal[1]  # noqa: A003
     machine: str
@@ -53,24 +53,24 @@ class LatencyTable(Spec, dict=True):
     threads: Annotated[int, Meta(ge=1)]
     precision: TablePrecision
     reference_ms: Milliseconds
-    """Of the network by which all measurements are brought to one clock rate."""
+    """Latency of the reference network, to which all times are normalized, in ms."""
     call_ms: Annotated[float, Meta(ge=0)]
-    """Of a network without operators."""
+    """Latency of a network without operators in ms."""
     measured: tuple[tuple[Operator, Milliseconds], ...]
 
     def network_ms(self, operators: Iterable[Operator]) -> float:
         """
-        Return how long a network takes.
+        Return the predicted latency of a network in ms.
 
-        :raises ConfigError: if one of the operators is far from all that were measured.
+        :raises ConfigError: if an operator is too far outside of the table.
         """
         return self.call_ms + sum(map(self.operator_ms, operators))
 
     def operator_ms(self, operator: Operator) -> float:
         """
-        Return how long an operator takes inside a network.
+        Return the predicted latency of an operator inside a network in ms.
 
-        :raises ConfigError: if it is far from all that were measured.
+        :raises ConfigError: if the operator is too far outside of the table.
         """
         found = self._memory.get(operator)
         if found is None:
@@ -94,19 +94,19 @@ class LatencyTable(Spec, dict=True):
         packing, point = place(operator)
         grid = self._grids.get((family(operator), packing))
         if grid is None:
-            raise ConfigError(f'latency table: {describe(operator)}: nothing like it was measured')
+            raise ConfigError(f'latency table: {describe(operator)}; expected a measured kind')
         rate = grid.at(point)
         if rate is None:
-            raise ConfigError(f'latency table: {describe(operator)} is outside of what was '
-                              f'measured: {grid.bounds}')
+            raise ConfigError(f'latency table: {describe(operator)}; expected the measured range '
+                              f'of {grid.bounds}')
         return math.exp(rate) * work(operator)
 
 
 class _Grid:
     """
-    Logarithms of times per work at points.
+    Logarithms of times per unit of work on a grid.
 
-    Large operators on large maps are not measured; they count as their nearest neighbour.
+    Large operators on large feature maps are not measured; the nearest measured value is used.
     """
 
     def __init__(self, rates: dict[Point, float]) -> None:
@@ -118,10 +118,10 @@ class _Grid:
     def bounds(self) -> str:
         *channels, cells = ([math.exp(value) for value in axis] for axis in self._axes)
         limits = ' to '.join(f'{axis[0]:.0f}..{axis[-1]:.0f}' for axis in channels)
-        return f'{limits} channels, maps of {cells[0]:.0f}..{cells[-1]:.0f} cells'
+        return f'{limits} channels and {cells[0]:.0f}..{cells[-1]:.0f} cells'
 
     def at(self, point: Point) -> float | None:
-        """Return what lies at a point, or None where it is outside."""
+        """Return the interpolated value at a point; None: outside of the grid."""
         brackets = []
         for axis, value in zip(self._axes, point, strict=True):
             # the last axis is an area
@@ -142,23 +142,23 @@ class _Grid:
 
 
 def family(operator: Operator) -> Family:
-    """Return what an operator shares with those that it is interpolated among."""
+    """Return the key of the operators that an operator is interpolated among."""
     activation = ''
     if operator.kind == 'activation':
-        # the others are all a comparison or a product per number
+        # all others are one comparison or product per value
         activation = 'swish' if operator.activation == 'swish' else 'relu'
     return operator.kind, operator.kernel, operator.stride, activation
 
 
 def place(operator: Operator) -> tuple[tuple[int, ...], Point]:
-    """Return how the channels of an operator are packed, and where it lies."""
+    """Return the packing of the channels of an operator, and its point in the grid."""
     if operator.kind == 'conv':
         channels = [operator.in_channels, operator.out_channels]
     elif operator.kind in BY_HALVES:
         channels = [-(-operator.in_channels // 2)]
     else:
         channels = [operator.in_channels]
-    # an image is read as it is
+    # an image is not packed
     is_image = operator.kind == 'conv' and operator.in_channels < PACK
     rounded = [number if is_image and index == 0 else -(-number // PACK) * PACK
                for index, number in enumerate(channels)]
@@ -168,7 +168,7 @@ def place(operator: Operator) -> tuple[tuple[int, ...], Point]:
 
 
 def work(operator: Operator) -> int:
-    """Return what the time of an operator is about proportional to."""
+    """Return the amount of work that the latency of an operator is proportional to."""
     if operator.kind in ('conv', 'depthwise'):
         return operator.macs
     height, width = operator.out_size
@@ -176,7 +176,7 @@ def work(operator: Operator) -> int:
 
 
 def describe(operator: Operator) -> str:
-    """Return an operator in words, for messages."""
+    """Return the description of an operator for messages."""
     return (f'{operator.kind} {operator.kernel}x{operator.kernel} stride {operator.stride}, '
             f'{operator.in_channels} to {operator.out_channels} channels at '
             f'{operator.width}x{operator.height}')
@@ -184,9 +184,9 @@ def describe(operator: Operator) -> str:
 
 def load_table(path: Path) -> LatencyTable:
     """
-    Read a table.
+    Read a latency table.
 
-    :raises ConfigError: if it is absent or no table.
+    :raises ConfigError: if the file is absent or malformed.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=LatencyTable)
@@ -198,9 +198,9 @@ def load_table(path: Path) -> LatencyTable:
 
 def save_table(path: Path, table: LatencyTable) -> None:
     """
-    Write a table, one operator a line, whole or not at all.
+    Write a latency table atomically, one operator per line.
 
-    :raises OSError: if it cannot be written.
+    :raises OSError: if the file cannot be written.
     """
     text = msgspec.json.encode(table).decode()
     with atomic_file(path) as scratch:
@@ -208,7 +208,7 @@ def save_table(path: Path, table: LatencyTable) -> None:
 
 
 def _bracket(axis: Sequence[float], value: float) -> list[tuple[float, float]]:
-    """Return the neighbours on an axis, with their shares; its end where the value is beyond."""
+    """Return the adjacent values of an axis with their weights; beyond the axis, its end."""
     after = bisect_right(axis, value)
     if after == 0 or after == len(axis):
         return [(axis[min(after, len(axis) - 1)], 1.0)]

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Write a graph of operators as an ncnn network with constant weights, to measure its speed.
+Write a graph of operators as an ncnn network with constant weights, to measure its latency.
 
-The weights keep numbers near 1 however deep the network is: a convolution gives half of the mean
-of what it reads plus a half. Numbers that fade out would be slow (denormal).
+The weights keep all values near 1 at any depth: a convolution returns half of the mean of its
+inputs plus 0.5. Vanishing values would be slow (denormal numbers).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 
 PARAM_MAGIC = '7767517'
 FULL_TAG = bytes(4)
-"""What float32 weights of a convolution start with in a ``.bin``."""
+"""Tag before the float32 weights of a convolution in a ``.bin`` file."""
 
 ACTIVATION_LAYERS = {
     'relu': 'ReLU {}', 'leaky_relu': 'ReLU {} 0=0.1', 'relu6': 'Clip {} 0=0 1=6',
     'hardswish': 'HardSwish {} 0=0.1666667 1=0.5', 'swish': 'Swish {}'}
-"""Type and parameters, with the name and the blobs between them."""
+"""Layer type and parameters; the name and the blobs are inserted at the braces."""
 FUSED_OPTIONS = {'none': '', 'relu': ' 9=1', 'leaky_relu': ' 9=2 -23310=1,0.1',
                  'relu6': ' 9=3 -23310=2,0.0,6.0', 'hardswish': ' 9=6 -23310=2,0.1666667,0.5'}
 assert set(FUSED_OPTIONS) == FUSED
 
 
 class NetworkText(NamedTuple):
-    """The two files of an ncnn network; map number n of the graph is blob ``str(n)``."""
+    """The two files of an ncnn network; feature map n of the graph is blob ``str(n)``."""
 
     param: str
     weights: bytes
@@ -45,14 +45,14 @@ def write_ncnn(graph: Graph) -> NetworkText:
 
 
 class _Writer:
-    """Lines of a ``.param`` and weights, layer by layer."""
+    """Writer of the lines of a ``.param`` file and of the weights, layer by layer."""
 
     def __init__(self, graph: Graph) -> None:
         self._lines: list[str] = []
         self._blobs = 0
         self._chunks: list[bytes] = []
         self._readers = Counter(number for node in graph.nodes for number in node.inputs)
-        # ncnn's layers own what they read: a blob with two readers must be split for them
+        # ncnn layers own their inputs, so a blob with two consumers needs a Split layer
         self._copies: dict[int, list[str]] = {}
         self._layer('Input {}', [], ['0'])
         self._offer(0)
@@ -110,7 +110,7 @@ class _Writer:
         kept, copy, mean, squeezed, expanded, gate = names
         self._layer('Split {}', [source], [kept, copy])
         self._layer('Pooling {} 0=1 4=1', [copy], [mean])
-        # behind a global pooling there is no map any more but a row of channels
+        # after global pooling there is a vector of channels instead of a feature map
         for before, after, fan_in, out, option in ((mean, squeezed, channels, hidden, ' 9=1'),
                                                    (squeezed, expanded, hidden, channels, '')):
             self._layer(f'InnerProduct {{}} 0={out} 1=1 2={fan_in * out}{option}',
@@ -122,7 +122,7 @@ class _Writer:
 
 
 _PLAIN_LAYERS = {
-    # 5=1: rounds down, which with this padding gives ceil(side / stride)
+    # 5=1: rounds down, which gives ceil(side / stride) with this padding
     'pool': 'Pooling {} 0=0 1={kernel} 2={stride} 3={pad} 5=1',
     'shuffle': 'ShuffleChannel {} 0=2',
     'split': 'Slice {} -23300=2,-233,-233 1=0',

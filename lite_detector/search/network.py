@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The graph of a whole detector: a backbone that is written out, and the neck and head of a family.
+Graph of a full detector: the structure of a backbone, with neck and head of a family.
 
-It has the convolutions that ncnn runs after an export, batch normalisation and re-parameterised
-branches folded. A test holds them against the networks in torch.
+The graph has the convolutions that ncnn runs after an export, with folded batch normalization and
+re-parameterized branches. A test compares the graphs with the networks in torch.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from lite_detector.core.types import ImageSize
 from lite_detector.search.operators import Activation, Graph
 
 ACTIVATION: Activation = 'leaky_relu'
-"""Of NanoDet and NanoDet-Plus."""
+"""Activation of NanoDet and NanoDet-Plus."""
 
 
 class NetworkFrame(NamedTuple):
     """
-    What a search leaves as it is.
+    The fixed parts of the networks in a search.
 
-    :param family: nanodet or nanodet_plus; decides neck and head.
-    :param channels: of every level of the neck.
-    :param outputs: values per cell, classes and distances.
-    :param size: of the input.
+    :param family: Family, nanodet or nanodet_plus, which determines neck and head.
+    :param channels: Number of channels of all neck levels.
+    :param outputs: Number of output values per cell: classes and distances.
+    :param size: Size of the network input in pixels.
     """
 
     family: Family
@@ -41,8 +41,8 @@ def network_graph(structure: StructureSpec, frame: NetworkFrame) -> Graph:
     """
     Return the graph of a detector; its outputs are the raw heads, fine to coarse.
 
-    :param structure: the backbone.
-    :param frame: the rest.
+    :param structure: Structure of the backbone.
+    :param frame: The fixed parts of the network.
     """
     graph = Graph(frame.size)
     source, levels = add_stem(graph, structure.stem, structure.pool), []
@@ -55,13 +55,13 @@ def network_graph(structure: StructureSpec, frame: NetworkFrame) -> Graph:
 
 
 def add_stem(graph: Graph, channels: int, pool: bool) -> int:
-    """Add the first convolution and what pools behind it; return its map."""
+    """Add the first convolution and its pooling; return the feature map."""
     stem = graph.conv(graph.image, channels, 3, 2, ACTIVATION)
     return graph.pool(stem) if pool else stem
 
 
 def add_stage(graph: Graph, source: int, stage: StageSpec) -> int:
-    """Add the blocks of a stage; return the last map."""
+    """Add the blocks of a stage; return the last feature map."""
     if stage.block == 'csp':
         return _csp_stage(graph, source, stage)
     block = BLOCKS[stage.block]
@@ -72,9 +72,11 @@ def add_stage(graph: Graph, source: int, stage: StageSpec) -> int:
 
 def add_neck_and_head(graph: Graph, levels: list[int], frame: NetworkFrame) -> None:
     """
-    Add what follows the backbone.
+    Add neck and head to a backbone.
 
-    :param levels: its maps at strides 8, 16 and 32.
+    :param graph: Graph to extend.
+    :param levels: Feature maps of the backbone with strides 8, 16 and 32.
+    :param frame: The fixed parts of the network.
     """
     neck, kernel = (_ghost_pan, 5) if frame.family == 'nanodet_plus' else (_pan, 3)
     for level in neck(graph, levels, frame.channels):
@@ -138,18 +140,18 @@ def _separable(graph: Graph, source: int, channels: int, kernel: int, stride: in
 
 
 def _pan(graph: Graph, levels: list[int], channels: int) -> list[int]:
-    """Add the neck of NanoDet, which adds its levels up."""
+    """Add the neck of NanoDet, which sums its levels."""
     levels = [graph.conv(level, channels) for level in levels]
     for fine in reversed(range(len(levels) - 1)):
         levels[fine] = graph.add(levels[fine], graph.resize(levels[fine + 1]))
     for coarse in range(1, len(levels)):
-        # the mean of 2x2 pixels; counted as the pooling that latency tables know
+        # mean of 2x2 pixels, counted as the pooling in latency tables
         levels[coarse] = graph.add(levels[coarse], graph.pool(levels[coarse - 1]))
     return levels
 
 
 def _ghost_pan(graph: Graph, levels: list[int], channels: int) -> list[int]:
-    """Add the neck of NanoDet-Plus, which has one level more than it is given."""
+    """Add the neck of NanoDet-Plus, which adds one coarser level."""
     levels = [graph.conv(level, channels, activation=ACTIVATION) for level in levels]
     coarsest = levels[-1]
     for fine in reversed(range(len(levels) - 1)):

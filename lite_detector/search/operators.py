@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What a network consists of, as far as its speed goes: operators, and a graph of them.
+Operators of a network, as far as they determine its speed, and a graph of them.
 
 ::
 
@@ -11,9 +11,9 @@ What a network consists of, as far as its speed goes: operators, and a graph of 
     left, right = graph.split(stem)
     right = graph.depthwise(right, kernel=3)
     graph.conv(graph.shuffle(graph.concat([left, right])), 33)
-    graph.operators     # what the milliseconds are looked up for
+        graph.operators     # input of the latency table
 
-Batch normalisation is folded into the convolutions, and all padding is `same`: an output has
+Batch normalization is folded into the convolutions, and all padding is `same`: an output has
 ``ceil(side / stride)`` cells.
 """
 
@@ -28,17 +28,17 @@ Kind = Literal['conv', 'depthwise', 'pool', 'shuffle', 'split', 'resize', 'se', 
                'activation']
 Activation = Literal['none', 'relu', 'leaky_relu', 'relu6', 'hardswish', 'swish']
 FUSED = frozenset(('none', 'relu', 'leaky_relu', 'relu6', 'hardswish'))
-"""Activations that ncnn computes inside a convolution; any other is a layer of its own."""
+"""Activations that ncnn computes inside a convolution; others are separate layers."""
 SE_REDUCTION = 4
 
 
 class Operator(NamedTuple):
     """
-    One step of a network and the size of the map that it reads.
+    One operator of a network with the size of its input feature map.
 
-    A square kernel; ``conv`` has one group; ``split`` gives the two halves of the channels;
-    ``resize`` enlarges bilinearly by ``stride``; ``se`` is a whole squeeze-and-excitation;
-    ``concat`` and ``add`` read two maps or more, and ``in_channels`` is the sum for ``concat``.
+    Kernels are square; ``conv`` has one group; ``split`` returns the two halves of the channels;
+    ``resize`` is bilinear upsampling by ``stride``; ``se`` is a full squeeze-and-excitation block;
+    ``concat`` and ``add`` have two or more inputs; for ``concat``, ``in_channels`` is the sum.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class Operator(NamedTuple):
 
     @property
     def out_size(self) -> ImageSize:
-        """Return the size of the map that it gives."""
+        """Size of the output feature map."""
         if self.kind == 'resize':
             return ImageSize(self.height * self.stride, self.width * self.stride)
         return ImageSize(-(-self.height // self.stride), -(-self.width // self.stride))
@@ -67,7 +67,7 @@ class Operator(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """Return the weights and biases, batch normalisation folded in."""
+        """Return the number of weights and biases, with folded batch normalization."""
         if self.kind == 'se':
             hidden = se_channels(self.in_channels)
             return 2 * self.in_channels * hidden + self.in_channels + hidden
@@ -81,7 +81,7 @@ class Operator(NamedTuple):
 
 
 class MapShape(NamedTuple):
-    """Of a map between two operators."""
+    """Shape of a feature map."""
 
     channels: int
     height: int
@@ -89,7 +89,7 @@ class MapShape(NamedTuple):
 
 
 class Node(NamedTuple):
-    """An operator with the numbers of the maps that it reads and gives."""
+    """An operator with the numbers of its input and output feature maps."""
 
     operator: Operator
     inputs: tuple[int, ...]
@@ -97,32 +97,32 @@ class Node(NamedTuple):
 
 
 def se_channels(channels: int) -> int:
-    """Return the hidden channels of a squeeze-and-excitation: a quarter, in steps of 8."""
+    """Return the hidden channels of a squeeze-and-excitation: a quarter, rounded to 8."""
     return max(8, round(channels / SE_REDUCTION / 8) * 8)
 
 
 class Graph:
     """
-    A network of operators, built from its image on; each method returns the number of a map.
+    A network of operators; each method adds an operator and returns the number of its feature map.
 
-    :param size: of the image, network pixels.
-    :param channels: of the image.
+    :param size: Size of the image in network pixels.
+    :param channels: Number of channels of the image.
     """
 
     def __init__(self, size: ImageSize, channels: int = 3) -> None:
         self.image = 0
         self.nodes: list[Node] = []
         self.shapes = [MapShape(channels, size.height, size.width)]
-        """Of each map, by its number."""
+        """Shape of each feature map, by its number."""
 
     @property
     def operators(self) -> list[Operator]:
-        """Return the operators in the order in which they run."""
+        """Operators in the order of execution."""
         return [node.operator for node in self.nodes]
 
     @property
     def outputs(self) -> list[int]:
-        """Return the maps that no operator reads."""
+        """Numbers of the feature maps that no operator uses as input."""
         read = {number for node in self.nodes for number in node.inputs}
         return [number for number in range(1, len(self.shapes)) if number not in read]
 
@@ -133,15 +133,15 @@ class Graph:
 
     def depthwise(self, source: int, kernel: int = 3, stride: int = 1,
                   activation: Activation = 'none') -> int:
-        """Add a convolution of each channel with itself."""
+        """Add a depthwise convolution."""
         return self._add('depthwise', (source,), None, kernel, stride, activation)
 
     def pool(self, source: int, kernel: int = 3, stride: int = 2) -> int:
-        """Add a pooling by the maximum."""
+        """Add max pooling."""
         return self._add('pool', (source,), None, kernel, stride)
 
     def shuffle(self, source: int) -> int:
-        """Add a shuffle of the channels in two groups."""
+        """Add a channel shuffle with two groups."""
         return self._add('shuffle', (source,))
 
     def split(self, source: int) -> tuple[int, int]:
@@ -154,7 +154,7 @@ class Graph:
         return first, second
 
     def resize(self, source: int, factor: int = 2) -> int:
-        """Add a bilinear enlargement."""
+        """Add bilinear upsampling."""
         return self._add('resize', (source,), stride=factor)
 
     def se(self, source: int) -> int:
@@ -162,17 +162,17 @@ class Graph:
         return self._add('se', (source,))
 
     def concat(self, sources: Sequence[int]) -> int:
-        """Add a concatenation of maps of one size."""
+        """Add a concatenation of feature maps of one size."""
         return self._add('concat', tuple(sources),
                          sum(self.shapes[source].channels for source in sources))
 
     def add(self, first: int, second: int, activation: Activation = 'none') -> int:
-        """Add the sum of two maps of one shape."""
+        """Add the sum of two feature maps of one shape."""
         return self._add('add', (first, second), activation=activation)
 
     def append(self, operator: Operator, sources: tuple[int, ...],
                shapes: Sequence[MapShape]) -> list[int]:
-        """Add any operator that gives maps of these shapes."""
+        """Add an operator with outputs of the given shapes."""
         numbers = list(range(len(self.shapes), len(self.shapes) + len(shapes)))
         self.shapes += shapes
         self.nodes.append(Node(operator, sources, tuple(numbers)))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One page on a search: a self-contained HTML file that needs no network and runs no code."""
+"""Report of a search: a self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import numpy as np
 
 WIDTH, HEIGHT = 860, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 16, 48
-"""Margins of the diagram."""
+"""Margins of the diagram in pixels."""
 BLOCK, GAP = 15, 3
-"""Width of a block in the picture of a network, and what lies between two."""
+"""Width of a block in the drawing of a network, and space between blocks, in pixels."""
 TALLEST = 90
 COLORS = {2: '#9ecae1', 4: '#6baed6', 8: '#74c476', 16: '#fd8d3c', 32: '#9e6ac8'}
-"""By the stride of the map."""
+"""Colour of a block by the stride of its feature map."""
 UNITS = {'latency_ms': 'predicted milliseconds', 'macs_m': 'million multiply-accumulates'}
 STYLE = """\
 body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -34,15 +34,15 @@ svg{max-width:100%;height:auto}text{font:12px sans-serif;fill:#444}.over{color:#
 
 class Page(NamedTuple):
     """
-    What the page tells.
+    Content of the report.
 
-    :param title: name of the search.
-    :param facts: lines of text on top: budgets, machine, speed.
-    :param axis: place in ``Costs`` of what the front is drawn over.
-    :param limit: budget of it, or None.
-    :param front: all networks that nothing beats.
-    :param seen: cost and score of some others, shape (n, 2).
-    :param found: the networks that are handed out, best first.
+    :param title: Name of the search.
+    :param facts: Lines of text at the top: budgets, machine, speed.
+    :param axis: Index in ``Costs`` of the cost axis.
+    :param limit: Budget on that axis; None: no limit.
+    :param front: Pareto-optimal networks.
+    :param seen: Cost and score of some other networks, shape (n, 2).
+    :param found: Selected networks, best first.
     """
 
     title: str
@@ -55,23 +55,23 @@ class Page(NamedTuple):
 
 
 def html(page: Page) -> str:
-    """Return the page."""
+    """Return the report as HTML."""
     facts = ''.join(f'<p>{escape(fact)}</p>\n' for fact in page.facts)
     pictures = ''.join(f'<h3>{escape(found.name)}</h3>\n{_picture(found.structure)}\n'
                        for found in page.found)
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<title>{escape(page.title)}</title>\n<style>{STYLE}</style></head><body>\n'
             f'<h1>{escape(page.title)}</h1>\n{facts}'
-            f'<h2>Entropy against cost</h2>\n{_diagram(page)}\n'
-            '<p>Grey: some of the networks that were seen; those above the line are over another '
-            'budget. Line: the front, which no other network beats. Dots: the networks below, '
-            'predicted; rings: measured whole.</p>\n'
+            f'<h2>Entropy and cost</h2>\n{_diagram(page)}\n'
+            '<p>Grey: some of the scored networks; those above the line exceed another budget. '
+            'Line: Pareto front. Dots: predicted costs of the networks below; rings: measured '
+            'latencies of the full networks.</p>\n'
             f'<h2>The networks</h2>\n{_table(page)}\n'
             f'<h2>Their backbones</h2>\n{_legend()}\n{pictures}</body></html>\n')
 
 
 class _Scale:
-    """From values to pixels along one side of the diagram."""
+    """Transform from values to pixels along one side of the diagram."""
 
     def __init__(self, values: DoubleArray, first: int, last: int) -> None:
         low, high = float(values.min()), float(values.max())
@@ -83,7 +83,7 @@ class _Scale:
         return f'{self._first + self._length * (value - self._low) / self._span:.1f}'
 
     def ticks(self) -> list[float]:
-        """Return some round values."""
+        """Return several round values."""
         step = 10.0 ** np.floor(np.log10(self._span / 3))
         step *= next(factor for factor in (5, 2, 1) if self._span / (factor * step) >= 3)
         first = int(np.ceil(self._low / step))
@@ -95,7 +95,7 @@ def _diagram(page: Page) -> str:
     costs = page.front.costs[:, page.axis]
     measured = [found.measured_ms for found in page.found if found.measured_ms is not None]
     seen = page.seen[np.isfinite(page.seen).all(axis=1)]
-    if page.limit is not None:  # what is far beyond the budget would make the rest small
+    if page.limit is not None:  # values far beyond the budget would compress the diagram
         seen = seen[seen[:, 0] <= 1.2 * max(page.limit, *costs)]
     limits = [] if page.limit is None or page.limit > 2 * costs.max() else [page.limit]
     across = _Scale(np.concatenate((costs, seen[:, 0], measured, limits)), LEFT, WIDTH - RIGHT)
@@ -158,12 +158,12 @@ def _table(page: Page) -> str:
 def _legend() -> str:
     colors = ' '.join(f'<span style="color:{color}">&#9632;</span>&nbsp;{stride}'
                       for stride, color in COLORS.items())
-    return (f'<p>One bar per block, as high as it has channels; stride: {colors}. '
-            'Below: channels, channels inside, kernel.</p>')
+    return (f'<p>One bar per block; its height is the number of channels; stride: {colors}. '
+            'Below: channels, inner channels, kernel.</p>')
 
 
 def _picture(structure: StructureSpec) -> str:
-    """Return bars for the stem and each block, and words below each stage."""
+    """Return bars for the stem and each block, with values below each stage."""
     scale = TALLEST / max(structure.stem, *(stage.channels for stage in structure.stages))
     parts, x = [_bar(0, structure.stem, scale, 2), _words(0, [structure.stem])], 4 * BLOCK
     for stage, stride in zip(structure.stages, structure.strides, strict=True):

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The backbones among which a search chooses: genes, and the structures that they stand for.
+Search space of backbones: genes, and the structures that they encode.
 
-A gene is the index of a choice in a list that rises, so that a step of a gene is a step of the
-network, and thousands of networks are one array.
+A gene is an index into a rising list of choices. A step of a gene is thus a step of the network,
+and thousands of networks are one array.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 Genes = npt.NDArray[np.int16]
-"""Networks as shape (n, genes)."""
+"""Networks as arrays of shape (n, genes)."""
 
 STEP = 8
-"""All widths are multiples of this."""
+"""Multiple of all widths."""
 Width = Annotated[int, Meta(ge=STEP, le=2048, multiple_of=STEP)]
 Widths = tuple[Width, Width]
-"""Lowest and highest."""
+"""Minimum and maximum."""
 Depth = Annotated[int, Meta(ge=1, le=32)]
 Factor = Annotated[float, Meta(gt=0, le=16)]
 MAX_MUTATIONS = 3
 
 
 class StageRange(Spec):
-    """What a stage may be."""
+    """Choices for a stage."""
 
     channels: Widths
     blocks: tuple[Depth, Depth]
-    """Fewest and most."""
+    """Minimum and maximum number of blocks."""
     expansions: tuple[Factor, ...] = ()
-    """Channels inside of a block, as multiples of ``channels``, brought to multiples of 8; a
-    shuffle has none."""
+    """Channels inside of a block, relative to ``channels``, rounded to multiples of 8; not for
+    shuffle."""
     kernels: Annotated[tuple[Kernel, ...], Meta(min_length=1)] = (3,)
-    """Of depthwise convolutions."""
+    """Kernel sizes of the depthwise convolutions."""
     stride: Stride = 2
 
     def __post_init__(self) -> None:
@@ -52,26 +52,26 @@ class StageRange(Spec):
 
 
 class SpaceSpec(Spec, kw_only=True):
-    """Backbones of one kind of blocks; no stage has fewer channels than the one before."""
+    """Space of backbones with one type of blocks; channels never decrease between stages."""
 
     block: BlockKind
-    """See ``lite_detector.core.structure.StageSpec``."""
+    """Type of the blocks, see ``lite_detector.core.structure.StageSpec``."""
     stem: Widths
     pool: bool = False
-    """Whether the maximum over 3x3 pixels halves the map behind the stem."""
+    """True: 3x3 max pooling with stride 2 follows the stem."""
     stages: Annotated[tuple[StageRange, ...], Meta(min_length=2, max_length=16)]
 
     def __post_init__(self) -> None:
         _check_rising('stem', self.stem)
         for before, stage in zip(self.stages, self.stages[1:], strict=False):
             if stage.channels[1] < before.channels[1]:
-                raise ValueError(f'stages: at most {stage.channels[1]} channels behind at most '
-                                 f'{before.channels[1]}, wanted as many or more')
+                raise ValueError(f'stages: at most {stage.channels[1]} channels; expected at '
+                                 f'least {before.channels[1]} as in the stage before')
             if self.block == 'shuffle' and stage.stride == 1 and not (
                     before.channels == stage.channels
                     and stage.channels[0] == stage.channels[1]):
-                raise ValueError('stages: shuffle with stride 1 keeps its channels, wanted one '
-                                 'width for it and the stage before')
+                raise ValueError('stages: shuffle with stride 1 cannot change its channels; '
+                                 'expected one width for it and the stage before')
         space = Space(self)
         for genes in (space.smallest()[0], space.largest()[0]):
             space.structure(genes)
@@ -85,18 +85,18 @@ class StageArrays(NamedTuple):
     channels: IntArray
     blocks: IntArray
     inner: IntArray
-    """0 for a shuffle."""
+    """Channels inside of the blocks; 0 for shuffle."""
     kernel: IntArray
 
     def spec(self, index: int) -> StageSpec:
-        """Return this stage of one of the networks."""
+        """Return this stage of one network."""
         inner = int(self.inner[index])
         return StageSpec(self.block, int(self.channels[index]), int(self.blocks[index]),
                          inner or None, cast(Kernel, int(self.kernel[index])), self.stride)
 
 
 class Structures(NamedTuple):
-    """Many networks; the stem has shape (n,)."""
+    """Structures of many networks as arrays; the stem has shape (n,)."""
 
     stem: IntArray
     pool: bool
@@ -105,11 +105,11 @@ class Structures(NamedTuple):
 
 class Space:
     """
-    Draws and varies genes, and tells what they stand for.
+    A space of backbones that draws, varies and decodes genes.
 
-    ``sizes`` says how many choices each gene has, shape (genes,).
+    ``sizes`` is the number of choices of each gene, shape (genes,).
 
-    :param spec: the choices.
+    :param spec: Choices for the backbones.
     """
 
     def __init__(self, spec: SpaceSpec) -> None:
@@ -123,11 +123,11 @@ class Space:
         self._open = np.flatnonzero(self.sizes > 1)
 
     def smallest(self) -> Genes:
-        """Return the network of the lowest choices, shape (1, genes)."""
+        """Return the network of the first choices, shape (1, genes)."""
         return np.zeros((1, len(self.sizes)), np.int16)
 
     def largest(self) -> Genes:
-        """Return the network of the highest choices, shape (1, genes)."""
+        """Return the network of the last choices, shape (1, genes)."""
         return (self.sizes[None] - 1).astype(np.int16)
 
     def draw(self, rng: np.random.Generator, count: int) -> Genes:
@@ -136,10 +136,12 @@ class Space:
 
     def children(self, rng: np.random.Generator, parents: Genes, count: int) -> Genes:
         """
-        Return variations of networks: half of them are crossed with another, all mutated.
+        Return children of networks: half of them are crossed with another parent, all are mutated.
 
-        :param parents: shape (n, genes), n > 0.
-        :return: shape (count, genes).
+        :param rng: Random number generator.
+        :param parents: Genes of the parents, shape (n, genes), n > 0.
+        :param count: Number of children.
+        :return: Genes of the children, shape (count, genes).
         """
         mothers, fathers = parents[rng.integers(0, len(parents), (2, count))]
         crossed = rng.random((count, 1)) < 0.5
@@ -157,7 +159,7 @@ class Space:
         return np.clip(children, 0, self.sizes - 1).astype(np.int16)
 
     def decode(self, genes: Genes) -> Structures:
-        """Return what genes of shape (n, genes) stand for."""
+        """Return the structures of genes, shape (n, genes)."""
         values = [choices[genes[:, index]] for index, choices in enumerate(self._choices)]
         stem, widest, stages = values[0], np.zeros(len(genes), np.int64), []
         for index, stage in enumerate(self.spec.stages):
@@ -170,7 +172,7 @@ class Space:
         return Structures(stem, self.spec.pool, tuple(stages))
 
     def structure(self, genes: Genes) -> StructureSpec:
-        """Return the network of some genes, shape (genes,)."""
+        """Return the structure of one network, shape (genes,)."""
         decoded = self.decode(genes[None])
         return StructureSpec(int(decoded.stem[0]), tuple(stage.spec(0) for stage in
                                                          decoded.stages), decoded.pool)
@@ -180,7 +182,7 @@ def arrays_of(structures: Sequence[StructureSpec]) -> Structures:
     """
     Return networks as arrays.
 
-    :param structures: of the same blocks and strides in each stage; at least one.
+    :param structures: Networks with the same blocks and strides in each stage, at least one.
     """
     def column(index: int, name: str) -> IntArray:
         return np.array([getattr(each.stages[index], name) or 0 for each in structures])
@@ -198,4 +200,4 @@ def _widths(widths: Widths) -> IntArray:
 
 def _check_rising(name: str, values: Sequence[float]) -> None:
     if list(values) != sorted(values):
-        raise ValueError(f'{name}: got {list(values)}, wanted values that do not fall')
+        raise ValueError(f'{name}: {list(values)}; expected values that do not fall')

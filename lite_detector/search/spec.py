@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Everything that decides a search, as one YAML file says it."""
+"""Configuration of a search."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class SearchSpec(Spec, kw_only=True):
     """A search for the backbone of a detector."""
 
     train: str
-    """Training configuration that the results are made of: a file, or a name of config/train. Of
-    it stay the family, its neck and head, the input size, and how it is trained."""
+    """Base of the training configurations that are written: path of a file, or name in
+    config/train. Its family, neck, head, input size and training schedule are kept."""
     num_classes: Annotated[int, Meta(ge=1, le=10000)]
-    """Of the detector, for its head is counted too."""
+    """Number of classes, because the costs include the head."""
     space: SpaceSpec
     budget: BudgetSpec
     entropy_weights: tuple[Weight, Weight, Weight, Weight, Weight] = (0.0, 0.0, 1.0, 1.0, 6.0)
-    """What the maps at strides 2, 4, 8, 16 and 32 count in the score."""
+    """Weights in the score of the feature maps with strides 2, 4, 8, 16 and 32."""
     evolution: EvolutionSpec = EvolutionSpec()
     keep: Annotated[int, Meta(ge=1, le=26)] = 5
-    """Networks to write: the best one, and others spread over the front."""
+    """Number of networks to write: the best one, and others spread over the front."""

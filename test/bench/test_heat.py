@@ -142,12 +142,12 @@ def test_several_sources_are_joined(tmp_path):
 
 
 @pytest.mark.parametrize(('heats', 'wanted'), [
-    ([], 'the board tells no temperature, frequency or throttling'),
-    ([NOTHING], 'the board tells no temperature, frequency or throttling'),
+    ([], 'the board reports no temperature, frequency or throttling'),
+    ([NOTHING], 'the board reports no temperature, frequency or throttling'),
     ([Heat(50.2, None, None), Heat(None, None, None), Heat(61, None, None)],
      '50 to 61 °C (50 .. 61)'),
     ([Heat(None, 1800, ()), Heat(None, 600, ())],
-     '1800 to 600 MHz (600 .. 1800), never held back'),
+     '1800 to 600 MHz (600 .. 1800), never throttled'),
     ([Heat(80, 1800, ()), Heat(82, 1200, ('throttled',)), Heat(81, 1200, None),
       Heat(81, 1200, ('throttled', 'x')), Heat(81, 1500, ())],
      '80 to 81 °C (80 .. 82), 1800 to 1500 MHz (1200 .. 1800), throttled for 50% of the time, '

@@ -41,17 +41,17 @@ def setting(model: str, side: int, precision: str = 'fp32', resize: str = 'lette
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (b'', 'wanted what compare --json writes'),
-    (b'{}', "'rows'; wanted what compare --json writes"),
+    (b'', 'expected a file of compare --json'),
+    (b'{}', "'rows'; expected a file of compare --json"),
     (b'[{"model": "a", "side": 96, "resize": "x", "precision": "y", "ap": {"z": "high"}}]',
      'Expected `float`, got `str`'),
-    (b'[{"model": "a"}]', 'wanted what compare --json writes'),
-    (b'[]', 'tells AP of no images; wanted that of one set'),
-    (json.dumps({'rows': [compared_row('a', 96, {})]}).encode(), 'tells AP of no images; wanted'),
+    (b'[{"model": "a"}]', 'expected a file of compare --json'),
+    (b'[]', 'AP of no images; expected AP of one set'),
+    (json.dumps({'rows': [compared_row('a', 96, {})]}).encode(), 'AP of no images; expected'),
     (json.dumps({'rows': [compared_row('a', 96, {'x': 1.0}),
                           compared_row('b', 96, {'y': 2.0})]}).encode(),
-     'tells AP of x, y; wanted that of one set of images: run compare with one --annotations'),
-    (b'\xff\xfe[{', 'wanted what compare --json writes'),
+     'AP of x, y; expected AP of one set of images: run compare with one --annotations'),
+    (b'\xff\xfe[{', 'expected a file of compare --json'),
     (None, 'No such file'),
 ])
 def test_file_that_tells_no_ap_of_one_set_of_images_is_refused(tmp_path, content, words):

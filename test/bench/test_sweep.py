@@ -60,7 +60,7 @@ def cards(tmp_path) -> dict:
 
 
 def with_ap(folder: Path, name: str, ap: object, images: int = 88):
-    """Return a card that tells an AP."""
+    """Return a card with an AP."""
     change_card(folder, 'name', name)
     change_card(folder, 'metrics', {'annotations': 'val.json', 'images': images, 'ap': ap})
     return load_card(folder)
@@ -103,7 +103,7 @@ def test_sizes_between_the_steps_of_a_coarse_network_are_left_out(tiny_nanodet, 
         return [size.width for size in fitting_sizes(card, sides)]
     assert fitting(256, 320, 352, 416) == [256, 320]
     assert capsys.readouterr().out == (
-        'tiny_nanodet: not at 352, 416, which are no multiples of 64\n')
+        'tiny_nanodet: skips the sizes 352, 416; expected multiples of 64\n')
     # refused when the network is opened: none fits, or one that fits no network at all
     assert fitting(352, 416) == [352, 416]
     assert fitting(256, 300) == [256, 300]
@@ -157,7 +157,7 @@ def test_a_process_of_its_own_measures_each_setting(tiny_nanodet, tmp_path, monk
 
 @pytest.mark.parametrize(('settings', 'message'), [
     ([setting('tiny', ImageSize(100, 100))], 'input size 100x100'),
-    ([setting('tiny', threads=0)], 'num_threads: got 0, wanted 1 to 64'),
+    ([setting('tiny', threads=0)], 'num_threads: 0; expected 1 to 64'),
 ])
 def test_a_setting_that_does_not_work_is_named(tiny_nanodet, tmp_path, settings, message):
     np.save(tmp_path / 'image.npy', np.zeros((64, 96, 3), np.uint8))
@@ -194,7 +194,7 @@ def test_ratio_is_the_median_of_the_rounds_to_a_reference_of_the_same_threads(mo
 
 def test_a_process_that_dies_is_an_error_and_no_success(tmp_path, monkeypatch):
     monkeypatch.setattr('sys.executable', '/bin/false')
-    with pytest.raises(LiteDetectorError, match='ended with status 1; is there memory'):
+    with pytest.raises(LiteDetectorError, match='ended with status 1; check the free'):
         measure_apart(Job('ncnn', 'cpu', {}, [setting()], 0.01), lambda seconds: None)
 
 
@@ -227,7 +227,7 @@ def test_the_load_decides_and_not_the_idle_board(cards):
     sweep = sweep_of(row(quiet, 30, idle_ms=5), row(robust, 19, idle_ms=15))
     # a quarter of the budget is for the node
     assert choose(sweep, cards, 25.4).setting == robust
-    with pytest.raises(LiteDetectorError, match='nothing fits into 25 ms'):
+    with pytest.raises(LiteDetectorError, match='no setting fits into 25 ms'):
         choose(sweep, cards, 25)
     idle = Sweep(0, [Row(each.setting, None, each.idle, None) for each in sweep.rows], {}, [])
     assert choose(idle, cards, 25).setting == quiet
@@ -271,12 +271,12 @@ def test_aps_of_different_images_are_not_compared(tiny_nanodet):
 
 def test_what_a_parameter_file_cannot_say_is_not_chosen(cards):
     rows = [row(setting(resize='stretch'), 1), row(setting(threads=2, wait_policy='active'), 1)]
-    with pytest.raises(LiteDetectorError, match='no setting measured can stand in a parameter'):
+    with pytest.raises(LiteDetectorError, match='no measured setting fits a parameter'):
         choose(sweep_of(*rows), cards, 10)
     rows.append(row(setting(size=OWN), 9))
     assert choose(sweep_of(*rows), cards, 12) is rows[2]
-    with pytest.raises(LiteDetectorError, match='nothing fits into 8 ms, less 25% for the node, '
-                       r'here; the fastest is a at 96x64, letterbox_rect, fp32, threads 1 with 9'):
+    with pytest.raises(LiteDetectorError, match='no setting fits into 8 ms minus 25% for the '
+                       r'node; the fastest is a at 96x64, letterbox_rect, fp32, threads 1 with 9'):
         choose(sweep_of(*rows), cards, 8)
 
 
@@ -305,7 +305,7 @@ def test_report_has_a_front_for_each_set_of_images():
     rows = made(a_10=20, b_11=30, c_12=None)
     lines = report(Sweep(0, rows, {}, [], setting('a'), {'x': ('d',), 'nobody': ()}), rows[1])
     tables = '\n'.join(lines).split('## ')[1:]
-    assert [text.splitlines()[0] for text in tables] == ['x', 'nobody', 'All that was measured']
+    assert [text.splitlines()[0] for text in tables] == ['x', 'nobody', 'All results']
     cells = [[[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()
               if line.startswith('|')] for text in tables]
     assert [each[0][6:] for each in cells] == [
@@ -315,7 +315,7 @@ def test_report_has_a_front_for_each_set_of_images():
     assert [each[0] for each in cells[0][2:]] == ['a', '**b**'] and not cells[1][2:]
     assert [each[6:9] for each in cells[2][2:]] == [
         ['**20.0**', '-', '10.0'], ['**30.0**', '-', '11.0'], ['-', '-', '12.0']]
-    assert 'Not compared here, as they know fewer of these classes: d.' in tables[0]
+    assert 'Not compared, because they have fewer of these classes: d.' in tables[0]
 
 
 def test_table_marks_the_chosen_row_and_puts_the_fastest_first():
@@ -323,7 +323,7 @@ def test_table_marks_the_chosen_row_and_puts_the_fastest_first():
     lines = table(sweep_of(*rows), rows[0])
     assert len(set(map(len, lines))) == 1
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
-    assert cells[0][-3:] == ['beside 2 ms', 'p95', 'CPU ms']
+    assert cells[0][-3:] == ['ms with 2 busy', 'p95', 'CPU ms']
     assert cells[2] == ['**b**', '96x96', 'letterbox_rect', 'fp32', '1', '-', '31.2',
                         '1.0', '1.0', '1.0', '2.5', '5.0', '1.0']
     assert [line[4:6] for line in cells[3:]] == [['2', 'passive'], ['1', '-']]
@@ -333,10 +333,10 @@ def test_heat_lines_tell_idle_and_loaded_apart():
     samples = tuple(HeatSample(second, busy, Heat(degrees, None, None))
                     for second, busy, degrees in ((0, 0, 40), (1, 0, 50), (2, 2, 60), (3, 2, 80)))
     assert heat_lines(sweep_of(samples=samples)) == [
-        'idle: 40 to 50 °C (40 .. 50); the second half of the time, which the figures are of, '
-        'took 1.00 times the first.',
-        'beside 2 busy processes: 60 to 80 °C (60 .. 80); the second half of the time, which the '
-        'figures are of, took 1.25 times the first.']
+        'idle: 40 to 50 °C (40 .. 50); the second half of the time, from which the figures '
+        'are, took 1.00 times as long as the first half.',
+        'under CPU load, with 2 busy processes: 60 to 80 °C (60 .. 80); the second half of the '
+        'time, from which the figures are, took 1.25 times as long as the first half.']
 
 
 @pytest.mark.parametrize('heat', [Heat(None, None, None), Heat(50.0, None, ()),
@@ -354,7 +354,7 @@ def test_figure_has_a_panel_for_what_is_known(heat):
     assert panels - {''} == ({'°C'} if heat.temperature_c else set()) | (
         {'MHz'} if heat.frequency_mhz else set())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        'idle', 'beside 2 busy processes', '8 ms']
+        'idle', 'under CPU load, with 2 busy processes', '8 ms']
 
 
 def test_figure_has_a_panel_of_ap_for_each_set_of_images():
@@ -403,8 +403,9 @@ def test_sweep_without_a_fitting_setting_tells_what_it_measured(options, tmp_pat
     assert main([*options, '--budget-ms', '1e-6', '--json', str(tmp_path / 'sweep.json'),
                  '--output', str(tmp_path / 'params.yaml')]) == 2
     out, err = capsys.readouterr()
-    assert err.startswith('error: nothing fits into 1e-06 ms, less 25% for the node, here; the '
-                          'fastest is tiny_nanodet at 96x96, letterbox_rect, fp32, threads 1 ')
+    assert err.startswith('error: --budget-ms: no setting fits into 1e-06 ms minus 25% '
+                          'for the node; the fastest is tiny_nanodet at 96x96, '
+                          'letterbox_rect, fp32, threads 1 ')
     assert len(err.splitlines()) == 1
     assert '| tiny_nanodet | 96x96 |' in out
     assert json.loads((tmp_path / 'sweep.json').read_text())['chosen'] is None
@@ -420,7 +421,7 @@ def test_sweep_without_a_fitting_setting_tells_what_it_measured(options, tmp_pat
     (['--load', '65'], '--load: got 65, wanted 0 to 64'),
     (['--plot', '/absent/plot.png'], '/absent/plot.png: cannot write'),
     (['--wait-policy', 'lazy'], "invalid choice: 'lazy'"),
-    (['--runtime', 'onnx', '--precision', 'bf16'], 'runtime onnx has no precision bf16'),
+    (['--runtime', 'onnx', '--precision', 'bf16'], 'precision: bf16; expected auto, fp32 or int8'),
 ])
 def test_sweep_with_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):
     assert message in one_line_error([*options, *more])

@@ -148,11 +148,11 @@ def test_search_that_is_resumed_goes_on_to_the_same_end(tmp_path, capsys):
 
 @pytest.mark.parametrize(('options', 'words'), [
     (['budget.latency_ms=5'], 'budget.latency_ms: needs --table'),
-    (['budget.layers=10'], 'budget.layers: got 10, but the smallest network'),
+    (['budget.layers=10'], 'budget.layers: 10; expected at least'),
     (['budget=null'], '$.budget'),
     (['budget.milliseconds=5'], '$.budget'),
     (['space.block=dense'], '$.space.block'),
-    (['space.stages.0.kernels=[3, 5]', 'space.block=residual'], 'residual: got kernel 5'),
+    (['space.stages.0.kernels=[3, 5]', 'space.block=residual'], 'residual: kernel 5'),
     (['train=absent'], "configuration 'absent' not found"),
     (['train=yolov5_lite_e_320'], 'train: yolov5_lite_e_320 is a yolov5_lite e, wanted a nanodet'),
     (['train=nanodet_plus_m_coarse_320'], 'is a nanodet_plus m-coarse, wanted'),
@@ -160,7 +160,7 @@ def test_search_that_is_resumed_goes_on_to_the_same_end(tmp_path, capsys):
     (['--table', '{here}/tiny.yaml'], 'tiny.yaml: not a latency table'),
     (['--resume'], 'there is no search to go on with'),
     (['--output', '/proc/absent'], '--output /proc/absent: '),
-    (['--config', 'absent'], "configuration 'absent' not found; wanted a YAML file, or one of "
+    (['--config', 'absent'], "configuration 'absent' not found; expected a YAML file, or one of "
                              'nanodet_plus_csp_320'),
 ], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
 def test_search_with_a_mistake_ends_with_one_line(options, words, tmp_path, capsys):

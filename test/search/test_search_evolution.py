@@ -136,8 +136,8 @@ def test_search_in_several_processes_or_cut_and_resumed_is_the_same():
 
 
 def test_search_whose_budget_nothing_fits_says_what_the_smallest_takes():
-    with pytest.raises(ConfigError, match=r'budget.layers: got 20, but the smallest network of '
-                                          r'this space takes 34, neck and head included'):
+    with pytest.raises(ConfigError, match=r'budget.layers: 20; expected at least 34 '
+                                          r'for the smallest network of this space'):
         first_state(Evaluator(task(layers=20)), SMALL)
 
 

@@ -66,14 +66,14 @@ def test_a_space_of_one_network_has_one():
 
 @pytest.mark.parametrize(('change', 'words'), [
     ({'stages': []}, 'length >= 2'),
-    ({'stages': space_data('residual')['stages'][:3]}, 'they end at stride 16, wanted 32'),
-    ({'stem': [16, 8]}, 'stem: got .16, 8., wanted values that do not fall'),
+    ({'stages': space_data('residual')['stages'][:3]}, 'last stride 16; expected 32'),
+    ({'stem': [16, 8]}, 'stem: .16, 8.; expected values that do not fall'),
     ({'stem': [8, 12]}, 'multiple of 8'),
     ({'block': 'dense'}, 'dense'),
-    ({'stages': [{'channels': [16, 32], 'blocks': [3, 1]}] * 4}, 'blocks: got .3, 1.'),
+    ({'stages': [{'channels': [16, 32], 'blocks': [3, 1]}] * 4}, 'blocks: .3, 1.'),
     ({'stages': [{'channels': [16, 32], 'blocks': [1, 2]}] * 4}, 'block residual needs inner'),
     ({'stages': [{'channels': [16, high], 'blocks': [1, 1], 'expansions': [1]}
-                 for high in (32, 64, 48, 64)]}, 'at most 48 channels behind at most 64'),
+                 for high in (32, 64, 48, 64)]}, 'at most 48 channels; expected at least 64'),
 ], ids=lambda value: value if isinstance(value, str) else '')
 def test_space_with_a_mistake_is_refused(change, words):
     with pytest.raises(ConfigError, match=words):
@@ -158,7 +158,7 @@ def test_graph_gives_one_head_for_each_stride(family, block):
 
 
 @pytest.mark.parametrize(('data', 'words'), [
-    ({}, 'wanted at least one of latency_ms, macs_m, parameters_m, layers, file_mb'),
+    ({}, 'expected at least one of latency_ms, macs_m, parameters_m, layers, file_mb'),
     ({'latency_ms': 0}, 'latency_ms'),
     ({'latency': 5}, 'latency'),
 ])
