@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The detector: an image in, boxes out. The only place where the steps are strung together."""
+"""The detector: it combines preprocessing, inference, decoding and NMS for one image."""
 
 from __future__ import annotations
 
@@ -45,18 +45,19 @@ ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180,
 
 class Detector:
     """
-    A network with everything around it.
+    A network with its complete pipeline from image to detections.
 
-    One detector belongs to one thread: it reuses its input buffers. Attribute ``selection`` may
-    be replaced at any time, also from another thread; the next image uses it.
+    A detector must be used by one thread only, because it reuses its input buffers. Attribute
+    ``selection`` may be replaced at any time, also from another thread; the next image uses it.
 
-    :param card: what the network wants and gives.
-    :param backend: the loaded network.
-    :param selection: which boxes are wanted.
-    :param input_size: network input if it is not the card's; both sides on the card's grid.
-    :param view: where in an image it looks.
-    :param device: where the network runs.
-    :raises ConfigError: if a wanted class is not one of the card's, or the view is impossible.
+    :param card: Card of the network.
+    :param backend: Loaded network.
+    :param selection: Thresholds and classes of the detections.
+    :param input_size: Network input size; None: that of the card. Both sides are multiples of
+        ``card.grid``.
+    :param view: Region and tiles that the network runs on.
+    :param device: Device of the network, for reports.
+    :raises ConfigError: if a selected class is not in the card, or the view is invalid.
     :raises ImageError: if the mask of the view cannot be read.
     """
 
@@ -79,20 +80,20 @@ class Detector:
                     view: View = View(), device: str = 'cpu',
                     report: Report = lambda line: None) -> Detector:
         """
-        Load a model folder and run it once, so that a wrong card fails here and not in flight.
+        Load a model folder and run it once, so that an invalid card raises an error here.
 
-        :param folder: with ``card.yaml`` and the weights.
-        :param runtime: ncnn or onnx.
-        :param num_threads: threads for one inference.
+        :param folder: Path of the folder with ``card.yaml`` and weights.
+        :param runtime: Runtime: ncnn or onnx.
+        :param num_threads: Number of threads per inference.
         :param precision: auto, fp32, bf16, int8, int8_auto or int8_bf16.
-        :param input_size: network input if it is not the card's.
-        :param resize: way to fit images if it is not the card's, to measure what it does.
-        :param selection: which boxes are wanted.
-        :param view: where in an image it looks.
-        :param device: cpu, gpu, gpu:N, auto (the fastest that agrees with the CPU), or with
+        :param input_size: Network input size; None: that of the card.
+        :param resize: Resize mode, to measure its effect; None: that of the card.
+        :param selection: Thresholds and classes of the detections.
+        :param view: Region and tiles that the network runs on.
+        :param device: cpu, gpu, gpu:N, auto (the fastest device that is exact enough), or with
             runtime onnx an execution provider: tensorrt, cuda, openvino or coreml.
-        :param report: gets a line every ten seconds while a device prepares.
-        :raises LiteDetectorError: with one line that says what is wrong.
+        :param report: Callback for a line every ten seconds while a device prepares.
+        :raises LiteDetectorError: if the folder, an option or the device is invalid.
         """
         card = load_card(folder)
         fitted = with_resize(card, resize)
@@ -108,36 +109,38 @@ class Detector:
 
     @property
     def selection(self) -> Selection:
-        """Which boxes are wanted."""
+        """Thresholds and classes of the detections."""
         return self._selection[0]
 
     @selection.setter
     def selection(self, selection: Selection) -> None:
         from_mapping(msgspec.structs.asdict(selection), Selection, 'selection')  # check bounds
-        # one assignment, so that a reader in another thread never sees half of a change
+        # a single assignment, so that other threads never see a partial change
         self._selection = (selection, score_thresholds(selection, self.card))
 
     @property
     def score_thresholds(self) -> FloatArray:
-        """Lowest score by class index, shape (classes,); infinity: the class is not wanted."""
+        """Minimum score by class index, shape (classes,); infinity: class not selected."""
         return self._selection[1]
 
     def configured(self, selection: Selection, view: View) -> Detector:
         """
-        Return a detector that shares the loaded network and is set otherwise.
+        Return a detector with other settings that shares the loaded network.
 
-        :raises LiteDetectorError: as the constructor.
+        :param selection: Thresholds and classes of the detections.
+        :param view: Region and tiles that the network runs on.
+        :raises LiteDetectorError: if a setting is invalid, see the constructor.
         """
         return Detector(self.card, self.backend, selection, self.input_size, view, self.device)
 
     def detect(self, image_bgr: ImageArray, turn: int = 0) -> Detections:
         """
-        Find objects in an image.
+        Detect objects in an image.
 
-        :param image_bgr: uint8, shape (height, width, 3), sides of 8 .. 16384 pixels.
-        :param turn: number of the image in its video; tiles ``in_turn`` go by it.
-        :return: best score first, boxes in pixels of this image and cut at its border.
-        :raises ImageError: if it is no such image, or too small for the view.
+        :param image_bgr: BGR image, uint8, shape (height, width, 3), sides of 8 to 16384 pixels.
+        :param turn: Index of the image in its video, used as round-robin index of the tiles.
+        :return: Detections, best score first, boxes in pixels of this image and clipped to it.
+        :raises ImageError: if the array is not such an image, or too small for the view.
         :raises ModelError: if the runtime fails.
         """
         if self.view == View():
@@ -165,15 +168,15 @@ class Detector:
         return self.postprocess(outputs, letterbox, max_detections)
 
     def fit(self, image_bgr: ImageArray) -> Letterbox:
-        """Return how this image lies in the network input; raise ImageError if it is none."""
+        """Return the transform of an image to the network input; raise ImageError if invalid."""
         return Letterbox.fit(_checked_image(image_bgr), self.input_size, self.card.preprocess,
                              self.card.padded_to)
 
     def least_size(self, full_size: ImageSize) -> ImageSize:
         """
-        Return the size below which a smaller copy of an image would lose what the network sees.
+        Return the smallest size of an image that loses no detail for the network.
 
-        :param full_size: of the image; where a view cuts it, nothing smaller will do.
+        :param full_size: Size of the image in pixels; it is returned unchanged if there is a view.
         """
         if self.view != View():
             return full_size
@@ -181,17 +184,17 @@ class Detector:
                              self.card.padded_to).resized_size
 
     def make_blob(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
-        """Return the network input; its memory belongs to the detector and is used again."""
+        """Return the network input; the detector owns its memory and reuses it."""
         return self._blobs.make(image_bgr, letterbox)
 
     def postprocess(self, outputs: Sequence[FloatArray], letterbox: Letterbox,
                     max_detections: int | None = None) -> Detections:
         """
-        Turn network outputs into detections.
+        Convert network outputs to detections.
 
-        :param outputs: as the backend returned them.
-        :param letterbox: how the image lay in the input.
-        :param max_detections: at most this many instead of what the selection says.
+        :param outputs: Outputs of the backend.
+        :param letterbox: Transform between the image and the network input.
+        :param max_detections: Maximum number of detections; None: that of the selection.
         """
         selection, thresholds = self._selection
         card = self.card
@@ -203,20 +206,21 @@ class Detector:
         if selection.classes or selection.class_thresholds:
             reached = margins(candidates, thresholds, card.class_names) >= 0
             candidates = candidates.select(reached)
-        if not len(candidates):  # of most images, and each numpy call has its price
+        if not len(candidates):  # most images; each NumPy call has a fixed cost
             return candidates
         found = nms(candidates, selection.nms_iou_threshold,
                     max_detections or selection.max_detections, selection.class_agnostic_nms)
         boxes = clip_boxes(letterbox.to_source(found.boxes_xyxy), letterbox.source_size)
         found = found.with_boxes(boxes)
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not wholly in the padding
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # excludes boxes in the padding
         return found if inside.all() else found.select(inside)
 
     def warm_up(self) -> None:
         """
-        Run the network once and check that its outputs fit the card; with letterbox_rect twice.
+        Run the network once and check its outputs; with letterbox_rect also at a second size.
 
-        :raises ModelError: if they do not, are not finite, or are of one input size alone.
+        :raises ModelError: if outputs do not match the card, are not finite, or the network
+            supports only one input size.
         """
         height, width = self.input_size
         self._dummy_forward(ImageSize(height, width))
@@ -225,25 +229,27 @@ class Detector:
         try:
             self._dummy_forward(ImageSize(max(MIN_SIDE, height // 2), width))
         except ModelError as error:
-            raise ModelError(f'{self.card.name}: the network takes {self.input_size} and no image '
-                             'in a shape of its own, so its card should say letterbox_square '
-                             f'instead of letterbox_rect: {error}') from None
+            raise ModelError(f'{self.card.name}: the network supports only the input size '
+                             f'{self.input_size}; set resize to letterbox_square instead of '
+                             f'letterbox_rect in its card: {error}') from None
 
     def _dummy_forward(self, source: ImageSize) -> None:
         letterbox = Letterbox.fit(source, self.input_size, self.card.preprocess,
                                   self.card.padded_to)
         outputs = self.backend.infer(blank_blob(letterbox.input_size))
         if not all(np.isfinite(output).all() for output in outputs):
-            raise ModelError(f'{self.card.name}: network gives NaN or infinity; try precision '
-                             'fp32, else the weights are damaged')
+            raise ModelError(f'{self.card.name}: network outputs contain NaN or infinity; try '
+                             'precision fp32, otherwise the weights are damaged')
         self.postprocess(outputs, letterbox)
 
 
 def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
     """
-    Return a card that fits images in another way, or the same card for None.
+    Return a card with another resize mode; None returns the same card.
 
-    :raises ConfigError: if there is no such way.
+    :param card: Card of the network.
+    :param resize: Resize mode.
+    :raises ConfigError: if the resize mode is unknown.
     """
     if resize is None:
         return card
@@ -253,14 +259,14 @@ def with_resize(card: NetworkCard, resize: str | None) -> NetworkCard:
 
 
 def _checked_image(image_bgr: ImageArray) -> ImageSize:
-    if not isinstance(image_bgr, np.ndarray):  # cv2.imread answers None to a missing file
-        raise ImageError(f'image is {type(image_bgr).__name__}, wanted a numpy array')
+    if not isinstance(image_bgr, np.ndarray):  # cv2.imread returns None for a missing file
+        raise ImageError(f'image is {type(image_bgr).__name__}; expected a NumPy array')
     if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
-        raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}, '
-                         'wanted uint8 of shape (height, width, 3)')
+        raise ImageError(f'image is {image_bgr.dtype} of shape {image_bgr.shape}; '
+                         'expected uint8 of shape (height, width, 3)')
     source = size_of(image_bgr)
     if not MIN_SIDE <= min(source) <= max(source) <= MAX_SIDE:
-        raise ImageError(f'image is {source} pixels, wanted sides of '
+        raise ImageError(f'image is {source} pixels; expected sides of '
                          f'{MIN_SIDE} to {MAX_SIDE}')
     return source
 

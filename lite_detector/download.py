@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Fetch one file over https: checked, resumable, all or nothing."""
+"""Download a file over https: resumable, verified by checksum, atomic."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_BYTES = 1 << 30
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only to another https address."""
+    """A handler that follows redirects to https addresses only."""
 
     def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
                          headers: HTTPMessage, newurl: str) -> urllib.request.Request | None:
@@ -34,15 +34,15 @@ def download(url: str, path: Path, sha256: str, partial_dir: Path,
              progress: Callable[[str, int, int], None] | None = None,
              context: ssl.SSLContext | None = None) -> None:
     """
-    Download a file and hold it against its checksum.
+    Download a file and compare it with its checksum.
 
-    :param url: https only, redirects included.
-    :param path: appears only when the file is whole and right.
-    :param sha256: hex digest the file must have.
-    :param partial_dir: where an unfinished download waits to be resumed; it must be on the same
-        file system as ``path``.
-    :param progress: called with file name, bytes so far and bytes in all (0: unknown).
-    :param context: certificates to trust instead of the system's.
+    :param url: Address, https only, also after redirects.
+    :param path: Path of the file, which is created only after a complete and correct download.
+    :param sha256: Expected hex digest.
+    :param partial_dir: Directory for incomplete downloads, which are resumed; it must be on the
+        same file system as ``path``.
+    :param progress: Callback with file name, bytes so far and total bytes (0: unknown).
+    :param context: TLS certificates to trust; None: those of the system.
     :raises DownloadError: if the server cannot be reached or the checksum differs.
     """
     _check_https(url)
@@ -50,15 +50,15 @@ def download(url: str, path: Path, sha256: str, partial_dir: Path,
     partial = partial_dir / sha256
     try:
         _fetch(url, partial, path.name, progress, context)
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: no ASCII in the url
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: non-ASCII url
         reason = getattr(error, 'reason', error)
-        raise DownloadError(f'{url}: {reason}; run the command again to go on where it '
-                            'stopped') from None
+        raise DownloadError(f'{url}: {reason}; run the command again to resume the download'
+                            ) from None
     got = hashlib.sha256(partial.read_bytes()).hexdigest()
     if got != sha256:
-        # a rotten part would spoil every later try
+        # a damaged part would break all later attempts
         partial.unlink()
-        raise DownloadError(f'{url}: sha256 is {got}, wanted {sha256}')
+        raise DownloadError(f'{url}: sha256 is {got}; expected {sha256}')
     partial.rename(path)
 
 
@@ -72,7 +72,7 @@ def _fetch(url: str, partial: Path, name: str,
     try:
         response = opener.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left to send; the checksum decides
+        if error.code == 416 and have:  # the file is complete; the checksum decides
             return
         raise
     with response:
@@ -89,9 +89,9 @@ def _fetch(url: str, partial: Path, name: str,
                 if progress:
                     progress(name, have, total)
     if total and have < total:
-        raise OSError(f'connection ended after {have} of {total} bytes')
+        raise OSError(f'connection ended after {have} bytes; expected {total}')
 
 
 def _check_https(url: str) -> None:
     if not url.startswith('https://'):
-        raise DownloadError(f'{url}: downloads go over https only')
+        raise DownloadError(f'{url}: expected an https address')

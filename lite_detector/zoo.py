@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find models and configurations by name or path, and fetch public weights."""
+"""Find models and configurations by name or path, and download public weights."""
 
 from __future__ import annotations
 
@@ -25,57 +25,57 @@ from lite_detector.core.model_card import (
 )
 
 DEFAULT_MODEL = 'coco_320'
-"""What the node runs where nobody names a model; tests hold the documents to it."""
+"""Default model of the node; tests compare the documentation with it."""
 SEARCH_VARIABLE = 'LITE_DETECTOR_MODELS'
 Progress = Callable[[str, int, int], None]
 
 
 def user_cache() -> Path:
-    """Return the folder that fetched models go to."""
+    """Return the folder of downloaded models."""
     return cache_folder('models')
 
 
 def search_path() -> list[Path]:
-    """Return the folders that hold model folders, in the order of precedence."""
+    """Return the folders that contain model folders, in the order of precedence."""
     named = [Path(os.path.expanduser(part))
              for part in os.environ.get(SEARCH_VARIABLE, '').split(os.pathsep) if part]
     own = [root / 'models' for root in _package_roots()]
     return [folder for folder in (*named, *own, user_cache())
-            if os.path.isdir(folder)]  # is_dir raises where this user may not look
+            if os.path.isdir(folder)]  # Path.is_dir raises an error without permission
 
 
 def find_config(config: str, kind: str = 'train') -> Path:
     """
-    Return the file of a configuration.
+    Return the path of a configuration.
 
-    :param config: path of a file, or the name of one of the package.
-    :param kind: folder of ``config`` that it lies in: train or search.
-    :raises ConfigError: if there is none.
+    :param config: Path of a file, or name of a configuration of the package.
+    :param kind: Subfolder of ``config``: train or search.
+    :raises ConfigError: if there is no such configuration.
     """
     path = Path(os.path.expanduser(config))
     if path.is_file() or path.name != config or path.suffix:
-        return path  # whoever reads it says what is wrong with it
+        return path  # the reader of the file reports errors
     shipped = list_configs(kind)
     if config not in shipped:
-        raise ConfigError(f'configuration {config!r} not found; wanted a YAML file, or one of '
+        raise ConfigError(f'configuration {config!r} not found; expected a YAML file, or one of '
                           + ', '.join(sorted(shipped)))
     return shipped[config]
 
 
 def list_configs(kind: str) -> dict[str, Path]:
-    """Return name -> file of the configurations of the package; ``kind``: train or search."""
+    """Return name -> path of the configurations of the package; ``kind``: train or search."""
     folders = [root / 'config' / kind for root in _package_roots()]
     return {file.stem: file for folder in folders for file in sorted(folder.rglob('*.yaml'))}
 
 
 def _package_roots() -> list[Path]:
-    """Return what lies beside the sources; and share/ of the prefix (colcon, pip, apt) in use."""
+    """Return the source folder, and share/ of the install prefix (colcon, pip, apt)."""
     package = Path(__file__).resolve().parent
     return [package.parent, *(parent / 'share' / 'lite_detector' for parent in package.parents)]
 
 
 def list_models() -> dict[str, Path]:
-    """Return name -> folder of every model in reach; one with weights wins over a bare card."""
+    """Return name -> folder of all models; folders with weights precede those without."""
     models: dict[str, Path] = {}
     for folder in search_path():
         for card_path in sorted(folder.glob(f'*/{CARD_FILE}')):
@@ -87,31 +87,31 @@ def list_models() -> dict[str, Path]:
 
 def find_model(model: str) -> Path:
     """
-    Return the folder of a model, weights included.
+    Return the folder of a model with weights.
 
-    :param model: path of a model folder, or a name to look for in ``search_path``.
-    :raises ModelError: if there is none, or only its card.
+    :param model: Path of a model folder, or a name to find in ``search_path``.
+    :raises ModelError: if there is no such model, or it has no weights.
     """
     if not model:
-        raise ModelError('no model named; ' + _choices())
-    path = Path(os.path.expanduser(model))  # Path.expanduser raises where there is no home
-    # os.path, because Path raises where a name is too long
+        raise ModelError('model: empty; ' + _choices())
+    path = Path(os.path.expanduser(model))  # Path.expanduser raises an error without a home
+    # os.path, because Path.is_file raises an error if the name is too long
     if os.path.isfile(path / CARD_FILE):
         return path
     if path.name != model or os.path.isdir(path):
-        raise ModelError(f'{model}: no model folder ({CARD_FILE} is missing)')
+        raise ModelError(f'{model}: not a model folder ({CARD_FILE} is missing)')
     folder = list_models().get(model)
     if folder is None:
         raise ModelError(f'model {model!r} not found; ' + _choices())
-    load_card(folder)  # a card with a mistake is the news, not that its weights are not found
+    load_card(folder)  # report an error in the card rather than missing weights
     if not has_weights(folder):
-        raise ModelError(f'model {model!r} has no weights yet; get them with '
+        raise ModelError(f'model {model!r} has no weights yet; download them with '
                          f'`ros2 run lite_detector fetch_model {model}`')
     return folder
 
 
 def has_weights(folder: Path) -> bool:
-    """Return whether the files of at least one runtime are there; False for a wrong card."""
+    """Return whether the files of at least one runtime exist; False for an invalid card."""
     try:
         return bool(_present_files(folder, load_card(folder)))
     except ConfigError:
@@ -121,18 +121,18 @@ def has_weights(folder: Path) -> bool:
 def fetch_model(name: str, source: Path | None = None,
                 progress: Progress | None = None) -> Path:
     """
-    Put the public weights of a card into the user cache.
+    Download the public weights of a model into the user cache.
 
-    The folder appears whole or not at all; a download that was cut off goes on where it ended.
+    The folder is created atomically. An interrupted download is resumed.
 
-    :param name: a model whose card has urls.
-    :param source: take the files from this folder instead; they are known by their sha256, so
-        their names do not matter.
-    :param progress: called with file name, bytes so far and bytes in all (0: unknown).
-    :return: the model folder.
-    :raises DownloadError: if a file cannot be had or is not the one the card means.
+    :param name: Name of a model whose card has URLs.
+    :param source: Folder to take the files from instead; files are identified by their sha256, so
+        their names do not matter. None: download.
+    :param progress: Callback with file name, bytes so far and total bytes (0: unknown).
+    :return: Path of the model folder.
+    :raises DownloadError: if a file is not available or has another checksum.
     """
-    # the first card, not the first with weights: a cache may hold an older one
+    # the first card, not the first with weights: the cache may contain an older version
     folder = next((path.parent for root in search_path() for path in root.glob(f'*/{CARD_FILE}')
                    if path.parent.name == name), None)
     if folder is None:
@@ -161,7 +161,7 @@ def fetch_model(name: str, source: Path | None = None,
 def _obtain(url: str, sha256: str, path: Path, source: Path | None,
             progress: Progress | None) -> None:
     if source is None:
-        # here, because the node never downloads and starts sooner without http and ssl
+        # imported here, because the node never downloads and starts faster without http and ssl
         from lite_detector.download import download
         download(url, path, sha256, user_cache() / '.partial', progress)
         return
@@ -199,12 +199,12 @@ def _present_files(folder: Path, card: ModelCard) -> list[RuntimeFiles]:
 
 
 def _public_files(card: ModelCard, with_url: bool) -> list[RuntimeFiles]:
-    """Return the runtimes whose every file can be checked, and downloaded if need be."""
+    """Return the runtimes whose files all have a checksum and, if required, a URL."""
     public = [files for files in _runtime_files(card)
               if files.files().keys() == files.sha256.keys()
               and (files.files().keys() == files.url.keys() or not with_url)]
     if not public:
-        raise DownloadError(f'model {card.name!r}: its card has no url and sha256 for its files')
+        raise DownloadError(f'model {card.name!r}: the card has no url and sha256 for its files')
     return public
 
 
@@ -215,5 +215,5 @@ def _runtime_files(card: ModelCard) -> list[RuntimeFiles]:
 def _choices() -> str:
     names = sorted(list_models())
     if not names:
-        return f'no models in reach; set {SEARCH_VARIABLE} or give the path of a model folder'
-    return f'choose from {", ".join(names)}, or give the path of a model folder'
+        return f'no models found; set {SEARCH_VARIABLE} or pass the path of a model folder'
+    return f'expected one of {", ".join(names)}, or the path of a model folder'

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the detector asks of a runtime."""
+"""Interface between the detector and the inference runtimes."""
 
 from __future__ import annotations
 
@@ -34,48 +34,48 @@ class Backend(Protocol):
         """
         Run the network once.
 
-        :param blob: normalised pixels, float32, C-contiguous, shape (3, height, width).
-        :return: the outputs in the order of the card, float32, without a batch axis; valid as
-            long as they are referenced.
+        :param blob: Normalized pixels, float32, C-contiguous, shape (3, height, width).
+        :return: Outputs in the order of the card, float32, without batch axis; valid as long as
+            they are referenced.
         :raises ModelError: if the runtime fails.
         """
 
 
 class RuntimeNetwork(Backend, Protocol):
-    """A network that one of the runtimes loaded."""
+    """A network that is loaded by one of the runtimes."""
 
     device: str
-    """cpu, gpu:N, or the name of an execution provider."""
+    """Device name: cpu, gpu:N, or an execution provider."""
     device_name: str
-    """What the driver calls the device; empty for the CPU."""
+    """Name of the device in its driver; empty for the CPU."""
 
 
 Report = Callable[[str], None]
-"""Takes a line for the user."""
+"""Callback for a progress line."""
 
 
 class DeviceChoice(NamedTuple):
-    """Where a network runs, and why."""
+    """Device that runs a network, with the measurements that led to it."""
 
     name: str = 'cpu'
-    """cpu, gpu:N, or the name of an execution provider."""
+    """Device name: cpu, gpu:N, or an execution provider."""
     report: str = ''
-    """What was measured, in one line; empty: the CPU was asked for."""
+    """Measurements in one line; empty: the CPU was requested."""
 
 
 def check_device(device: str, runtime: str) -> None:
-    """Raise ConfigError for a device that this runtime does not know."""
+    """Raise ConfigError for a device that the runtime does not support."""
     if not re.fullmatch(DEVICE_PATTERN, device):
-        raise ConfigError(f'device: got {device!r}, expected one of {DEVICES}')
+        raise ConfigError(f'device: {device!r}; expected one of {DEVICES}')
     if runtime != 'onnx' and not re.match('cpu|gpu|auto', device):
-        raise ConfigError(f'device: {device} needs runtime onnx; runtime {runtime} has cpu, gpu, '
-                          'gpu:N and auto')
+        raise ConfigError(f'device: {device} needs runtime onnx; runtime {runtime} supports cpu, '
+                          'gpu, gpu:N and auto')
 
 
 def check_threads(num_threads: int) -> None:
-    """Raise ConfigError for a number of threads that no board has."""
+    """Raise ConfigError for a number of threads outside of 1 to MAX_THREADS."""
     if not 1 <= num_threads <= MAX_THREADS:
-        raise ConfigError(f'num_threads: got {num_threads}, wanted 1 to {MAX_THREADS}')
+        raise ConfigError(f'num_threads: {num_threads}; expected 1 to {MAX_THREADS}')
 
 
 def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
@@ -84,26 +84,25 @@ def open_backend(card: ModelCard, folder: Path, runtime: str, num_threads: int,
     """
     Load the weights of a model folder.
 
-    :param card: the folder's card.
-    :param folder: where its files lie.
-    :param runtime: a key of ``BACKENDS``.
-    :param num_threads: threads for one inference, 1 .. ``MAX_THREADS``.
-    :param precision: auto (the runtime's own choice), fp32, bf16 (storage), int8 (the int8 form
-        of the folder, its float layers in fp32), int8_auto or int8_bf16 (its float layers in
-        these).
-    :param device: any but auto; devices.py checks one that is not the CPU, and asks first.
-    :param shapes: sizes that the input may have; needed for other devices.
-    :raises ConfigError: if an option is not among the choices.
-    :raises ModelError: if the device is not there, or the weights are missing, damaged or another
-        network's.
+    :param card: Card of the model folder.
+    :param folder: Path of the model folder.
+    :param runtime: Runtime, a key of ``BACKENDS``.
+    :param num_threads: Number of threads per inference, 1 to ``MAX_THREADS``.
+    :param precision: auto (default of the runtime), fp32, bf16 (storage), int8 (int8 files, float
+        layers in fp32), int8_auto or int8_bf16 (float layers in auto or bf16).
+    :param device: Device name except auto; devices.py first checks devices other than the CPU.
+    :param shapes: Possible input sizes, required for other devices.
+    :raises ConfigError: if an option is not one of the choices.
+    :raises ModelError: if the device is absent, or the weights are missing, damaged or belong to
+        another network.
     """
     for name, value, choices in (('runtime', runtime, tuple(BACKENDS)),
                                  ('precision', precision, PRECISIONS)):
         if value not in choices:
-            raise ConfigError(f'{name}: got {value!r}, wanted one of {", ".join(choices)}')
+            raise ConfigError(f'{name}: {value!r}; expected one of {", ".join(choices)}')
     check_threads(num_threads)
-    if not is_utf8(folder):  # no runtime takes such a path
-        raise ModelError(f'{str(folder)!r}: no UTF-8, wanted another name for a folder')
+    if not is_utf8(folder):  # no runtime accepts such a path
+        raise ModelError(f'{str(folder)!r}: not UTF-8; rename the folder')
     files = card.runtime_files(runtime)
     if precision in INT8 and runtime == 'ncnn':
         files = card.int8_files()

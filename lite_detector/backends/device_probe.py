@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Measure a network on a device, in a process of its own: some drivers end the one that asks.
+Measure a network on a device in a separate process, because some drivers abort their process.
 
 ``python -m lite_detector.backends.device_probe REQUEST`` prints one line of JSON at its end.
 """
@@ -28,26 +28,29 @@ from lite_detector.core.types import FloatArray, ImageSize
 import numpy as np
 
 ROUNDS, SECONDS = 10, 2.0
-"""Each is timed as often, or for as long if that is less."""
+"""Maximum number of timed inferences, and maximum time in seconds; the first limit counts."""
 
 
 def measure(folder: str, runtime: str, num_threads: int, precision: str, device: str,
             input_size: Sequence[int] | None, resize: str) -> dict[str, Any]:
     """
-    Load a network on a device and on the CPU, and compare them.
+    Load a network on a device and on the CPU, and compare both.
 
-    :param folder: of the model.
-    :param precision: on the device; on the CPU it is fp32, and the same once more for its time.
-    :param input_size: height and width of the largest input; None: those of the card.
-    :param resize: way to fit images.
-    :return: device, its name, ms and cpu_ms of one inference, and error in percent.
-    :raises ModelError: if the device is not there or cannot compute the network.
+    :param folder: Path of the model folder.
+    :param runtime: Runtime: ncnn or onnx.
+    :param num_threads: Number of threads per inference on the CPU.
+    :param precision: Precision on the device; the reference on the CPU is fp32.
+    :param device: Device name.
+    :param input_size: Height and width of the largest input in pixels; None: those of the card.
+    :param resize: Resize mode of the preprocessing.
+    :return: Device, its name, latencies ms and cpu_ms of one inference, and error in percent.
+    :raises ModelError: if the device is absent or cannot compute the network.
     """
     card, path = load_card(Path(folder)), Path(folder)
     shapes = InputShapes.of(card, ImageSize(*input_size) if input_size else None, resize)
     begin = time.perf_counter()
     network = open_backend(card, path, runtime, num_threads, precision, device, shapes)
-    # each size that images will have: a provider may compute only one of them rightly
+    # all sizes that images can have, because a provider may be correct for only one of them
     blobs = []
     for size in dict.fromkeys((shapes.largest, shapes.usual)):
         letterbox = Letterbox.fit(size, size, card.preprocess, card.padded_to)
@@ -68,12 +71,12 @@ def _check_shapes(given: Sequence[Sequence[FloatArray]], wanted: Sequence[Sequen
     for outputs, references in zip(given, wanted, strict=True):
         shapes = [output.shape for output in outputs]
         if shapes != [reference.shape for reference in references]:
-            raise ModelError(f'device {device}: outputs have the shapes {shapes}, expected '
+            raise ModelError(f'device {device}: outputs have the shapes {shapes}; expected '
                              f'{[reference.shape for reference in references]}')
 
 
 def _time(network: Backend, blob: FloatArray) -> float:
-    """Return the time of one inference on the wall, where a GPU's is seen, in ms."""
+    """Return the wall-clock latency of one inference, which includes the GPU, in ms."""
     times: list[float] = []
     while len(times) < ROUNDS and sum(times) < SECONDS:
         begin = time.perf_counter()
@@ -83,7 +86,7 @@ def _time(network: Backend, blob: FloatArray) -> float:
 
 
 def main(argv: Sequence[str], work: Callable[..., dict[str, Any]] = measure) -> None:
-    """Print what was measured, or ``problem``."""
+    """Print the measurement as JSON, or an error as ``problem``."""
     try:
         result = work(**json.loads(argv[0]))
     except LiteDetectorError as error:

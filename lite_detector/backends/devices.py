@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Where a network is computed other than on the CPU.
+Run a network on devices other than the CPU.
 
-A device is asked in a spawned process first: its driver may crash, and it may compute another
-network than it was given. What was asked for is had, or an error; only auto may mean the CPU.
+A device is first tested in a separate process, because its driver may crash or compute wrong
+results. A requested device is used or an error is raised; only auto may select the CPU.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ from lite_detector.core.model_card import ModelCard
 from lite_detector.core.types import ImageSize
 
 ALIVE_S = 10.0
-"""A probe says that it is alive as often."""
+"""Interval of the progress lines in seconds."""
 TIMEOUT_S = 1800.0
-"""TensorRT builds engines for many minutes on small boards; a driver that hangs ends here."""
+"""Time limit of a device test in seconds; TensorRT builds engines for many minutes."""
 PROBE = 'lite_detector.backends.device_probe'
 
 
 class Trial(NamedTuple):
-    """What a device gave on a picture."""
+    """Measurement of a device on a test image."""
 
     device: str
     name: str
     precision: str
     ms: float
-    """Of one inference on the wall; of the CPU and this device in one process."""
+    """Wall-clock latency of one inference; CPU and device are measured in one process."""
     cpu_ms: float
     error: float
-    """Of the outputs against fp32 on the CPU, percent."""
+    """Error of the outputs relative to fp32 on the CPU, in percent."""
     first_s: float
-    """To load the network and run it once for each size."""
+    """Time in seconds to load the network and run it once for each size."""
 
     def __str__(self) -> str:
-        """Print as in ``gpu:0 (Orin) auto 5.1 ms off by 0.4 %, ready after 2.1 s``."""
+        """Return a line such as ``gpu:0 (Orin) auto 5.1 ms, error 0.4 %, ready after 2.1 s``."""
         name = f' ({self.name})' if self.name else ''
-        return (f'{self.device}{name} {self.precision} {self.ms:.1f} ms off by '
+        return (f'{self.device}{name} {self.precision} {self.ms:.1f} ms, error '
                 f'{self.error:.2g} %, ready after {self.first_s:.1f} s')
 
 
@@ -67,18 +67,20 @@ def open_on_device(card: ModelCard, folder: Path, runtime: str, num_threads: int
                    device: str, input_size: ImageSize | None, resize: str,
                    report: Report = lambda line: None) -> tuple[RuntimeNetwork, DeviceChoice]:
     """
-    Load the weights of a model folder for a device, compared with fp32 on the CPU.
+    Load the weights of a model folder on a device, after a comparison with fp32 on the CPU.
 
-    :param card: the folder's card.
-    :param folder: where its files lie.
-    :param runtime: a key of ``base.BACKENDS``.
-    :param num_threads: threads for one inference, as far as it is on the CPU.
-    :param precision: auto is half precision where the device has it, if that agrees, else fp32.
-    :param device: as of ``types.DEVICE_PATTERN``, not cpu; auto takes the fastest that agrees.
-    :param input_size: largest network input; None: that of the card.
-    :param resize: way to fit images.
-    :param report: gets a line every ``ALIVE_S`` while a device prepares.
-    :raises ModelError: if the device is not there, crashes or computes something else.
+    :param card: Card of the model folder.
+    :param folder: Path of the model folder.
+    :param runtime: Runtime, a key of ``base.BACKENDS``.
+    :param num_threads: Number of threads per inference, for parts that run on the CPU.
+    :param precision: Precision; auto is half precision if supported and exact enough, else fp32.
+    :param device: Device name of ``types.DEVICE_PATTERN`` except cpu; auto selects the fastest
+        device that is exact enough.
+    :param input_size: Largest network input; None: that of the card.
+    :param resize: Resize mode of the preprocessing.
+    :param report: Callback for a line every ``ALIVE_S`` seconds while a device prepares.
+    :return: Network, and the device with its measurements.
+    :raises ModelError: if the device is absent, crashes or computes wrong results.
     """
     check_device(device, runtime)
     check_threads(num_threads)
@@ -117,48 +119,48 @@ def _choose(trials: list[Trial], precision: str) -> Trial:
 
 def _try_device(request: Mapping[str, Any], device: str, precision: str,
                 report: Report) -> Trial:
-    """Return what a device gives in the fastest precision that agrees."""
+    """Return the measurement of a device in the fastest precision that is exact enough."""
     for tried in ('auto', 'fp32') if precision == 'auto' else (precision,):
         result = probe({**request, 'device': device, 'precision': tried}, report)
         trial = Trial(precision=tried, **result)
         if trial.error <= MAX_ERROR:
             return trial
-    raise ModelError(f'device {device}: {trial.device} computes another network: outputs are off '
-                     f'by {trial.error:.0f} % from fp32 on the CPU, expected at most '
+    raise ModelError(f'device {device}: {trial.device} computes wrong outputs: error '
+                     f'{trial.error:.0f} % relative to fp32 on the CPU; expected at most '
                      f'{MAX_ERROR:.0f} %; export the model again, use device cpu, or another '
                      'version of the driver or library')
 
 
 def probe(request: Mapping[str, Any], report: Report, module: str = PROBE) -> dict[str, Any]:
     """
-    Measure a device in a process of its own.
+    Measure a device in a separate process.
 
-    :param request: arguments of :func:`lite_detector.backends.device_probe.measure`.
-    :param report: gets a line every ``ALIVE_S``.
-    :param module: that is run.
-    :return: what it returned.
-    :raises ModelError: if it failed, crashed or hung.
+    :param request: Arguments of :func:`lite_detector.backends.device_probe.measure`.
+    :param report: Callback for a line every ``ALIVE_S`` seconds.
+    :param module: Module to run.
+    :return: Result of the module.
+    :raises ModelError: if the process failed, crashed or timed out.
     """
     device = request['device']
-    # Spawned, since a fork hangs once a GPU was used. Files, since a driver may fill a pipe.
+    # Spawned, because a fork hangs after use of a GPU. Files, because drivers can fill a pipe.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, '-m', module, json.dumps(request)], stdin=subprocess.DEVNULL,
             stdout=output, stderr=errors,
-            # imports what this process would, and nothing that happens to lie in its folder
+            # import the same modules as this process, and nothing from the current folder
             env={**os.environ, 'PYTHONSAFEPATH': '1',
                  'PYTHONPATH': os.pathsep.join(path or os.getcwd() for path in sys.path)})
         begin = time.monotonic()
         try:
             _wait(child, request, report)
         finally:
-            if child.poll() is None:  # a time that is over, or Ctrl-C
+            if child.poll() is None:  # after a timeout or Ctrl-C
                 child.kill()
                 child.wait()
         lines = _lines(output)
         if child.returncode != 0 or not lines:
-            raise ModelError(f'device {device}: {_end(child.returncode)} while the device was '
-                             f'tried, after {time.monotonic() - begin:.0f} s: '
+            raise ModelError(f'device {device}: {_end(child.returncode)} during the device test, '
+                             f'after {time.monotonic() - begin:.0f} s: '
                              f'{(_lines(errors) or ["no message"])[-1][:200]}; check the driver')
     result = json.loads(lines[-1])
     if 'problem' in result:
@@ -179,7 +181,7 @@ def _wait(child: subprocess.Popen, request: Mapping[str, Any], report: Report) -
         if passed > TIMEOUT_S:
             raise ModelError(f'device {device}: not ready after {passed:.0f} s; check the driver')
         report(f'device {device}: still preparing after {passed:.0f} s'
-               + (' (TensorRT builds an engine once per model and board, for minutes)'
+               + (' (TensorRT builds an engine once per model and board, which takes minutes)'
                   if builds else ''))
 
 

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The execution providers of ONNX Runtime.
+Execution providers of ONNX Runtime.
 
-ONNX Runtime computes on the CPU without an error where a provider is not in the wheel, lacks a
-library or a device, or gets a wrong option (seen with 1.24.1 and 1.32), so the nodes that each
-provider took are read back. TensorRT and CUDA were not run on real hardware.
+ONNX Runtime falls back to the CPU without an error if a provider is not in the wheel, lacks a
+library or a device, or gets a wrong option (observed with 1.24.1 and 1.32). So the assignment of
+nodes to providers is checked. TensorRT and CUDA have not been tested on real hardware.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import onnxruntime
 
 PROVIDERS = {'tensorrt': 'TensorrtExecutionProvider', 'cuda': 'CUDAExecutionProvider',
              'coreml': 'CoreMLExecutionProvider', 'openvino': 'OpenVINOExecutionProvider'}
-"""Device -> provider; the fastest of a GPU first."""
+"""Device -> provider, fastest GPU provider first."""
 OF_GPUS = ('tensorrt', 'cuda', 'coreml')
-"""What device gpu can mean, in this order."""
+"""Providers for the device gpu, in order of preference."""
 PACKAGES = {'tensorrt': 'onnxruntime-gpu', 'cuda': 'onnxruntime-gpu', 'coreml': 'onnxruntime',
             'openvino': 'onnxruntime-openvino'}
 JETSON = "on a Jetson the wheel of NVIDIA's Jetson package index"
@@ -45,8 +45,8 @@ def resolve(device: str) -> tuple[str, int]:
     """
     Return the name of a provider, a key of ``PROVIDERS``, and the index of its device.
 
-    :param device: gpu, or a name; with ``:N`` for a device of several.
-    :raises ModelError: if the wheel does not have it.
+    :param device: Device name: gpu or a provider, optionally with ``:N``.
+    :raises ModelError: if the installed wheel lacks the provider.
     """
     name, _, index = device.partition(':')
     names = OF_GPUS if name == 'gpu' else (name,)
@@ -55,7 +55,7 @@ def resolve(device: str) -> tuple[str, int]:
         has = ', '.join(onnxruntime.get_available_providers())
         wanted = ' or '.join(PROVIDERS[each] for each in names)
         raise ModelError(f'device {device}: onnxruntime {onnxruntime.__version__} has no {wanted} '
-                         f'(it has {has}); install {PACKAGES[names[0]]} in its place'
+                         f'(it has {has}); install {PACKAGES[names[0]]} instead'
                          + (f', {JETSON}' if names[0] in ('tensorrt', 'cuda') else ''))
     return found[0], int(index or 0)
 
@@ -65,17 +65,17 @@ def provider_options(name: str, index: int, path: Path, precision: str, num_thre
     """
     Return the options of a provider.
 
-    :param name: a key of ``PROVIDERS``.
-    :param index: of the device.
-    :param path: of the network.
-    :param precision: auto (fp16 where the provider gains by it), fp32, or int8 for a QDQ file.
-    :param num_threads: threads for one inference, where that is on a CPU.
-    :param shapes: sizes that the input may have.
-    :param input_name: of the network.
-    :raises ModelError: if the folder for engines cannot be written.
+    :param name: Provider, a key of ``PROVIDERS``.
+    :param index: Index of the device.
+    :param path: Path of the network.
+    :param precision: auto (fp16 if the provider is faster with it), fp32, or int8 for a QDQ file.
+    :param num_threads: Number of threads per inference, for providers on the CPU.
+    :param shapes: Possible input sizes.
+    :param input_name: Name of the network input.
+    :raises ModelError: if the folder for engines is not writable.
     """
     if name == 'cuda':
-        # the default search times every algorithm again for each new shape, in flight
+        # the default searches all algorithms again for each new shape, at run time
         return {'device_id': str(index), 'cudnn_conv_algo_search': 'HEURISTIC',
                 'use_tf32': str(int(precision == 'auto'))}
     if name == 'coreml':
@@ -83,7 +83,7 @@ def provider_options(name: str, index: int, path: Path, precision: str, num_thre
     if name == 'openvino':
         return {'device_type': 'CPU', 'precision': 'FP32', 'num_of_threads': str(num_threads)}
     engines = str(engine_folder(path, index, precision, shapes))
-    # An input outside the profile builds an engine again: minutes, in flight.
+    # An input outside of the profile triggers a new engine build, which takes minutes.
     profile = {f'trt_profile_{bound}_shapes': f'{input_name}:1x3x{size.height}x{size.width}'
                for bound, size in zip(('min', 'opt', 'max'), shapes, strict=True)}
     return {'device_id': str(index), 'trt_fp16_enable': str(int(precision != 'fp32')),
@@ -94,12 +94,16 @@ def provider_options(name: str, index: int, path: Path, precision: str, num_thre
 
 def engine_folder(path: Path, index: int, precision: str, shapes: InputShapes) -> Path:
     """
-    Make and return the folder of the engines and the timing cache of one network on one GPU.
+    Create and return the folder for engines and timing cache of one network on one GPU.
 
-    Its name holds all that an engine depends on, so an engine of another version, GPU or network
-    is never read.
+    Its name is a hash of everything that an engine depends on, so engines of other versions, GPUs
+    or networks are never used.
 
-    :raises ModelError: if it cannot be written.
+    :param path: Path of the network.
+    :param index: Index of the GPU.
+    :param precision: Precision of the engine.
+    :param shapes: Possible input sizes.
+    :raises ModelError: if the folder is not writable.
     """
     key = repr((onnxruntime.__version__, tensorrt_version(), gpu_name(index), precision, shapes,
                 hashlib.sha256(path.read_bytes()).hexdigest()))
@@ -110,14 +114,14 @@ def engine_folder(path: Path, index: int, precision: str, shapes: InputShapes) -
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ModelError(f'{folder}: cannot write engines: {error.strerror}; point '
-                         'XDG_CACHE_HOME to a folder that is writable') from None
+        raise ModelError(f'{folder}: cannot write engines: {error.strerror}; set '
+                         'XDG_CACHE_HOME to a writable folder') from None
     (folder / 'key.txt').write_text(key + '\n', encoding='utf-8')
     return folder
 
 
 def tensorrt_version() -> str:
-    """Return the version of the TensorRT library that is installed; empty: none is found."""
+    """Return the version of the installed TensorRT library; empty: not found."""
     for major in (10, 11, 8):
         try:
             return str(ctypes.CDLL(f'libnvinfer.so.{major}').getInferLibVersion())
@@ -127,7 +131,7 @@ def tensorrt_version() -> str:
 
 
 def gpu_name(index: int, root: Path = Path('/')) -> str:
-    """Return the name of an NVIDIA GPU, that of the board on a Jetson; empty: unknown."""
+    """Return the name of an NVIDIA GPU, or of the board on a Jetson; empty: unknown."""
     cards = sorted(root.glob('proc/driver/nvidia/gpus/*/information'))
     try:
         if index < len(cards):
@@ -140,7 +144,7 @@ def gpu_name(index: int, root: Path = Path('/')) -> str:
 
 
 def record_assignment(options: onnxruntime.SessionOptions) -> None:
-    """Ask a session to report which provider took which node; before 1.24, to refuse the CPU."""
+    """Configure a session to report the provider of each node; before 1.24, to refuse the CPU."""
     if hasattr(onnxruntime.InferenceSession, 'get_provider_graph_assignment_info'):
         options.add_session_config_entry(RECORD, '1')
     else:
@@ -149,19 +153,19 @@ def record_assignment(options: onnxruntime.SessionOptions) -> None:
 
 def check_assignment(session: Any, device: str, name: str) -> None:
     """
-    Refuse a session whose convolutions are not all computed by the provider.
+    Raise an error if not all convolutions of a session run on the provider.
 
-    :param session: made with the options of :func:`record_assignment`.
-    :param device: as the user named it, for the message.
-    :param name: a key of ``PROVIDERS``.
-    :raises ModelError: with what stayed on the CPU.
+    :param session: Session with the options of :func:`record_assignment`.
+    :param device: Device name as given by the user, for messages.
+    :param name: Provider, a key of ``PROVIDERS``.
+    :raises ModelError: if convolutions or all nodes are on the CPU.
     """
     provider = PROVIDERS[name]
     if provider not in session.get_providers():
         raise ModelError(f'device {device}: {provider} cannot start, ONNX Runtime fell back to '
                          f'the CPU; {_missing(name)}')
     if not hasattr(session, 'get_provider_graph_assignment_info'):
-        return  # the session would have been refused
+        return  # such a session is refused when it is created
     nodes = Counter((graph.ep_name, node.op_type)
                     for graph in session.get_provider_graph_assignment_info()
                     for node in graph.get_nodes())
@@ -175,14 +179,14 @@ def check_assignment(session: Any, device: str, name: str) -> None:
 
 def _missing(name: str) -> str:
     return {'tensorrt': 'check that TensorRT (libnvinfer), CUDA and cuDNN have the versions that '
-                        'this wheel wants, and that nvidia-smi shows the GPU',
-            'cuda': 'check that CUDA and cuDNN have the versions that this wheel wants, and that '
-                    'nvidia-smi shows the GPU',
+                        'this wheel requires, and that nvidia-smi shows the GPU',
+            'cuda': 'check that CUDA and cuDNN have the versions that this wheel requires, and '
+                    'that nvidia-smi shows the GPU',
             'coreml': 'use device cpu',
             'openvino': 'use device cpu, or another version of onnxruntime-openvino'}[name]
 
 
 def with_engines(reason: str, options: Mapping[str, str]) -> str:
-    """Return why a session failed; where engines are kept, also where they lie."""
+    """Return the reason of a failure, with the folder of the engines if there is one."""
     folder = options.get('trt_engine_cache_path')
     return f'{reason}; if an engine is damaged, delete {folder}' if folder else reason

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The sizes that images become, which some runtimes want to know before they come."""
+"""Possible network input sizes, which some runtimes require in advance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lite_detector.core.types import ImageSize
 
 
 class InputShapes(NamedTuple):
-    """The sizes that a network input may have."""
+    """Sizes that a network input can have."""
 
     smallest: ImageSize
     usual: ImageSize
@@ -21,13 +21,14 @@ class InputShapes(NamedTuple):
     @classmethod
     def of(cls, card: NetworkCard, input_size: ImageSize | None, resize: str) -> InputShapes:
         """
-        Return the sizes that images of any ratio become.
+        Return the input sizes for images of any aspect ratio.
 
-        :param input_size: the largest; None: that of the card.
-        :param resize: way to fit images.
+        :param card: Card of the network.
+        :param input_size: Largest input; None: that of the card.
+        :param resize: Resize mode of the preprocessing.
         """
         size, step = input_size or card.size, card.padded_to
         if resize != 'letterbox_rect':
             return cls(size, size, size)
-        height = max(step, size.width * 3 // 4 // step * step)  # of a camera's 4:3
+        height = max(step, size.width * 3 // 4 // step * step)  # for 4:3 cameras
         return cls(ImageSize(step, step), ImageSize(min(size.height, height), size.width), size)

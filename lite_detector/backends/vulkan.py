@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The GPUs that ncnn finds through Vulkan.
+GPUs that ncnn finds through Vulkan.
 
-Seen with ncnn 1.0.20261020, and the reason for what is and is not done here and in
-ncnn_backend.py:
+Properties of ncnn 1.0.20261020 that explain the code here and in ncnn_backend.py:
 
-* ``use_vulkan_compute`` and ``set_vulkan_device`` after ``load_param`` end the process, so they
+* ``use_vulkan_compute`` and ``set_vulkan_device`` after ``load_param`` crash the process, so they
   are set before it.
-* Without a device, and for an index that does not exist, ncnn computes on the CPU or on its
-  default device without a word, so the index is checked before and the option read back after.
-* ``destroy_gpu_instance`` with a live net ends the process, and so do allocators that are made in
-  Python. Neither is used: ncnn ends the instance itself, and an extractor has its own allocators.
-* A process that is forked after use of the GPU hangs, and some drivers end the process that asks
-  for devices, so devices.py asks in a spawned one first.
+* Without a device, or for an invalid index, ncnn uses the CPU or its default device without a
+  message. So the index is checked before, and the option is read back afterwards.
+* ``destroy_gpu_instance`` with a live net and allocators created in Python crash the process.
+  Neither is used: ncnn destroys the instance itself, and an extractor has its own allocators.
+* A process that is forked after use of the GPU hangs, and some drivers crash when devices are
+  listed. So devices.py first lists them in a spawned process.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from lite_detector.core.errors import ModelError
 import ncnn
 
 SOFTWARE = 3
-"""Type of a Vulkan device that is a program on the CPU, such as llvmpipe."""
+"""Type of a Vulkan device that is implemented on the CPU, such as llvmpipe."""
 SOFTWARE_VARIABLE = 'LITE_DETECTOR_SOFTWARE_GPU'
-"""Set to 1 by tests only: a software driver takes 25 to 40 times as long as ncnn on the CPU."""
+"""Set to 1 by tests only: software drivers are 25 to 40 times slower than ncnn on the CPU."""
 DRIVER_FOLDERS = ('/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d')
 DRIVER_VARIABLES = ('VK_DRIVER_FILES', 'VK_ICD_FILENAMES')
 LIBRARY = 'libvulkan.so.1'
@@ -40,8 +39,8 @@ def find_gpu(device: str) -> tuple[int, str]:
     """
     Return index and name of a Vulkan device.
 
-    :param device: gpu (the first that is no software driver) or gpu:N.
-    :raises ModelError: if it is not there, with the reason and what to do.
+    :param device: Device name: gpu (the first hardware device) or gpu:N.
+    :raises ModelError: if the device is absent; the message has the reason and what to do.
     """
     gpus = _gpus()
     if not gpus:
@@ -50,11 +49,11 @@ def find_gpu(device: str) -> tuple[int, str]:
               if gpu.type() != SOFTWARE or os.environ.get(SOFTWARE_VARIABLE) == '1'}
     listed = ', '.join(f'gpu:{index} is {gpu.device_name()}' for index, gpu in gpus.items())
     if not usable:
-        raise ModelError(f'device {device}: only a software driver is there ({listed}), slower '
+        raise ModelError(f'device {device}: only a software driver was found ({listed}), slower '
                          f'than the CPU; install the Vulkan driver of the GPU {_container_hint()}')
     index = int(device.partition(':')[2] or min(usable))
     if index not in gpus:
-        raise ModelError(f'device {device}: there is no such device; {listed}')
+        raise ModelError(f'device {device}: no such device; {listed}')
     if index not in usable:
         raise ModelError(f'device {device}: {gpus[index].device_name()} is a software driver, '
                          f'slower than the CPU; {listed}')
@@ -74,14 +73,14 @@ def _why_none() -> str:
     drivers = driver_files()
     if not drivers:
         where = ', '.join(DRIVER_FOLDERS)
-        return f'no Vulkan driver (.json file) in {where}; install that of the GPU ' + (
+        return f'no Vulkan driver (.json file) in {where}; install the driver of the GPU ' + (
             _container_hint())
     return (f'the Vulkan drivers find no GPU ({", ".join(path.name for path in drivers)}); check '
             'with `vulkaninfo --summary` and that this user may open /dev/dri/renderD*')
 
 
 def driver_files() -> list[Path]:
-    """Return the files by which Vulkan finds its drivers."""
+    """Return the driver manifest files of Vulkan."""
     named = [os.environ[name] for name in DRIVER_VARIABLES if os.environ.get(name)]
     if named:
         paths = [Path(path) for path in named[0].split(os.pathsep)]
@@ -90,4 +89,4 @@ def driver_files() -> list[Path]:
 
 
 def _container_hint() -> str:
-    return '(in a container, mount its ICD file such as nvidia_icd.json too)'
+    return '(in a container, also mount its ICD file such as nvidia_icd.json)'

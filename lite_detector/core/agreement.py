@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How far two networks agree that ought to be the same."""
+"""Compare the outputs of two forms of one network."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from lite_detector.core.types import FloatArray
 import numpy as np
 
 MAX_ERROR = 15.0
-"""Percent that outputs may be off; off by 2 to 8 lost 0.2 to 1.4 AP (docs/guides/int8.md)."""
+"""Maximum error of the outputs in percent; 2 to 8 % cost 0.2 to 1.4 AP (docs/guides/int8.md)."""
 SAME_TIME = 1.05
-"""Whoever takes so many times the shortest time is as fast, and the more exact one wins."""
+"""Latencies up to this ratio to the shortest count as equal; the more exact way is chosen."""
 
 
 class Measured(Protocol):
-    """A way to compute a network, measured."""
+    """A measured way to compute a network."""
 
     @property
     def ms(self) -> float:
-        """Time of one inference."""
+        """Latency of one inference in milliseconds."""
 
     @property
     def error(self) -> float:
-        """Of the outputs against fp32 on the CPU, percent."""
+        """Error of the outputs relative to fp32 on the CPU, in percent."""
 
 
 M = TypeVar('M', bound=Measured)
 
 
-def output_error(wanted: Iterable[Sequence[FloatArray]],
+def output_error(expected: Iterable[Sequence[FloatArray]],
                  given: Iterable[Sequence[FloatArray]]) -> float:
     """
-    Return how far outputs are off, in percent of what they are.
+    Return the relative error of outputs in percent.
 
-    :param wanted: outputs of the exact network, per image.
-    :param given: the same of the other one.
-    :return: 100 * the norm of all differences / the norm of all wanted values; NaN if an output
-        has one.
+    :param expected: Outputs of the exact network for each image.
+    :param given: Outputs of the other network for each image.
+    :return: 100 * norm of all differences / norm of all expected values; NaN if an output
+        contains NaN.
     """
     difference = total = 0.0
-    for outputs, references in zip(given, wanted, strict=True):
+    for outputs, references in zip(given, expected, strict=True):
         for output, reference in zip(outputs, references, strict=True):
             difference += float(np.square(output - reference, dtype=np.float64).sum())
             total += float(np.square(reference, dtype=np.float64).sum())
@@ -52,9 +52,9 @@ def output_error(wanted: Iterable[Sequence[FloatArray]],
 
 def choose(ways: Sequence[M]) -> M:
     """
-    Return the most exact of those that are about as fast as the fastest that agrees.
+    Return the most exact of the ways that are about as fast as the fastest one within MAX_ERROR.
 
-    :param ways: the most exact first; the first one agrees with itself.
+    :param ways: Measured ways, most exact first; the first one is the reference.
     """
     good = [ways[0], *(each for each in ways[1:] if each.error <= MAX_ERROR)]
     shortest = min(each.ms for each in good)

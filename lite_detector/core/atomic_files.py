@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files and folders that appear complete or not at all."""
+"""Write files and folders atomically."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import tempfile
 @contextmanager
 def atomic_file(path: Path, durable: bool = False) -> Iterator[Path]:
     """
-    Give the name of a file that takes the place of ``path`` if the block ends well.
+    Yield the path of a temporary file that replaces ``path`` when the block ends without error.
 
-    It lies in the same folder, so that moving it is one step. If the block fails, it is removed
-    and what was at ``path`` stays.
+    The file is in the same folder, so the move is atomic. If the block fails, the temporary file
+    is deleted and ``path`` is unchanged.
 
-    :param path: file to write; its folder exists.
-    :param durable: wait until the content is on the disk, so that a power cut leaves either the
-        old file or the complete new one.
-    :raises OSError: if it cannot be moved.
+    :param path: Path of the file to write; its folder must exist.
+    :param durable: True: wait until the content is on the disk, so that a power loss leaves either
+        the old file or the complete new one.
+    :raises OSError: if the file cannot be moved.
     """
     scratch = path.with_name(f'.{path.name}.tmp')
     try:
@@ -39,21 +39,21 @@ def atomic_file(path: Path, durable: bool = False) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
     """
-    Give an empty folder that becomes ``target`` if the block ends well.
+    Yield an empty folder that becomes ``target`` when the block ends without error.
 
-    It lies beside the target, so that moving it is one step. An old folder is moved aside first,
-    and back again if the second step fails.
+    The folder is next to the target, so the move is atomic. An old folder is moved aside first,
+    and restored if the second move fails.
 
-    :param target: its parents are made where they are absent.
-    :param replace: whether a folder with content is replaced.
-    :raises OSError: if it cannot be made or moved.
+    :param target: Path of the folder; missing parents are created.
+    :param replace: True: replace an existing folder and its content.
+    :raises OSError: if the folder cannot be created or moved.
     """
     target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}-') as name:
         scratch = Path(name)
         staged = scratch / 'new'
-        staged.mkdir()  # with the usual permissions, which a temporary folder lacks
+        staged.mkdir()  # with default permissions, which a temporary folder lacks
         yield staged
         if replace and target.exists():
             _exchange(staged, target, scratch / 'old')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where files lie that can be made or fetched again."""
+"""Folders for files that can be created or downloaded again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from pathlib import Path
 
 
 def cache_folder(name: str) -> Path:
-    """Return this package's folder of that name in the user cache; it may not exist yet."""
+    """Return the folder of this name in the user cache of the package; it may not exist."""
     base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(base) / 'lite_detector' / name

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""YAML to frozen structs: a typo is answered with its path in the file, never swallowed."""
+"""Read YAML into frozen structs; an error names the path of the key in the file."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ import yaml
 
 T = TypeVar('T')
 YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""Of text that is no UTF-8, a date like 2026-13-01, !!bool maybe, !!timestamp x, 3000 brackets."""
+"""Errors of PyYAML: also text that is not UTF-8, a date like 2026-13-01, !!timestamp x."""
 
 
 if sys.version_info >= (3, 11):
     from typing import dataclass_transform
 else:
     def dataclass_transform(**_: object) -> Callable[[type[T]], type[T]]:
-        """Return the class as it is; only type checkers read the arguments."""
+        """Return the class unchanged; only type checkers read the arguments."""
         return lambda kind: kind
 
 
-# Type checkers take a subclass of a frozen msgspec.Struct for one that is not frozen.
+# Without this, type checkers treat a subclass of a frozen msgspec.Struct as not frozen.
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every card and configuration section: immutable, and unknown keys are errors."""
+    """Base of all card and configuration sections: immutable, and unknown keys are errors."""
 
 
 def from_mapping(data: Any, kind: type[T], where: str) -> T:
     """
-    Check plain YAML data against a struct.
+    Convert plain YAML data to a struct and check it.
 
-    :param data: what ``yaml.safe_load`` returned.
-    :param kind: the struct to build.
-    :param where: file name for the message.
-    :raises ConfigError: ``where: $.path.to.key: what is wrong``.
+    :param data: Result of ``yaml.safe_load``.
+    :param kind: Type of the struct.
+    :param where: File name, for messages.
+    :raises ConfigError: if the data do not fit; the message is ``where: $.path.to.key: problem``.
     """
     try:
         return msgspec.convert(data, kind)
@@ -56,7 +56,7 @@ def load_yaml(path: Path, kind: type[T]) -> T:
     """
     Read a YAML file into a struct.
 
-    :raises ConfigError: if the file is absent, is no YAML or does not fit the struct.
+    :raises ConfigError: if the file is absent, not YAML or does not fit the struct.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -70,12 +70,13 @@ def load_yaml(path: Path, kind: type[T]) -> T:
 
 def load_changed(path: Path, changes: Sequence[str]) -> dict[str, Any]:
     """
-    Read a YAML file as plain data and change it as the command line says.
+    Read a YAML file as plain data and apply changes from the command line.
 
-    :param changes: such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``; the
-        value is YAML.
-    :return: with the home directory in place of ~ in paths.
-    :raises ConfigError: if the file is none, or a change has no place in it.
+    :param path: Path of the file.
+    :param changes: Changes such as ``optimizer.learning_rate=0.002`` or ``phases.0.epochs=30``;
+        the value is YAML.
+    :return: Changed data, with ~ in paths replaced by the home directory.
+    :raises ConfigError: if the file is malformed, or a change refers to an absent key.
     """
     data = load_yaml(path, dict[str, Any])
     for change in changes:
@@ -84,7 +85,7 @@ def load_changed(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _with_home(value: Any) -> Any:
-    """Return the data with the home directory in place of ~ in paths."""
+    """Return the data with ~ in paths replaced by the home directory."""
     if isinstance(value, dict):
         return {key: _with_home(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -97,7 +98,7 @@ def _with_home(value: Any) -> Any:
 def _change(data: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition('=')
     if not equals or not key:
-        raise ConfigError(f'{change}: wanted dotted.key=value')
+        raise ConfigError(f'{change}; expected dotted.key=value')
     try:
         value = yaml.safe_load(text)
     except YAML_ERRORS:
@@ -119,4 +120,4 @@ def _item(place: Any, name: str, change: str) -> Any:
     try:
         return place[name if isinstance(place, dict) else int(name)]
     except (TypeError, ValueError, IndexError, KeyError):
-        raise ConfigError(f'{change}: there is no {name!r} to change') from None
+        raise ConfigError(f'{change}: no key {name!r}; expected a key of the file') from None

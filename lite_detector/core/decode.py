@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-From raw network outputs to candidate boxes: pure functions, one per way of decoding.
+Decode raw network outputs into candidate boxes: pure functions, one for each output format.
 
-All of them look at the threshold first and decode only what survives it, and all take
-outputs either as raw heads (channels, rows, columns), which is fastest, or as rows per cell.
+Each decoder applies the score threshold first and decodes only the remaining cells. Outputs
+are raw heads (channels, rows, columns), which is fastest, or rows with one row per cell.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lite_detector.core.types import Detections, FloatArray, ImageSize, IntArray
 import numpy as np
 
 LARGEST_GROWTH = math.log(1000 / 16)
-"""YOLOF: logarithm of how many times as wide and high as its anchor a box is at most."""
+"""YOLOF: maximum log ratio of the box size to the anchor size."""
 
 Decoder = Callable[[Sequence[FloatArray], DecodeSpec, int, ImageSize, float], Detections]
 
@@ -30,17 +30,17 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     """
     Decode NanoDet and NanoDet-Plus.
 
-    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388): a side of the box lies at the
-    mean of a distribution over 0 .. reg_max strides from the centre of the cell.
+    Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388): the distance of a box side from
+    the cell centre is the mean of a distribution over 0 .. reg_max strides.
 
-    :param outputs: per stride one head (num_classes + 4 * (reg_max + 1), rows, columns); or the
-        same as rows (cells, channels); or scores and distances apart, as rows, per stride in
-        turn; or all strides in one array of rows.
-    :param spec: strides, reg_max, grid_offset, score_activation.
-    :param num_classes: length of the card's class names.
-    :param input_size: network pixels of this frame, padding included.
-    :param score_threshold: lowest score that survives, in [0, 1].
-    :return: at most one candidate per cell (its best class), boxes in network pixels.
+    :param outputs: One head (num_classes + 4 * (reg_max + 1), rows, columns) for each stride, or
+        the same as rows (cells, channels). Alternatives: scores and distances as separate rows for
+        each stride, or all strides in one array of rows.
+    :param spec: Decode section: strides, reg_max, grid_offset, score_activation.
+    :param num_classes: Number of class names in the card.
+    :param input_size: Network input in pixels, padding included.
+    :param score_threshold: Minimum score of a candidate, 0 to 1.
+    :return: Best class of each cell above the threshold, boxes in network pixels.
     :raises ModelError: if the outputs do not have these shapes.
     """
     assert spec.reg_max is not None, 'checked by the card'
@@ -51,7 +51,7 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
     cells = np.flatnonzero(best >= threshold)
     if not len(cells):
         return Detections.empty()
-    # from here on for all strides at once: few cells are left, and each numpy call has its price
+    # all strides at once: few cells remain, and each NumPy call has a fixed cost
     centers, strides, firsts = _priors(input_size, spec.strides, spec.grid_offset)
     scores, logits = _columns(heads, cells, firsts)
     class_ids = scores.argmax(axis=0)
@@ -67,16 +67,16 @@ def decode_gfl(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int
 def decode_damo_yolo(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: int,
                      input_size: ImageSize, score_threshold: float) -> Detections:
     """
-    Decode DAMO-YOLO: raw heads as ``decode_gfl``, and the files that its authors export.
+    Decode DAMO-YOLO: raw heads as in ``decode_gfl``, or the export format of its authors.
 
-    :param outputs: as for ``decode_gfl``; or scores (cells, num_classes), on which
-        ``score_activation`` is still to be applied, and boxes (cells, 4), which are done: corners
-        in network pixels.
-    :param spec: strides, reg_max, grid_offset, score_activation.
-    :param num_classes: length of the card's class names.
-    :param input_size: network pixels of this frame, padding included.
-    :param score_threshold: lowest score that survives, in [0, 1].
-    :return: at most one candidate per cell, boxes in network pixels.
+    :param outputs: Heads as in ``decode_gfl``; or scores (cells, num_classes), to which
+        ``score_activation`` is applied here, and decoded boxes (cells, 4) as corners in network
+        pixels.
+    :param spec: Decode section: strides, reg_max, grid_offset, score_activation.
+    :param num_classes: Number of class names in the card.
+    :param input_size: Network input in pixels, padding included.
+    :param score_threshold: Minimum score of a candidate, 0 to 1.
+    :return: Best class of each cell above the threshold, boxes in network pixels.
     :raises ModelError: if the outputs do not have these shapes.
     """
     if len(outputs) != 2:
@@ -100,13 +100,14 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     xy = (2 sigmoid - 0.5 + cell) * stride, wh = (2 sigmoid)^2 * anchor, score = objectness *
     class score (https://github.com/ppogg/YOLOv5-Lite).
 
-    :param outputs: raw logits per stride: heads (anchors * (5 + num_classes), rows, columns) or
-        rows (anchors, cells, 5 + num_classes).
-    :param spec: strides, anchors, score_activation (``none``: the graph applies the sigmoid).
-    :param num_classes: length of the card's class names.
-    :param input_size: network pixels of this frame, padding included.
-    :param score_threshold: lowest score that survives, in [0, 1].
-    :return: at most one candidate per cell and anchor, boxes in network pixels.
+    :param outputs: Raw logits of each stride: heads (anchors * (5 + num_classes), rows, columns)
+        or rows (anchors, cells, 5 + num_classes).
+    :param spec: Decode section: strides, anchors, score_activation (``none``: the graph applies
+        the sigmoid).
+    :param num_classes: Number of class names in the card.
+    :param input_size: Network input in pixels, padding included.
+    :param score_threshold: Minimum score of a candidate, 0 to 1.
+    :return: Best class of each cell and anchor above the threshold, boxes in network pixels.
     :raises ModelError: if the outputs do not have these shapes.
     """
     raw = spec.score_activation == 'sigmoid'
@@ -118,7 +119,7 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     for output, grid, stride, anchors in zip(outputs, grids, spec.strides, spec.anchors,
                                              strict=True):
         head = _yolo_head(output, len(anchors), 5 + num_classes, grid)
-        # objectness bounds the score from above, so one plane of 85 decides for most cells
+        # objectness is an upper bound of the score, so one of 85 planes excludes most cells
         anchor_ids, cells = np.nonzero(head[:, 4] >= threshold)
         if len(cells):
             rows, columns = np.divmod(cells, grid.width)
@@ -130,7 +131,7 @@ def decode_yolov5(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: 
     values, corners, anchor_sizes, strides = (np.concatenate(parts)
                                               for parts in zip(*found, strict=True))
     class_ids = values[:, 5:].argmax(axis=1)
-    # of 80 class scores only the best needs its sigmoid
+    # only the best of 80 class scores needs the sigmoid
     best = values[np.arange(len(values)), 5 + class_ids]
     values = np.concatenate((values[:, :5], best[:, None]), axis=1)
     values = sigmoid(values) if raw else values
@@ -147,17 +148,17 @@ def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: i
     Decode YOLOF (Chen et al., 2021, arXiv:2103.09460).
 
     xy = anchor xy + clamp(d * anchor size, +-center_clamp), wh = anchor size * exp(min(d,
-    log(1000 / 16))), score = objectness * class score, which nobody trains apart.
+    log(1000 / 16))), score = objectness * class score, which are trained as a product.
 
-    :param outputs: one head of raw logits, (anchors * (5 + num_classes), rows, columns) or the
-        same as rows (cells, channels): x, y, width, height, objectness of the first anchor, of
-        the second and so on, then the classes of the first anchor, of the second and so on.
-    :param spec: strides (one), anchors, grid_offset, center_clamp, score_activation (``none``:
-        the graph applies the sigmoid to objectness and classes).
-    :param num_classes: length of the card's class names.
-    :param input_size: network pixels of this frame, padding included.
-    :param score_threshold: lowest score that survives, in [0, 1].
-    :return: at most one candidate per cell and anchor, boxes in network pixels.
+    :param outputs: One head of raw logits, (anchors * (5 + num_classes), rows, columns), or the
+        same as rows (cells, channels). Channels: x, y, width, height, objectness of each anchor,
+        then the classes of each anchor.
+    :param spec: Decode section: strides (one), anchors, grid_offset, center_clamp,
+        score_activation (``none``: the graph applies the sigmoid to objectness and classes).
+    :param num_classes: Number of class names in the card.
+    :param input_size: Network input in pixels, padding included.
+    :param score_threshold: Minimum score of a candidate, 0 to 1.
+    :return: Best class of each cell and anchor above the threshold, boxes in network pixels.
     :raises ModelError: if the output does not have this shape.
     """
     _check_count(outputs, (1,))
@@ -169,7 +170,7 @@ def decode_yolof(outputs: Sequence[FloatArray], spec: DecodeSpec, num_classes: i
     boxes, classes = (part.reshape(len(anchors), -1, grid.height * grid.width)
                       for part in (boxes, classes))
     raw = spec.score_activation == 'sigmoid'
-    # the product is at most the smaller of its factors
+    # the product of two probabilities is at most the smaller one
     bound = np.minimum(boxes[:, 4], classes.max(axis=1))
     anchor_ids, cells = np.nonzero(bound >= (logit(score_threshold) if raw else score_threshold))
     if not len(cells):
@@ -203,20 +204,20 @@ def sigmoid(values: FloatArray) -> FloatArray:
 
 
 def logit(probability: float) -> float:
-    """Return the value whose sigmoid is the probability; +-inf at 1 and 0."""
+    """Return the inverse of the sigmoid; +-inf at 1 and 0."""
     if probability <= 0 or probability >= 1:
         return math.copysign(math.inf, probability - 0.5)
     return math.log(probability / (1 - probability))
 
 
 def grid_sizes(input_size: ImageSize, strides: Sequence[int]) -> list[ImageSize]:
-    """Return the cells per stride; a side that is off the stride counts its last, cut cell."""
+    """Return rows and columns of cells for each stride; a partial cell at the border counts."""
     return [ImageSize(-(-input_size.height // stride), -(-input_size.width // stride))
             for stride in strides]
 
 
 def _numbers_only(found: Detections) -> Detections:
-    """Drop rows with a NaN or infinity, which overflow in half precision may leave in a box."""
+    """Discard boxes with NaN or infinity, which overflow in half precision can cause."""
     if math.isfinite(found.boxes_xyxy.sum() + found.scores.sum()):
         return found
     return found.select(np.isfinite(found.boxes_xyxy.sum(axis=1) + found.scores))
@@ -225,7 +226,7 @@ def _numbers_only(found: Detections) -> Detections:
 @lru_cache(maxsize=32)
 def _priors(input_size: ImageSize, strides: tuple[int, ...],
             grid_offset: float) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return the centre (2, cells) and stride of every cell, and the first cell per stride."""
+    """Return centres (2, cells) and strides of all cells, and the first cell of each stride."""
     centers, scales, firsts = [], [], [0]
     for grid, stride in zip(grid_sizes(input_size, strides), strides, strict=True):
         rows, columns = np.mgrid[:grid.height, :grid.width].astype(np.float32)
@@ -238,7 +239,7 @@ def _priors(input_size: ImageSize, strides: tuple[int, ...],
 
 def _columns(heads: Sequence[tuple[FloatArray, FloatArray]], cells: IntArray,
              firsts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the columns of all heads that the (rising) cell numbers name, side by side."""
+    """Return the columns of all heads at the given (rising) cell indices, concatenated."""
     bounds = np.searchsorted(cells, firsts).tolist()
     parts = [[array.take(cells[first:last] - offset, axis=1) for array in head]
              for head, first, last, offset in zip(heads, bounds[:-1], bounds[1:], firsts[:-1],
@@ -256,7 +257,7 @@ def _expectation(logits: FloatArray) -> FloatArray:
 
 def _gfl_heads(outputs: Sequence[FloatArray], num_classes: int, num_bins: int,
                grids: Sequence[ImageSize]) -> list[tuple[FloatArray, FloatArray]]:
-    """Return per stride the views (num_classes, cells) and (num_bins, cells)."""
+    """Return views (num_classes, cells) and (num_bins, cells) for each stride."""
     levels = len(grids)
     _check_count(outputs, (1, levels, 2 * levels))
     channels = num_classes + num_bins
@@ -297,10 +298,11 @@ def _yolo_head(output: FloatArray, anchors: int, values: int, grid: ImageSize) -
 
 def _check_count(outputs: Sequence[FloatArray], wanted: Sequence[int]) -> None:
     if len(outputs) not in wanted:
-        raise ModelError(f"network gives {len(outputs)} outputs, the card's strides want "
-                         f'{" or ".join(str(count) for count in sorted(set(wanted)))}')
+        raise ModelError(f'network has {len(outputs)} outputs; expected '
+                         f'{" or ".join(str(count) for count in sorted(set(wanted)))} for the '
+                         'strides of the card')
 
 
 def _shape_error(output: FloatArray, wanted: str) -> ModelError:
-    return ModelError(f'network output has shape {output.shape}, wanted {wanted}: class_names, '
-                      'reg_max, anchors or strides of the card do not fit this network')
+    return ModelError(f'network output has shape {output.shape}; expected {wanted}: class_names, '
+                      'reg_max, anchors or strides of the card do not match this network')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Boxes and labels on a picture, and a picture to measure on."""
+"""Draw boxes and labels on images, and generate a test image."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GOLDEN_RATIO = 0.618034
 
 def class_color(class_id: int) -> Color:
     """
-    Return a colour that is the same for a class everywhere and far from its neighbours'.
+    Return the fixed colour of a class; colours of consecutive classes differ clearly.
 
-    :return: blue, green, red in 0 .. 255.
+    :return: Blue, green, red, 0 to 255.
     """
     red, green, blue = colorsys.hsv_to_rgb(class_id * GOLDEN_RATIO % 1, 0.75, 0.95)
     return int(blue * 255), int(green * 255), int(red * 255)
@@ -30,13 +30,13 @@ def draw_detections(image_bgr: ImageArray, detections: Detections,
                     class_names: Sequence[str],
                     track_ids: Sequence[int] | IntArray | None = None) -> ImageArray:
     """
-    Draw every box with its class and score; the best score lies on top.
+    Draw all boxes with class and score; the box with the best score is on top.
 
-    :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
-    :param detections: boxes in pixels of this image.
-    :param class_names: names by class id.
-    :param track_ids: numbers of the objects, written behind; None: none.
-    :return: a new picture of the same shape.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3); it is not changed.
+    :param detections: Boxes in pixels of this image.
+    :param class_names: Names of the class ids.
+    :param track_ids: Track id of each detection, appended to the label; None: no track ids.
+    :return: New image of the same shape.
     """
     names = drawable_names(class_names)
     order = range(len(detections))[::-1]
@@ -48,13 +48,13 @@ def draw_detections(image_bgr: ImageArray, detections: Detections,
 def draw_boxes(image_bgr: ImageArray, boxes_xyxy: FloatArray, class_ids: IntArray,
                labels: Sequence[str]) -> ImageArray:
     """
-    Draw boxes in the colour of their class, the last one on top.
+    Draw boxes in the colour of their class; the last box is on top.
 
-    :param image_bgr: uint8, shape (height, width, 3); it is left as it is.
-    :param boxes_xyxy: in pixels of this image, float32, shape (n, 4).
-    :param class_ids: int64, shape (n,).
-    :param labels: what is written on each box.
-    :return: a new picture of the same shape.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3); it is not changed.
+    :param boxes_xyxy: Boxes in pixels of this image, float32, shape (n, 4).
+    :param class_ids: Class id of each box, int64, shape (n,).
+    :param labels: Text of each box.
+    :return: New image of the same shape.
     """
     canvas = image_bgr.copy()
     scale = max(0.4, min(canvas.shape[:2]) / 1000)
@@ -66,13 +66,13 @@ def draw_boxes(image_bgr: ImageArray, boxes_xyxy: FloatArray, class_ids: IntArra
 def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
              scale: float) -> None:
     """
-    Draw one box into a picture, with its label on it.
+    Draw one box with its label into an image.
 
-    :param canvas: uint8 BGR, shape (height, width, 3).
-    :param box_xyxy: in pixels of this image, shape (4,).
-    :param color: of the lines and behind the label.
-    :param label: may be empty: none.
-    :param scale: of the letters; the lines go with it.
+    :param canvas: BGR image to draw into, uint8, shape (height, width, 3).
+    :param box_xyxy: Box in pixels of this image, shape (4,).
+    :param color: Colour of the lines and of the label background.
+    :param label: Text of the label; empty: no label.
+    :param scale: Font scale; line widths are proportional to it.
     """
     left, top, right, bottom = box_xyxy.round().astype(int).tolist()
     thickness = max(1, round(2 * scale))
@@ -87,15 +87,16 @@ def draw_box(canvas: ImageArray, box_xyxy: FloatArray, color: Color, label: str,
 
 
 def plain_text(name: str) -> str:
-    """Return a name as matplotlib shows it: ``$`` starts a formula, and no legend has ``_a``."""
+    """Return a name for matplotlib, which treats ``$`` as math and hides labels like ``_a``."""
     return name.lstrip('_').replace('$', r'\$') or '?'
 
 
 def generated_image(size: ImageSize) -> ImageArray:
     """
-    Return a picture that is the same everywhere: colour clouds with hard-edged shapes.
+    Return a reproducible test image: colour clouds with sharp-edged shapes.
 
-    :return: uint8 BGR, shape (height, width, 3).
+    :param size: Size of the image in pixels.
+    :return: BGR image, uint8, shape (height, width, 3).
     """
     random = np.random.default_rng(0)
     clouds = random.integers(0, 256, (12, 16, 3), np.uint8)

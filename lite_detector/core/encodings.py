@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The pixels of image messages, from whatever brought them: a ROS subscription or a recording.
+Convert the pixels of image messages, from a ROS subscription or from a recording.
 
-numpy and OpenCV read the common encodings themselves: cv_bridge breaks wherever pip brings
-another numpy than the distribution's.
+NumPy and OpenCV convert the common encodings, because cv_bridge fails when pip has replaced the
+NumPy of the distribution.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lite_detector.core.types import ImageArray, ImageSize, MAX_SIDE, size_of
 import numpy as np
 
 # encoding -> channels per pixel and OpenCV's conversion to BGR (None: it is BGR). OpenCV names a
-# Bayer pattern after its second row and column, ROS after its first.
+# Bayer pattern by its second row and column, ROS by its first.
 BAYER = {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR,
          'gbrg': cv2.COLOR_BayerGR2BGR, 'grbg': cv2.COLOR_BayerGB2BGR}
 PACKED = {
@@ -48,7 +48,7 @@ PACKED16 = {
     'rgba16': (4, cv2.COLOR_RGBA2BGR),
     **{f'bayer_{pattern}16': (1, code) for pattern, code in BAYER.items()},
 }
-"""Read as 8 bits: full range to full range."""
+"""Encodings of 16 bits, which are scaled to 8 bits over the full range."""
 YUV422 = {
     'yuv422': cv2.COLOR_YUV2BGR_UYVY,
     'uyvy': cv2.COLOR_YUV2BGR_UYVY,
@@ -56,21 +56,21 @@ YUV422 = {
     'yuyv': cv2.COLOR_YUV2BGR_YUY2,
 }
 COLOUR = re.compile(r'(rgb|bgr|bayer|yuv|uyvy|yuyv|nv\d)|\d+[US]C[34]$')
-"""Encodings of cameras that see colours."""
+"""Pattern of colour encodings."""
 LONGEST_NAME = 60
-"""Characters of what a message calls itself that an error repeats."""
+"""Maximum number of characters of an encoding that an error message repeats."""
 YUV420 = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
 YUV444 = ('nv24',)
 YUV_TO_BGR = np.array([[1.164, 2.018, 0, -276.93], [1.164, -0.391, -0.813, 135.488],
                        [1.164, 0, 1.596, -222.912]], np.float32)
-"""ITU-R BT.601 of limited range, as OpenCV converts nv12: Y, U, V, 1 -> B, G, R."""
+"""Matrix of ITU-R BT.601, limited range, as OpenCV uses it for nv12: Y, U, V, 1 -> B, G, R."""
 
 
 Octets = bytes | bytearray | memoryview | array
 
 
 class ImageMessage(Protocol):
-    """The fields of ``sensor_msgs/msg/Image`` that say what its pixels are."""
+    """The fields of ``sensor_msgs/msg/Image`` that describe its pixels."""
 
     height: int
     width: int
@@ -80,7 +80,7 @@ class ImageMessage(Protocol):
 
     @property
     def data(self) -> Octets:
-        """Return the rows of pixels."""
+        """Rows of pixels."""
 
 
 class CompressedMessage(Protocol):
@@ -90,17 +90,18 @@ class CompressedMessage(Protocol):
 
     @property
     def data(self) -> Octets:
-        """Return the bytes of the file."""
+        """Bytes of the compressed file."""
 
 
 def image_to_bgr(msg: ImageMessage) -> ImageArray:
     """
-    Read the pixels of an image message.
+    Convert the pixels of an image message to BGR.
 
-    :return: uint8, shape (height, width, 3). For bgr8 a view of the message's memory, which
-        stays valid as long as the array.
-    :raises ImageError: if sizes, step, data and encoding do not fit each other, or the encoding
-        is not one of :func:`known_encodings`.
+    :param msg: Image message.
+    :return: BGR image, uint8, shape (height, width, 3). For bgr8 it is a view of the
+        message and keeps its memory alive.
+    :raises ImageError: if sizes, step, data and encoding do not match, or the encoding is not one
+        of :func:`known_encodings`.
     """
     check_sides(msg)
     for encodings, convert in READERS:
@@ -111,10 +112,11 @@ def image_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def compressed_to_bgr(msg: CompressedMessage) -> ImageArray:
     """
-    Decode a message with a JPEG, PNG, BMP, TIFF or WebP.
+    Decode a compressed image message (JPEG, PNG, BMP, TIFF or WebP).
 
-    :return: uint8, shape (height, width, 3).
-    :raises ImageError: if it does not decode, or claims to be larger than is sane.
+    :param msg: Compressed image message.
+    :return: BGR image, uint8, shape (height, width, 3).
+    :raises ImageError: if the data cannot be decoded, or the image exceeds the size limits.
     """
     return decode_image(np.frombuffer(msg.data, np.uint8), _format_of(msg))
 
@@ -122,10 +124,11 @@ def compressed_to_bgr(msg: CompressedMessage) -> ImageArray:
 def compressed_to_reduced(msg: CompressedMessage,
                           least_size: Callable[[ImageSize], ImageSize]) -> Reduced:
     """
-    Decode a message; a JPEG as small as is of use.
+    Decode a compressed image message; a JPEG at the smallest sufficient size.
 
-    :param least_size: from the full size to the least one that is of use.
-    :raises ImageError: as :func:`compressed_to_bgr`.
+    :param msg: Compressed image message.
+    :param least_size: Function from the full size to the smallest sufficient size.
+    :raises ImageError: see :func:`compressed_to_bgr`.
     """
     data = np.frombuffer(msg.data, np.uint8)
     full_size = jpeg_size(data)
@@ -142,11 +145,12 @@ def _format_of(msg: CompressedMessage) -> str:
 
 def lost_colour(msg: CompressedMessage) -> str:
     """
-    Return the encoding of the camera where its images were compressed without their colours.
+    Return the colour encoding of a camera whose images were compressed as grey images.
 
-    The format that image_transport writes names both: ``yuv422_yuy2; jpeg compressed mono8``.
+    The format field of image_transport contains both: ``yuv422_yuy2; jpeg compressed mono8``.
 
-    :return: empty: nothing was lost, or the format does not tell.
+    :param msg: Compressed image message.
+    :return: Encoding of the camera; empty: no colour was lost, or the format is unknown.
     """
     source, _, rest = msg.format[:LONGEST_NAME].partition(';')
     words = rest.split()
@@ -155,18 +159,18 @@ def lost_colour(msg: CompressedMessage) -> str:
 
 
 def check_sides(msg: ImageMessage) -> None:
-    """Raise ImageError for an image of no size, or of more than MAX_SIDE."""
+    """Raise ImageError if a side of the image is outside of 1 to MAX_SIDE."""
     if not (1 <= msg.height <= MAX_SIDE and 1 <= msg.width <= MAX_SIDE):
-        raise ImageError(f'image is {msg.width}x{msg.height}, wanted sides of 1 to {MAX_SIDE}')
+        raise ImageError(f'image is {msg.width}x{msg.height}; expected sides of 1 to {MAX_SIDE}')
 
 
 def known_encodings() -> list[str]:
-    """Return the names of the encodings that are read here."""
+    """Return the names of the supported encodings."""
     return [name for encodings, _ in READERS for name in encodings]
 
 
 def unknown_encoding(msg: ImageMessage) -> str:
-    """Say that an encoding is none of those that are read here."""
+    """Return the error message for an unsupported encoding."""
     return f'encoding {msg.encoding[:LONGEST_NAME]!r} is not one of {", ".join(known_encodings())}'
 
 
@@ -175,13 +179,18 @@ def image_view(msg: ImageMessage, channels: int, dtype: type = np.uint8,
                all_rows: int | None = None, tight_step: int | None = None,
                rows_together: int = 1) -> np.ndarray:
     """
-    Return a view (height, width, channels) of the data, padding of the rows left out.
+    Return a view (height, width, channels) of the data, without the padding of the rows.
 
-    :param first_row: of the plane, in rows of ``step`` bytes.
-    :param all_rows: of all planes; by default those of the image.
-    :param tight_step: step without padding; by default that of the plane.
-    :param rows_together: steps that a row of the plane takes.
-    :raises ImageError: if sizes, step and data do not fit each other.
+    :param msg: Image message.
+    :param channels: Number of channels.
+    :param dtype: Type of a channel.
+    :param height: Rows of the plane; None: those of the message.
+    :param width: Columns of the plane; None: those of the message.
+    :param first_row: First row of the plane, in rows of ``step`` bytes.
+    :param all_rows: Number of rows of all planes; None: those of the image.
+    :param tight_step: Step without padding in bytes; None: that of the plane.
+    :param rows_together: Number of steps for each row of the plane.
+    :raises ImageError: if sizes, step and data do not match.
     """
     height = msg.height if height is None else height
     width = msg.width if width is None else width
@@ -191,21 +200,21 @@ def image_view(msg: ImageMessage, channels: int, dtype: type = np.uint8,
     pixel = channels * item.itemsize
     row = width * pixel
     step = msg.step
-    if not step:  # some drivers leave it out; what has no padding needs none
+    if not step:  # some drivers do not set it; rows without padding do not need it
         tight = row if tight_step is None else tight_step
         has_tight = len(msg.data) == tight * (msg.height if all_rows is None else all_rows)
         step = tight if has_tight else 0
     if step * rows_together < row:
-        raise ImageError(f'step is {msg.step} bytes, a row of {msg.encoding} at width '
-                         f'{msg.width} has {row}'
+        raise ImageError(f'step is {msg.step} bytes; expected at least {row} for a row of '
+                         f'{msg.encoding} at width {msg.width}'
                          + ('' if msg.step else f'; data has {len(msg.data)} bytes'))
-    # the padding behind the last row may be missing
+    # the padding after the last row may be missing
     first = first_row * step
     step *= rows_together
     wanted = first + (height - 1) * step + row
     if len(msg.data) < wanted:
-        raise ImageError(f'data has {len(msg.data)} bytes, {msg.width}x{msg.height} '
-                         f'{msg.encoding} at step {msg.step} has {wanted}')
+        raise ImageError(f'data has {len(msg.data)} bytes; expected {wanted} for '
+                         f'{msg.width}x{msg.height} {msg.encoding} at step {msg.step}')
     return np.ndarray((height, width, channels), item, msg.data, first,
                       (step, pixel, item.itemsize))
 
@@ -217,7 +226,7 @@ def _packed_to_bgr(msg: ImageMessage) -> ImageArray:
 
 def _packed16_to_bgr(msg: ImageMessage) -> ImageArray:
     channels, code = PACKED16[msg.encoding]
-    # native byte order first: OpenCV knows no other; then full range to full range
+    # convert to native byte order, which OpenCV requires; then scale the full range to 8 bits
     pixels = image_view(msg, channels, np.uint16).astype(np.uint16)
     return _colored(cv2.convertScaleAbs(pixels, alpha=255 / 65535), code, msg)
 
@@ -226,19 +235,20 @@ def _colored(pixels: ImageArray, code: int | None, msg: ImageMessage) -> ImageAr
     if code is None:
         return pixels
     if msg.encoding.startswith('bayer') and min(msg.height, msg.width) < 3:
-        # OpenCV would return black: it interpolates inside a border of one pixel
-        raise ImageError(f'{msg.encoding} of {msg.width}x{msg.height} is too small for its '
-                         'colours, wanted sides of 3 and more')
+        # OpenCV would return a black image, because it interpolates only inside a border of 1
+        raise ImageError(f'{msg.encoding} of {msg.width}x{msg.height}; expected sides of at least '
+                         '3 pixels for a Bayer pattern')
     return cv2.cvtColor(pixels, code)
 
 
 def _yuv422_to_bgr(msg: ImageMessage) -> ImageArray:
     pixels = image_view(msg, 2)
     if msg.width % 2:
-        # The last pixel of an odd row has only one of the two chroma values that a pair
-        # shares; the pixel two before it carries the other.
+        # The last pixel of an odd row has only one of the two chroma values of a pair; the
+        # pixel two columns before it has the other one.
         if msg.width < 3:
-            raise ImageError(f'{msg.encoding} of width {msg.width} has no whole pixel pair')
+            raise ImageError(f'{msg.encoding} of width {msg.width}; expected at least one full '
+                             'pixel pair')
         pixels = np.concatenate((pixels, pixels[:, -2:-1]), axis=1)
     return cv2.cvtColor(pixels, YUV422[msg.encoding])[:, :msg.width]
 

@@ -2,30 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The errors that a user can cause; each message says what, got, wanted and where.
+Errors that a user can cause; each message has location, found and expected value.
 
 ::
 
     LiteDetectorError
-    +-- ConfigError     a YAML file, an option or a parameter says something impossible
-    +-- ModelError      weights that are missing, damaged or do not fit their card
+    +-- ConfigError     an invalid YAML file, option or parameter
+    +-- ModelError      weights that are missing, damaged or do not match their card
     +-- ImageError      an image or an image message that cannot be read
     +-- DataError       a dataset that cannot be used
-    +-- LocateError     a calibration, depth or transform that gives no position
-    +-- DownloadError   public weights that could not be fetched
+    +-- LocateError     a calibration, depth or transform without a valid position
+    +-- DownloadError   public weights that cannot be downloaded
 """
 
 
 class LiteDetectorError(Exception):
-    """Anything that a user can cause; the message is one line and needs no traceback."""
+    """Base of all errors that a user can cause; the message is one line without traceback."""
 
 
 class ConfigError(LiteDetectorError):
-    """A YAML file, an option or a parameter says something impossible."""
+    """An invalid YAML file, option or parameter."""
 
 
 class ModelError(LiteDetectorError):
-    """Weights that are missing, damaged or do not fit their card."""
+    """Weights that are missing, damaged or do not match their card."""
 
 
 class ImageError(LiteDetectorError):
@@ -37,8 +37,8 @@ class DataError(LiteDetectorError):
 
 
 class LocateError(LiteDetectorError):
-    """A calibration, depth or transform that gives no position."""
+    """A calibration, depth or transform without a valid position."""
 
 
 class DownloadError(LiteDetectorError):
-    """Public weights that could not be fetched."""
+    """Public weights that cannot be downloaded."""

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Boxes, and the map between camera pixels and network pixels."""
+"""Geometry of boxes, and the transform between camera pixels and network pixels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import numpy as np
 
 def clip_boxes(boxes_xyxy: FloatArray, size: ImageSize) -> FloatArray:
     """
-    Cut boxes at the image border.
+    Clip boxes to the image.
 
     Coordinates are continuous: 0 is the left edge of the first pixel, width the right edge of
     the last.
 
-    :param boxes_xyxy: corners in pixels, float32, shape (n, 4).
-    :return: a new array of the same shape.
+    :param boxes_xyxy: Corners in pixels, float32, shape (n, 4).
+    :param size: Size of the image in pixels.
+    :return: New array of the same shape.
     """
     limits = np.array((size.width, size.height, size.width, size.height), np.float32)
     return np.clip(boxes_xyxy, np.float32(0), limits)
@@ -29,12 +30,12 @@ def clip_boxes(boxes_xyxy: FloatArray, size: ImageSize) -> FloatArray:
 
 def rotate_boxes_back(boxes_xyxy: FloatArray, angle: int, size: ImageSize) -> FloatArray:
     """
-    Map boxes of a rotated image to the image that was rotated.
+    Transform boxes of a rotated image to the original image.
 
-    :param boxes_xyxy: corners in pixels of the rotated image, float32, shape (n, 4).
-    :param angle: by which the image was rotated clockwise, in degrees: 0, 90, 180 or 270.
-    :param size: of the image before the rotation.
-    :return: a new array of the same shape, except for angle 0.
+    :param boxes_xyxy: Corners in pixels of the rotated image, float32, shape (n, 4).
+    :param angle: Clockwise rotation of the image in degrees: 0, 90, 180 or 270.
+    :param size: Size of the original image in pixels.
+    :return: New array of the same shape; the same array for angle 0.
     """
     if not angle:
         return boxes_xyxy
@@ -48,15 +49,15 @@ def rotate_boxes_back(boxes_xyxy: FloatArray, angle: int, size: ImageSize) -> Fl
 
 def iou_matrix(boxes_a: FloatArray, boxes_b: FloatArray) -> FloatArray:
     """
-    Compute the overlap of every pair of boxes.
+    Compute the IoU of all pairs of boxes.
 
-    :param boxes_a: xyxy corners in pixels, float32, shape (n, 4).
-    :param boxes_b: xyxy corners in pixels, float32, shape (m, 4).
-    :return: intersection over union in [0, 1], shape (n, m); 0 where both areas are 0.
+    :param boxes_a: Corners x1, y1, x2, y2 in pixels, float32, shape (n, 4).
+    :param boxes_b: Corners x1, y1, x2, y2 in pixels, float32, shape (m, 4).
+    :return: Intersection over union, 0 to 1, shape (n, m); 0 where both areas are 0.
     """
     left_a, top_a, right_a, bottom_a = boxes_a.T[:, :, None]
     left_b, top_b, right_b, bottom_b = boxes_b.T[:, None, :]
-    # plane by plane and in place: three times as fast as arrays of shape (n, m, 2)
+    # separate planes and in-place operations are three times as fast as arrays of shape (n, m, 2)
     intersection = np.minimum(right_a, right_b)
     intersection -= np.maximum(left_a, left_b)
     height = np.minimum(bottom_a, bottom_b)
@@ -78,15 +79,16 @@ def ceil_to(value: int, multiple: int) -> int:
 @dataclass(frozen=True)
 class Letterbox:
     """
-    How an image of one size lies in the network input, and the way back.
+    Transform between camera pixels and network pixels for one image size.
 
-    :param source_size: camera pixels.
-    :param resized_size: the image inside the input, in network pixels.
-    :param input_size: the whole input, padding included.
-    :param left: first column of the image in the input.
-    :param top: first row of the image in the input.
-    :param scale_x: network pixels per camera pixel.
-    :param scale_y: the same, vertically; equal to ``scale_x`` where the ratio is kept.
+    :param source_size: Size of the camera image in pixels.
+    :param resized_size: Size of the resized image inside the network input, in network pixels.
+    :param input_size: Size of the full network input, padding included.
+    :param left: First column of the image in the network input.
+    :param top: First row of the image in the network input.
+    :param scale_x: Network pixels per camera pixel, horizontally.
+    :param scale_y: Network pixels per camera pixel, vertically; equal to ``scale_x`` unless
+        stretched.
     """
 
     source_size: ImageSize
@@ -102,20 +104,20 @@ class Letterbox:
     def fit(cls, source_size: ImageSize, input_size: ImageSize, spec: PreprocessSpec,
             stride: int) -> Letterbox:
         """
-        Lay an image into the network input the way the model was trained.
+        Compute how the model's preprocessing fits an image into the network input.
 
-        :param source_size: camera pixels.
-        :param input_size: the network input; for ``letterbox_rect`` the box to fit into.
-        :param spec: resize mode and side of the padding.
-        :param stride: largest stride of the model; ``letterbox_rect`` pads to its multiples.
+        :param source_size: Size of the camera image in pixels.
+        :param input_size: Size of the network input; for ``letterbox_rect`` the bounding size.
+        :param spec: Preprocessing: resize mode and position of the padding.
+        :param stride: Multiple that ``letterbox_rect`` pads both sides to.
         """
         scale_x = input_size.width / source_size.width
         scale_y = input_size.height / source_size.height
         if spec.resize == 'stretch':
             return cls(source_size, input_size, input_size, 0, 0, scale_x, scale_y)
         resized = _fit_inside(source_size, input_size)
-        # One scale for both axes, as the networks are trained and their reference decoders do,
-        # although the short side loses the fraction of a network pixel that does not fit.
+        # One scale for both axes, as in training and in the reference decoders, although the
+        # short side is rounded down to a full network pixel.
         scale = min(scale_x, scale_y)
         padded = input_size
         if spec.resize == 'letterbox_rect':
@@ -128,17 +130,17 @@ class Letterbox:
 
     def to_input(self, boxes_xyxy: FloatArray) -> FloatArray:
         """
-        Map boxes from camera pixels to network pixels.
+        Transform boxes from camera pixels to network pixels.
 
-        :param boxes_xyxy: corners in source pixels, float32, shape (n, 4).
+        :param boxes_xyxy: Corners in camera pixels, float32, shape (n, 4).
         """
         return boxes_xyxy * self._scale + self._offset
 
     def to_source(self, boxes_xyxy: FloatArray) -> FloatArray:
         """
-        Map boxes from network pixels to camera pixels; the inverse of ``to_input``.
+        Transform boxes from network pixels to camera pixels; the inverse of ``to_input``.
 
-        :param boxes_xyxy: corners in network pixels, float32, shape (n, 4).
+        :param boxes_xyxy: Corners in network pixels, float32, shape (n, 4).
         """
         return (boxes_xyxy - self._offset) / self._scale
 
@@ -152,7 +154,7 @@ class Letterbox:
 
 
 def _fit_inside(source: ImageSize, box: ImageSize) -> ImageSize:
-    # In integers: a float scale can lose the last pixel of the fitted side (427 * (320 / 427)).
+    # Integer arithmetic: a float scale can lose the last pixel of a side (427 * (320 / 427)).
     if source.height * box.width <= source.width * box.height:
         return ImageSize(max(1, source.height * box.width // source.width), box.width)
     return ImageSize(box.height, max(1, source.width * box.height // source.height))

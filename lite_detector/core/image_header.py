@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How large a compressed image claims to be: read from its header, nothing is decoded."""
+"""Read the size of a compressed image from its header, without decoding."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from struct import unpack_from
 from lite_detector.core.types import ImageArray, ImageSize
 
 FORMATS = 'JPEG, PNG, BMP, TIFF or WebP'
-"""What :func:`claimed_size` knows, for people."""
+"""Image formats with a known header, for messages."""
 
 JPEG_MAGIC = b'\xff\xd8'
 JPEG_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
-"""Second byte of the segments that tell the size."""
+"""Second byte of the segments that contain the size."""
 JPEG_BARE = {0xff, 0x00, 0x01, *range(0xd0, 0xd9)}
-"""Second byte of what is no segment: filling, and marks without a length."""
+"""Second byte of fill bytes and of markers without a length."""
 JPEG_PIXELS = {0xd9, 0xda}
 JPEG_STEPS = 1000
-"""Segments and stray bytes that are looked at, so that rubbish takes no time."""
+"""Maximum number of segments and stray bytes to read, so that malformed data take no time."""
 
 TIFF_WIDTHS, TIFF_HEIGHTS = (256, 322), (257, 323)
-"""Tags of the sides of the image and of its tiles, which are decoded as a whole."""
+"""Tags of the sides of the image and of its tiles; tiles are decoded completely."""
 TIFF_NUMBERS = {1: 'B', 3: 'H', 4: 'I'}
-"""Type of a value -> how it is stored."""
+"""Type of a value -> struct format."""
 
 BMP_OS2_HEAD = 12
-"""Bytes of the oldest header, whose sides have 16 bits."""
+"""Length of the oldest header in bytes; its sides have 16 bits."""
 
 
 def is_jpeg(data: ImageArray) -> bool:
-    """Tell whether bytes begin as a JPEG; uint8, shape (n,)."""
+    """Return whether bytes start like a JPEG; uint8, shape (n,)."""
     return bytes(data[:2]) == JPEG_MAGIC
 
 
 def claimed_size(data: ImageArray | bytes) -> ImageSize | None:
     """
-    Return how large a compressed image says that it is.
+    Return the size of a compressed image according to its header.
 
-    :param data: the file's bytes, or a uint8 array of them, shape (n,).
-    :return: what the decoder would make room for; None: it is none of ``FORMATS``, or its header
-        is not whole, so that it does not decode either.
+    :param data: Content of the file, bytes or a uint8 array of shape (n,).
+    :return: Size for which the decoder would allocate memory; None: the format is not one of
+        ``FORMATS`` or the header is incomplete, so the image cannot be decoded.
     """
     view = memoryview(data)
     for magic, read in READERS.items():
         if view[:len(magic)] == magic:
             try:
                 return read(view)
-            except StructError:  # it ends in its header
+            except StructError:  # the file ends in its header
                 return None
     return None
 
 
 def kind_of_content(data: ImageArray) -> str:
     """
-    Name what else is often found under the name of an image; empty if that is not known.
+    Return the kind of a file that is not a supported image; empty: unknown.
 
-    :param data: the file's bytes, uint8, shape (n,).
+    :param data: Content of the file, uint8, shape (n,).
     """
     head = bytes(memoryview(data)[:64])
     if head[4:8] == b'ftyp':
@@ -82,7 +82,7 @@ def _jpeg_size(view: memoryview) -> ImageSize | None:
             return None
         else:
             place += 2 + length
-    return ImageSize(0xffff, 0xffff)  # it hides what it claims: the most that it can be
+    return ImageSize(0xffff, 0xffff)  # no size found: assume the largest possible one
 
 
 def _png_size(view: memoryview) -> ImageSize:
@@ -93,7 +93,7 @@ def _png_size(view: memoryview) -> ImageSize:
 def _bmp_size(view: memoryview) -> ImageSize:
     head, = unpack_from('<I', view, 14)
     width, height = unpack_from('<HH' if head == BMP_OS2_HEAD else '<ii', view, 18)
-    return ImageSize(abs(height), abs(width))  # a height below 0 counts from the top
+    return ImageSize(abs(height), abs(width))  # a negative height means rows from the top
 
 
 def _tiff_size(view: memoryview) -> ImageSize | None:
@@ -114,13 +114,13 @@ def _tiff_size(view: memoryview) -> ImageSize | None:
 
 def _webp_size(view: memoryview) -> ImageSize | None:
     kind = bytes(view[8:16])
-    if kind == b'WEBPVP8X':  # with more than the picture: 24 bits, less 1
+    if kind == b'WEBPVP8X':  # extended format: 24 bits each, minus 1
         low_width, high_width, low_height, high_height = unpack_from('<HBHB', view, 24)
         return ImageSize((low_height | high_height << 16) + 1, (low_width | high_width << 16) + 1)
-    if kind == b'WEBPVP8L':  # lossless: 14 bits each, less 1, behind a byte
+    if kind == b'WEBPVP8L':  # lossless: 14 bits each, minus 1, after one byte
         sides, = unpack_from('<I', view, 21)
         return ImageSize((sides >> 14 & 0x3fff) + 1, (sides & 0x3fff) + 1)
-    if kind == b'WEBPVP8 ':  # lossy: 14 bits each, above them 2 of a scale
+    if kind == b'WEBPVP8 ':  # lossy: 14 bits each, above them 2 bits of scale
         width, height = unpack_from('<HH', view, 26)
         return ImageSize(height & 0x3fff, width & 0x3fff)
     return None
@@ -144,7 +144,7 @@ READERS: dict[bytes, Callable[[memoryview], ImageSize | None]] = {
 OTHER_CONTENT = {
     b'gif8': 'a GIF', b'<!doctype html': 'an HTML page', b'<html': 'an HTML page',
     b'<svg': 'SVG', b'<?xml': 'XML', b'%pdf': 'a PDF', b'pk\x03\x04': 'a ZIP archive',
-    b'version https://git-lfs': 'a pointer of Git LFS, fetch it with `git lfs pull`',
+    b'version https://git-lfs': 'a Git LFS pointer; fetch the file with `git lfs pull`',
     b'\0\0\0\x0cjp': 'JPEG 2000', b'8bps': 'a Photoshop file',
 }
-"""Beginning of a file in lower case -> what it is."""
+"""First bytes of a file in lower case -> kind of the file."""

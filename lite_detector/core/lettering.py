@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Text on pictures in any script.
+Draw text in any script on images.
 
-OpenCV 4 draws ASCII, OpenCV 5 other letters too. Where OpenCV cannot, Pillow draws with a font of
-the system, and where that has no such letters either, a class gets its index.
+OpenCV 4 draws ASCII only, OpenCV 5 more letters. For other text, Pillow draws with a font of the
+system. If no font has the letters, the class index replaces the class name.
 """
 
 from __future__ import annotations
@@ -24,39 +24,40 @@ import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 PIXELS = 30
-"""Size of a Pillow font that is as large as ``FONT`` at scale 1."""
+"""Size of a Pillow font in pixels that matches ``FONT`` at scale 1."""
 FONT_FOLDERS = ('/usr/share/fonts', '/usr/local/share/fonts', '~/.local/share/fonts', '~/.fonts',
                 '/System/Library/Fonts', 'C:/Windows/Fonts')
 FONT_SUFFIXES = ('.ttf', '.ttc', '.otf')
 PREFERRED = ('dejavusans.', 'notosanscjk', 'notosans-regular', 'wqy', 'droidsansfallback')
-"""Parts of file names: widespread fonts with many scripts."""
+"""Parts of file names of common fonts with many scripts."""
 PLACEHOLDERS = 'lastresort'
-"""Part of the name of a font whose letters are placeholders."""
+"""Part of the name of a font with placeholder glyphs only."""
 MAX_FONTS = 500
 UNASSIGNED = '\U0010fffe'
-"""A character that no font has."""
+"""A character that no font contains."""
 Color = tuple[int, int, int]
-"""Blue, green, red in 0 .. 255."""
+"""Blue, green, red, 0 to 255."""
 
 
 def drawable_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of classes; one that cannot be drawn here becomes its index."""
+    """Return the class names; a name that cannot be drawn is replaced by its index."""
     return tuple(name if can_draw(name) else str(class_id)
                  for class_id, name in enumerate(class_names))
 
 
 def can_draw(text: str) -> bool:
-    """Tell whether a text is readable once it is drawn."""
+    """Return whether a text can be drawn on this system."""
     return text.isascii() or opencv_draws_unicode() or font_file(text) is not None
 
 
 def text_size(text: str, scale: float, thickness: int) -> tuple[tuple[int, int], int]:
     """
-    Return how much room a text takes.
+    Return the size of a text.
 
-    :param scale: of the letters.
-    :param thickness: of their lines, pixels.
-    :return: width and height above the baseline, and height below it, in pixels.
+    :param text: Text to draw.
+    :param scale: Font scale.
+    :param thickness: Line width of the letters in pixels.
+    :return: Width and height above the baseline, and height below it, in pixels.
     """
     font = _font(text, scale)
     if font is None:
@@ -70,10 +71,12 @@ def put_text(canvas: ImageArray, text: str, origin: tuple[int, int], scale: floa
     """
     Draw a text.
 
-    :param canvas: uint8 BGR, shape (height, width, 3).
-    :param origin: x and y of the left end of the baseline, pixels.
-    :param scale: of the letters.
-    :param thickness: of their lines, pixels.
+    :param canvas: BGR image to draw into, uint8, shape (height, width, 3).
+    :param text: Text to draw.
+    :param origin: Left end of the baseline: x, y in pixels.
+    :param scale: Font scale.
+    :param color: Colour of the letters.
+    :param thickness: Line width of the letters in pixels.
     """
     font = _font(text, scale)
     if font is None:
@@ -93,7 +96,7 @@ def put_text(canvas: ImageArray, text: str, origin: tuple[int, int], scale: floa
 
 @cache
 def opencv_draws_unicode() -> bool:
-    """Tell whether OpenCV draws more than ASCII; OpenCV 4 draws question marks."""
+    """Return whether OpenCV draws more than ASCII; OpenCV 4 draws question marks."""
     def drawn(text: str) -> bytes:
         canvas = np.zeros((40, 80), np.uint8)
         cv2.putText(canvas, text, (2, 30), FONT, 1, 255)
@@ -103,7 +106,7 @@ def opencv_draws_unicode() -> bool:
 
 @lru_cache(maxsize=1000)
 def font_file(text: str) -> Path | None:
-    """Return a font of this system that has all characters of a text; None: there is none."""
+    """Return a system font with all characters of a text; None: there is none."""
     if find_spec('PIL') is None:
         return None
     for path in _all_fonts()[:MAX_FONTS]:
@@ -114,7 +117,7 @@ def font_file(text: str) -> Path | None:
 
 
 def _font(text: str, scale: float) -> Any:
-    """Return the font that draws a text instead of OpenCV; None: OpenCV does."""
+    """Return the Pillow font for a text; None: OpenCV draws it."""
     if text.isascii() or opencv_draws_unicode():
         return None
     path = font_file(text)
@@ -137,7 +140,7 @@ def _has_glyph(font: Any, char: str) -> bool:
 @cache
 def _all_fonts() -> tuple[Path, ...]:
     folders = [Path(folder).expanduser() for folder in FONT_FOLDERS]
-    # matplotlib has DejaVu Sans with it
+    # matplotlib includes DejaVu Sans
     folders += [Path(place, 'matplotlib', 'mpl-data', 'fonts') for place in sys.path]
     found = [Path(folder, name) for place in folders if place.is_dir()
              for folder, _, names in os.walk(place) for name in sorted(names)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images, folders and videos on disk."""
+"""Read and write images, folders and videos."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.t
 VIDEO_SUFFIXES = {'.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg'}
 
 MAX_PIXELS = 2 ** 26
-"""Of a compressed image: 200 MB once it is decoded; decoders take several times that meanwhile."""
+"""Maximum number of pixels of a compressed image message: 200 MB after decoding."""
 FILE_PIXELS = 2 ** 30
-"""Of a file, which its owner named: the most that OpenCV reads."""
+"""Maximum number of pixels of an image file, the limit of OpenCV."""
 
 REDUCTIONS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
               8: cv2.IMREAD_REDUCED_COLOR_8}
-"""Full pixels per decoded pixel -> flag of OpenCV."""
+"""Reduction factor -> flag of OpenCV."""
 
 
 def is_video(path: Path) -> bool:
-    """Return whether the name of a file says video."""
+    """Return whether the suffix of a file is that of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_media(sources: Sequence[Path]) -> list[Path]:
     """
-    Return the image and video files among files and folders.
+    Return the image and video files in a list of files and folders.
 
-    :param sources: files stay in their order; a folder gives its files by name, not recursively.
+    :param sources: Files and folders; files keep their order, files of a folder are sorted by
+        name, subfolders are ignored.
     :raises DataError: if a source is absent, of an unknown kind, or a folder without media.
     """
     files: list[Path] = []
@@ -51,7 +52,7 @@ def find_media(sources: Sequence[Path]) -> list[Path]:
         elif not source.is_file():
             raise DataError(f'{source}: no such file or folder')
         elif not _is_media(source):
-            raise DataError(f'{source}: neither image nor video; wanted one of '
+            raise DataError(f'{source}: neither image nor video; expected one of '
                             f'{" ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))}')
         else:
             files.append(source)
@@ -66,9 +67,10 @@ def read_image(path: Path, upright: bool = True) -> ImageArray:
     """
     Read an image file.
 
-    :param upright: rotate the image as its EXIF data say; else it stays as it is stored.
-    :return: uint8 BGR, shape (height, width, 3).
-    :raises ImageError: if it is absent or cannot be decoded.
+    :param path: Path of the file.
+    :param upright: True: apply the EXIF rotation. False: return the image as stored.
+    :return: BGR image, uint8, shape (height, width, 3).
+    :raises ImageError: if the file is absent or cannot be decoded.
     """
     try:
         data = np.fromfile(path, np.uint8)
@@ -80,21 +82,21 @@ def read_image(path: Path, upright: bool = True) -> ImageArray:
 def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
                  factor: int = 1, upright: bool = True) -> ImageArray:
     """
-    Decode a JPEG, PNG, BMP, TIFF, WebP or, where OpenCV can, the first frame of a GIF.
+    Decode a JPEG, PNG, BMP, TIFF, WebP or, if OpenCV supports it, the first frame of a GIF.
 
-    :param data: the file's bytes, uint8, shape (n,).
-    :param where: name for the message.
-    :param max_pixels: that it may claim to have.
-    :param factor: a key of ``REDUCTIONS``.
-    :param upright: rotate the image as its EXIF data say.
-    :return: uint8 BGR, shape (height, width, 3).
-    :raises ImageError: if it cannot be decoded, or claims to be larger than is sane.
+    :param data: Content of the file, uint8, shape (n,).
+    :param where: File name or source, for messages.
+    :param max_pixels: Maximum number of pixels according to the header.
+    :param factor: Reduction factor, a key of ``REDUCTIONS``.
+    :param upright: True: apply the EXIF rotation.
+    :return: BGR image, uint8, shape (height, width, 3).
+    :raises ImageError: if the data cannot be decoded, or the image exceeds the size limits.
     """
-    # before OpenCV believes it: a flipped bit in 700 bytes can ask for gigabytes
+    # check before OpenCV allocates memory: one bit error in 700 bytes can request gigabytes
     height, width = claimed_size(data) or (0, 0)
     if max(height, width) > MAX_SIDE or height * width > max_pixels:
-        raise ImageError(f'{where}: {len(data)} bytes that claim to be {width}x{height} pixels, '
-                         f'wanted sides up to {MAX_SIDE} and at most {max_pixels} pixels')
+        raise ImageError(f'{where}: {len(data)} bytes with a header of {width}x{height} pixels; '
+                         f'expected sides up to {MAX_SIDE} and at most {max_pixels} pixels')
     flags = REDUCTIONS[factor] | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(data, flags) if height and width else None
@@ -102,13 +104,13 @@ def decode_image(data: ImageArray, where: str, max_pixels: int = MAX_PIXELS,
         image = None
     if image is None:
         content = kind_of_content(data)
-        raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image, wanted '
+        raise ImageError(f'{where}: {len(data)} bytes that do not decode as an image; expected '
                          f'{FORMATS}' + (f'; the content is {content}' if content else ''))
     return image
 
 
 def is_utf8(path: Path | str) -> bool:
-    """Tell whether C++ and JSON may have this name: any other one of a video ends the process."""
+    """Return whether a path is valid UTF-8; OpenCV aborts on other names of videos."""
     return os.fsencode(path) == str(path).encode(errors='replace')
 
 
@@ -116,13 +118,13 @@ class VideoReader:
     """
     The frames of a video file, in order.
 
-    :param path: the file.
-    :raises ImageError: if it cannot be opened.
+    :param path: Path of the file.
+    :raises ImageError: if the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         if not is_utf8(path):
-            raise ImageError(f'{str(path)!r}: no UTF-8, wanted another name for a video')
+            raise ImageError(f'{str(path)!r}: not UTF-8; rename the video')
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise ImageError(f'{path}: cannot be opened as a video')
@@ -145,11 +147,11 @@ class VideoReader:
 
 def write_jpeg(path: Path, image_bgr: ImageArray) -> None:
     """
-    Write a picture.
+    Write an image as JPEG.
 
-    :raises DataError: if it cannot be written.
+    :raises DataError: if the file cannot be written.
     """
-    # not imwrite, which gives no reason and crashes on names that are no UTF-8
+    # not imwrite, which reports no reason and crashes on names that are not UTF-8
     _, data = cv2.imencode('.jpg', image_bgr)
     try:
         path.write_bytes(data)
@@ -159,10 +161,10 @@ def write_jpeg(path: Path, image_bgr: ImageArray) -> None:
 
 class VideoWriter:
     """
-    An MP4 that opens with its first frame; without a path it does nothing.
+    An MP4 writer that opens its file with the first frame; without a path it does nothing.
 
-    :param path: where it goes.
-    :param rate_hz: frames per second.
+    :param path: Path of the file; None: write nothing.
+    :param rate_hz: Frame rate in Hz.
     """
 
     def __init__(self, path: Path | None, rate_hz: float) -> None:
@@ -177,10 +179,10 @@ class VideoWriter:
         if self._writer is None or self._path is None:
             return
         self._writer.release()
-        # OpenCV does not tell of a full disk
+        # OpenCV does not report a full disk
         if kind is None and not cv2.VideoCapture(str(self._path)).isOpened():
             self._path.unlink(missing_ok=True)
-            raise DataError(f'{self._path}: cannot be written; is the disk full?')
+            raise DataError(f'{self._path}: cannot be written; check the free disk space')
 
     def write(self, image_bgr: ImageArray) -> None:
         """
@@ -192,7 +194,7 @@ class VideoWriter:
             return
         if self._writer is None:
             if not is_utf8(self._path):
-                raise DataError(f'{str(self._path)!r}: no UTF-8, wanted another name for a video')
+                raise DataError(f'{str(self._path)!r}: not UTF-8; rename the video')
             size = (image_bgr.shape[1], image_bgr.shape[0])
             self._writer = cv2.VideoWriter(str(self._path), int.from_bytes(b'mp4v', 'little'),
                                            self._rate_hz, size)

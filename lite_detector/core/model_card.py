@@ -4,7 +4,7 @@
 """
 The model card: the only source of preprocessing, decoding and class names of a network.
 
-A number such as a channel mean stands in a ``card.yaml`` and nowhere in the code.
+Values such as channel means are written in ``card.yaml`` only, never in the code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import yaml
 
 CARD_FILE = 'card.yaml'
 GRID = 32
-"""Both sides of every network input are multiples of this."""
+"""Multiple for both sides of every network input, in pixels."""
 
 Family = Literal['nanodet', 'nanodet_plus', 'yolov5_lite', 'yolof', 'damo_yolo']
 Side = Annotated[int, Meta(ge=GRID, le=4096, multiple_of=GRID)]
@@ -36,24 +36,25 @@ HttpsUrl = Annotated[str, Meta(pattern='^https://')]
 
 
 class SizeSpec(Spec):
-    """Network input in pixels; both sides on the grid of 32."""
+    """Network input in pixels; both sides are multiples of 32."""
 
     height: Side
     width: Side
 
 
 class PreprocessSpec(Spec):
-    """From camera pixels to network input: ``(pixel - mean) / std`` in the given order."""
+    """Preprocessing from camera pixels to network input: ``(pixel - mean) / std`` per channel."""
 
     resize: Literal['letterbox_rect', 'letterbox_square', 'stretch']
-    """Keep ratio and pad to the largest stride; keep ratio and pad to input_size; or neither."""
+    """Resize mode: keep the ratio and pad to the largest stride, keep it and pad to input_size, or
+    stretch."""
     color: Literal['bgr', 'rgb']
     mean: tuple[Level, Level, Level]
     std: tuple[Positive, Positive, Positive]
     pad: Literal['center', 'bottom_right'] = 'center'
-    """Letterbox only: where the image lies in the input."""
+    """Position of the image in the input; only for the letterbox modes."""
     pad_value: Annotated[int, Meta(ge=0, le=255)] = 0
-    """Letterbox only: grey level of the border, before normalisation."""
+    """Grey level of the padding before normalization, 0 to 255; only for the letterbox modes."""
 
 
 FAMILY_KEYS: dict[Family, tuple[str, ...]] = {
@@ -63,27 +64,27 @@ FAMILY_KEYS: dict[Family, tuple[str, ...]] = {
     'yolof': ('anchors', 'grid_offset', 'center_clamp'),
     'damo_yolo': ('reg_max', 'grid_offset'),
 }
-"""The keys of a ``DecodeSpec`` that a family needs; it has none of the others."""
+"""Keys of ``DecodeSpec`` that a family requires; other keys are not allowed."""
 
 
 class DecodeSpec(Spec):
-    """From raw outputs to boxes; which keys a family needs is checked by the card."""
+    """Decoding from raw outputs to boxes; the card checks which keys a family requires."""
 
     strides: Annotated[tuple[Annotated[int, Meta(ge=1, le=256)], ...], Meta(min_length=1)]
     score_activation: Literal['none', 'sigmoid']
-    """What the decoder still has to apply to class scores; none: the graph ends in a sigmoid."""
+    """Activation that the decoder applies to class scores; none: the graph ends in a sigmoid."""
     reg_max: Annotated[int, Meta(ge=1, le=64)] | None = None
-    """GFL families: a distance is the mean of a distribution over 0 .. reg_max strides."""
+    """Maximum distance in strides of the GFL families, which predict its distribution."""
     grid_offset: Annotated[float, Meta(ge=0, le=1)] | None = None
-    """GFL families and YOLOF: the centre of cell i lies at (i + grid_offset) * stride."""
+    """Offset of cell centres in cells: cell i is at (i + grid_offset) * stride. GFL and YOLOF."""
     anchors: tuple[tuple[Anchor, ...], ...] | None = None
-    """YOLOv5 families and YOLOF: width and height in input pixels, one list per stride."""
+    """Anchor width and height in input pixels, one list per stride; YOLOv5 families and YOLOF."""
     center_clamp: Positive | None = None
-    """YOLOF: input pixels that a box lies at most beside its anchor, in x and in y."""
+    """Maximum distance of a box centre from its anchor centre in input pixels, per axis; YOLOF."""
 
 
 class Int8Files(Spec):
-    """The int8 form of an ncnn network, with the same blobs; ``quantize`` makes it."""
+    """Int8 files of an ncnn network, written by ``quantize``; blob names are the same."""
 
     param: str
     bin: str  # noqa: A003
@@ -95,7 +96,7 @@ class Int8Files(Spec):
 
 
 class NcnnFiles(Spec):
-    """The ncnn runtime of a model; ``url`` and ``sha256`` are keyed by param and bin."""
+    """Files of the ncnn runtime; ``url`` and ``sha256`` have the keys param and bin."""
 
     param: str
     bin: str  # noqa: A003
@@ -111,12 +112,12 @@ class NcnnFiles(Spec):
 
 
 class OnnxInt8Files(Spec):
-    """The int8 form (QDQ) of an ONNX network; ``quantize`` makes it."""
+    """Int8 files (QDQ) of an ONNX network, written by ``quantize``."""
 
     file: str
-    """What layers read is uint8 around 128, for OpenVINO and the CPU."""
+    """Model with uint8 activations around 128, for OpenVINO and the CPU."""
     signed: str
-    """What layers read is int8 around 0, for TensorRT."""
+    """Model with int8 activations around 0, for TensorRT."""
     sha256: dict[Literal['file', 'signed'], Sha256] = {}
 
     def files(self) -> dict[str, str]:
@@ -125,7 +126,7 @@ class OnnxInt8Files(Spec):
 
 
 class OnnxFiles(Spec):
-    """The ONNX Runtime of a model; ``url`` and ``sha256`` are keyed by file."""
+    """Files of the ONNX Runtime; ``url`` and ``sha256`` have the key file."""
 
     file: str
     input: str  # noqa: A003
@@ -144,18 +145,18 @@ HashedFiles = RuntimeFiles | Int8Files | OnnxInt8Files
 
 
 class Runtimes(Spec):
-    """The same network for one or both runtimes."""
+    """Files of the same network for one or both runtimes."""
 
     ncnn: NcnnFiles | None = None
     onnx: OnnxFiles | None = None
 
     def __post_init__(self) -> None:
         if self.ncnn is None and self.onnx is None:
-            raise ValueError('give at least one of ncnn, onnx')
+            raise ValueError('no runtime; expected at least one of ncnn, onnx')
 
 
 class NetworkCard(Spec, kw_only=True):
-    """What has to be known to run a network and to name what it finds, in any runtime."""
+    """Description of a network that is independent of the runtime."""
 
     name: Name
     family: Family
@@ -176,50 +177,52 @@ class NetworkCard(Spec, kw_only=True):
         anchors = self.decode.anchors
         if anchors is not None and (len(anchors) != len(self.decode.strides)
                                     or len({len(level) for level in anchors}) != 1):
-            raise ValueError('decode.anchors: wanted one list of equal length for each stride')
+            raise ValueError('decode.anchors: expected one list of equal length for each stride')
         if self.family == 'yolof' and len(self.decode.strides) != 1:
-            raise ValueError(f'decode.strides: got {self.decode.strides}, wanted the one of YOLOF')
+            raise ValueError(f'decode.strides: {self.decode.strides}; YOLOF expects one stride')
         if tuple(sorted(set(self.decode.strides))) != self.decode.strides:
-            raise ValueError(f'decode.strides: got {self.decode.strides}, wanted rising values')
+            raise ValueError(f'decode.strides: {self.decode.strides}; expected rising values')
         checked_size(self.size, self)
         twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
         if twice:
-            raise ValueError(f'class_names: {twice[0]!r} is named twice')
+            raise ValueError(f'class_names: duplicate name {twice[0]!r}')
 
     @property
     def size(self) -> ImageSize:
-        """Network input the model was made for."""
+        """Network input size of the training, in pixels."""
         return ImageSize(self.input_size.height, self.input_size.width)
 
     @property
     def grid(self) -> int:
         """
-        Both sides of the network input are multiples of this.
+        Multiple for both sides of the network input, in pixels.
 
-        A neck adds maps that it doubles to finer ones of the backbone, which has three strides.
+        The neck adds upsampled feature maps to those of three strides of the backbone.
         """
         return max(GRID, *self.decode.strides[:3])
 
     @property
     def padded_to(self) -> int:
-        """Both sides of an input that keeps its ratio are multiples of this, so that cells fit."""
+        """Multiple for the padding of both sides, so that feature maps have no partial cells."""
         return max(GRID, self.decode.strides[-1])
 
 
 def checked_size(size: ImageSize, card: NetworkCard) -> ImageSize:
     """
-    Return a network input size if a network can take it.
+    Return a network input size after checking it.
 
-    :raises ValueError: if a side is off the grid of the network.
+    :param size: Network input size in pixels.
+    :param card: Card of the network.
+    :raises ValueError: if a side is not a multiple of ``card.grid``.
     """
     if any(side % card.grid for side in size):
-        raise ValueError(f'input_size: got {size}, wanted multiples of {card.grid} for strides '
+        raise ValueError(f'input_size: {size}; expected multiples of {card.grid} for strides '
                          f'{", ".join(map(str, card.decode.strides))}')
     return size
 
 
 class ModelCard(NetworkCard, kw_only=True):
-    """The ``card.yaml`` of a model folder: a network, its files and where it comes from."""
+    """The ``card.yaml`` of a model folder: a network, its files and their origin."""
 
     format: Literal[1]  # noqa: A003
     runtimes: Runtimes
@@ -229,48 +232,48 @@ class ModelCard(NetworkCard, kw_only=True):
     quantization: dict[str, Any] = {}
 
     def network(self) -> NetworkCard:
-        """Return the part that holds in any runtime."""
+        """Return the part that is independent of the runtime."""
         return NetworkCard(**{name: getattr(self, name)
                               for name in NetworkCard.__struct_fields__})
 
     def runtime_files(self, runtime: str) -> RuntimeFiles:
         """
-        Return the section of one runtime.
+        Return the files of a runtime.
 
-        :param runtime: ncnn or onnx.
-        :raises ModelError: if the card has none for it.
+        :param runtime: Name of the runtime: ncnn or onnx.
+        :raises ModelError: if the card has no files for it.
         """
         files = getattr(self.runtimes, runtime)
         if files is None:
             have = [name for name in ('ncnn', 'onnx') if getattr(self.runtimes, name)]
-            raise ModelError(f'{self.name}: card has no runtime {runtime!r}; it has '
-                             f'{", ".join(have)}')
+            raise ModelError(f'{self.name}: the card has no runtime {runtime!r}; expected '
+                             f'{" or ".join(have)}')
         return files
 
     def int8_files(self) -> NcnnFiles:
         """
-        Return the section of ncnn with the files of its int8 form.
+        Return the int8 files of the ncnn runtime.
 
         :raises ModelError: if the card has none.
         """
         files = self.runtimes.ncnn
         if files is None or files.int8 is None:
-            raise ModelError(f'{self.name}: has no int8 form; make a folder that has one with '
+            raise ModelError(f'{self.name}: has no int8 form; create a model folder with one: '
                              '`lite_detector quantize`')
         return NcnnFiles(files.int8.param, files.int8.bin, files.input, files.outputs,
                          sha256=files.int8.sha256)
 
     def int8_onnx_files(self, signed: bool) -> OnnxFiles:
         """
-        Return the section of ONNX Runtime with the file of its int8 form.
+        Return the int8 file of the ONNX Runtime.
 
-        :param signed: whether what layers read is int8 around 0.
+        :param signed: True: the model with int8 activations around 0.
         :raises ModelError: if the card has none.
         """
         files = self.runtimes.onnx
         if files is None or files.int8 is None:
-            raise ModelError(f'{self.name}: has no int8 form for runtime onnx; `lite_detector '
-                             'quantize` makes one where the package onnx is installed')
+            raise ModelError(f'{self.name}: has no int8 form for runtime onnx; create one with '
+                             '`lite_detector quantize`, which needs the package onnx')
         role: Literal['file', 'signed'] = 'signed' if signed else 'file'
         checksum = files.int8.sha256.get(role)
         return OnnxFiles(files.int8.files()[role], files.input, files.outputs,
@@ -281,18 +284,18 @@ def load_card(folder: Path) -> ModelCard:
     """
     Read and check the card of a model folder.
 
-    :raises ConfigError: if it is absent or says something impossible.
+    :raises ConfigError: if the card is absent or invalid.
     """
     return load_yaml(folder / CARD_FILE, ModelCard)
 
 
 def save_card(folder: Path, card: ModelCard) -> None:
     """
-    Write the card of a model folder; what a section does not say is left out.
+    Write the card of a model folder; empty values are omitted.
 
-    :raises OSError: if it cannot be written.
+    :raises OSError: if the file cannot be written.
     """
-    # through JSON, because YAML has no tuples
+    # via JSON, because YAML has no tuples
     data = msgspec.json.decode(msgspec.json.encode(card))
     order = ('format', *NetworkCard.__struct_fields__)
     data = {**{key: data[key] for key in order}, **data}
@@ -302,7 +305,7 @@ def save_card(folder: Path, card: ModelCard) -> None:
 
 
 class _WholeWords(yaml.SafeDumper):
-    """Breaks lines between the items of a list, but not inside a name like `traffic light`."""
+    """A dumper that never breaks lines inside a name such as `traffic light`."""
 
     def write_plain(self, text: str, split: bool = True) -> None:
         super().write_plain(text, split=False)
@@ -316,37 +319,43 @@ def _said(data: Any) -> Any:
 
 def resolve_file(folder: Path, file_name: str) -> Path:
     """
-    Return the path of a file that a card names.
+    Return the path of a file in a model folder.
 
-    :raises ModelError: if it leaves the folder (also through a link) or is absent.
+    :param folder: Path of the model folder.
+    :param file_name: File name in the card.
+    :raises ModelError: if the path leaves the folder (also through a link) or is absent.
     """
     path = path_inside(folder, file_name)
-    if not os.path.isfile(path):  # Path raises where a name is too long
-        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} is not in the model folder')
+    if not os.path.isfile(path):  # Path.is_file raises an error if the name is too long
+        raise ModelError(f'{folder / CARD_FILE}: {file_name!r}: no such file in the model folder')
     return path
 
 
 def path_inside(folder: Path, file_name: str) -> Path:
     """
-    Return where a file that a card names lies, or would lie.
+    Return the path of a file in a model folder, which may not exist.
 
-    :raises ModelError: if that leaves the folder, also through a link.
+    :param folder: Path of the model folder.
+    :param file_name: File name in the card.
+    :raises ModelError: if the path leaves the folder, also through a link.
     """
     path = folder / file_name
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # too long, a link to itself, a zero byte
-        raise ModelError(f'{folder / CARD_FILE}: {file_name[:80]!r} is no file name') from None
+    except (OSError, RuntimeError, ValueError):  # too long, a link to itself, or a zero byte
+        raise ModelError(f'{folder / CARD_FILE}: {file_name[:80]!r}: not a file name') from None
     if PurePosixPath(file_name).is_absolute() or not inside:
-        raise ModelError(f'{folder / CARD_FILE}: {file_name!r} lies outside the model folder')
+        raise ModelError(f'{folder / CARD_FILE}: {file_name!r}: lies outside the model folder')
     return path
 
 
 def checked_files(folder: Path, files: HashedFiles) -> dict[str, Path]:
     """
-    Return role -> path of a runtime's files, after holding them against the card's sha256.
+    Return role -> path of the files of a runtime, after checking their sha256.
 
-    :raises ModelError: if one is absent, outside the folder or not the one the card means.
+    :param folder: Path of the model folder.
+    :param files: Files of the runtime.
+    :raises ModelError: if a file is absent, outside of the folder or has another checksum.
     """
     paths = {role: resolve_file(folder, name) for role, name in files.files().items()}
     for role, wanted in files.sha256.items():
@@ -355,6 +364,6 @@ def checked_files(folder: Path, files: HashedFiles) -> dict[str, Path]:
         except OSError as error:
             raise ModelError(f'{paths[role]}: {error.strerror}') from None
         if got != wanted:
-            raise ModelError(f'{paths[role]}: sha256 is {got}, the card wants {wanted}; '
-                             'the file is damaged or belongs to another model')
+            raise ModelError(f'{paths[role]}: sha256 is {got}; expected {wanted}; the file is '
+                             'damaged or belongs to another model')
     return paths

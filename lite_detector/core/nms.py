@@ -10,21 +10,21 @@ from lite_detector.core.types import Detections
 import numpy as np
 
 MAX_CANDIDATES = 1000
-"""Best candidates that compete, as is usual in the field; bounds the time of a bad threshold."""
+"""Maximum number of candidates, best first; limits the latency at a low score threshold."""
 
 
 def nms(candidates: Detections, iou_threshold: float, max_detections: int,
         class_agnostic: bool = False) -> Detections:
     """
-    Keep the best of every group of overlapping boxes of one class (greedy).
+    Suppress overlapping boxes of one class (greedy NMS).
 
-    Equal scores keep their order.
+    Boxes with equal scores keep their order.
 
-    :param candidates: in any order.
-    :param iou_threshold: a box goes if it overlaps a better one by more than this, in [0, 1].
-    :param max_detections: at most this many are returned.
-    :param class_agnostic: whether boxes of different classes suppress each other.
-    :return: what is left, best score first.
+    :param candidates: Candidate boxes in any order.
+    :param iou_threshold: IoU above which the box with the lower score is suppressed, 0 to 1.
+    :param max_detections: Maximum number of returned boxes.
+    :param class_agnostic: True: boxes of different classes suppress each other.
+    :return: Remaining boxes, best score first.
     """
     if len(candidates) < 2:
         return candidates

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parameter files of the node, as ROS reads them."""
+"""Write ROS parameter files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import yaml
 
 Parameters = Mapping[str, 'str | int | float | list[str]']
 DETECTORS = '/**/detector'
-"""The node under whatever namespace it is started."""
+"""Name of the detector node in any namespace."""
 EVERY_NODE = '/**'
-"""What ``ros2 param load`` reads too."""
+"""Wildcard for all nodes, which ``ros2 param load`` also accepts."""
 
 
 def write_parameter_file(path: Path, parameters: Parameters, remark: str,
@@ -23,9 +23,10 @@ def write_parameter_file(path: Path, parameters: Parameters, remark: str,
     """
     Write a ROS parameter file.
 
-    :param parameters: by name.
-    :param remark: lines that say where it comes from.
-    :param nodes: which nodes it is for.
+    :param path: Path of the file.
+    :param parameters: Name -> value.
+    :param remark: Comment at the top of the file.
+    :param nodes: Name pattern of the nodes.
     :raises ConfigError: if the file cannot be written.
     """
     comment = ''.join(f'# {line}\n' for line in remark.splitlines())

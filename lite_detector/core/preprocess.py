@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From an image to the network input; the one function that serving and training share."""
+"""Convert an image to the network input; serving and training share this code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 
 class BlobBuffers:
     """
-    Memory for the network input of one letterbox, to be used again for the next image.
+    Reusable memory for the network input of one letterbox.
 
-    Fresh memory of this size comes from the system page by page, which costs as much as the
-    work that is done in it. The padding, which never changes, is written here once.
+    New memory of this size is mapped page by page, which takes as long as the processing. The
+    padding never changes and is written once.
 
-    :param letterbox: sizes and place of the image in the input.
-    :param spec: value of the padding.
+    :param letterbox: Sizes and position of the image in the network input.
+    :param spec: Preprocessing with the padding value.
     """
 
     def __init__(self, letterbox: Letterbox, spec: PreprocessSpec) -> None:
@@ -36,13 +36,13 @@ class BlobBuffers:
 def make_blob(image_bgr: ImageArray, letterbox: Letterbox, spec: PreprocessSpec,
               buffers: BlobBuffers | None = None) -> FloatArray:
     """
-    Resize, pad and normalise an image.
+    Resize, pad and normalize an image.
 
-    :param image_bgr: uint8, shape (height, width, 3), of the letterbox's source size.
-    :param letterbox: where the image goes.
-    :param spec: colour order and normalisation.
-    :param buffers: memory made for this letterbox and spec; the result lies in it.
-    :return: normalised pixels, float32, C-contiguous, shape (3, height, width) of the input.
+    :param image_bgr: BGR image of the letterbox's source size, uint8, shape (height, width, 3).
+    :param letterbox: Transform from the image to the network input.
+    :param spec: Preprocessing: colour order and normalization.
+    :param buffers: Memory for this letterbox and spec, which holds the result; None: new memory.
+    :return: Normalized pixels, float32, C-contiguous, shape (3, height, width) of the input.
     """
     buffers = buffers or BlobBuffers(letterbox, spec)
     height, width = letterbox.resized_size
@@ -51,7 +51,7 @@ def make_blob(image_bgr: ImageArray, letterbox: Letterbox, spec: PreprocessSpec,
         resized = cv2.resize(image_bgr, (width, height), dst=buffers.resized,
                              interpolation=cv2.INTER_LINEAR)
     planes = cv2.split(resized, buffers.planes)
-    # A table per channel converts and normalises in one pass: half the time of doing both.
+    # One table per channel converts and normalizes in one step, in half the time of two steps.
     for channel, plane in enumerate(planes if spec.color == 'bgr' else planes[::-1]):
         cv2.LUT(plane, buffers.tables[channel], dst=buffers.inside[channel])
     return buffers.blob
@@ -66,9 +66,9 @@ def _tables(spec: PreprocessSpec) -> tuple[FloatArray, FloatArray]:
 
 class BlobCache:
     """
-    Reuses the network input of each camera size; owned by one thread.
+    A cache of buffers for each camera size; it must be used by one thread only.
 
-    :param spec: the preprocessing of the model.
+    :param spec: Preprocessing of the model.
     """
 
     MAX_ENTRIES = 8
@@ -79,9 +79,10 @@ class BlobCache:
 
     def make(self, image_bgr: ImageArray, letterbox: Letterbox) -> FloatArray:
         """
-        Fill and return the blob of this letterbox; valid until its next use.
+        Fill and return the blob of this letterbox; the next call overwrites it.
 
-        :param image_bgr: uint8, shape (height, width, 3).
+        :param image_bgr: BGR image, uint8, shape (height, width, 3).
+        :param letterbox: Transform from the image to the network input.
         """
         buffers = self._buffers.get(letterbox)
         if buffers is None:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-JPEG images decoded at a half, a quarter or an eighth of their size.
+Decode JPEG images at a half, a quarter or an eighth of their size.
 
-The decoder leaves out the coefficients that the smaller image does not need, which takes about
-half the time; a network whose input is that much smaller loses nothing it could see.
+The decoder skips the coefficients that the smaller image does not need, which halves the time. If
+the network input is at least that much smaller, no detail is lost.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ import numpy as np
 
 
 class Reduced(NamedTuple):
-    """An image that may be smaller than the camera's."""
+    """An image that may be smaller than the original one."""
 
     image_bgr: ImageArray
-    """uint8, shape (height, width, 3)."""
+    """BGR image, uint8, shape (height, width, 3)."""
     factor: int
-    """Full pixels per pixel, in both directions; 1: the image is whole."""
+    """Original pixels per pixel in both directions; 1: not reduced."""
     full_size: ImageSize
 
     def to_full(self, found: Detections) -> Detections:
         """
-        Return detections in full pixels.
+        Return detections in pixels of the original image.
 
-        :param found: boxes in pixels of the reduced image.
+        :param found: Detections in pixels of the reduced image.
         """
         if self.factor == 1:
             return found
         boxes = clip_boxes(found.boxes_xyxy * np.float32(self.factor), self.full_size)
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # the last pixel may not be whole
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # the last pixel may be incomplete
         return found.with_boxes(boxes).select(inside)
 
 
 def reduction_to(full_size: ImageSize, least: ImageSize) -> int:
     """
-    Return by how much an image may be reduced without becoming smaller than another.
+    Return the largest reduction factor that keeps an image at least as large as a size.
 
-    :param full_size: of the image.
-    :param least: size that is to be kept.
-    :return: a key of ``REDUCTIONS``.
+    :param full_size: Size of the image in pixels.
+    :param least: Minimum size after the reduction, in pixels.
+    :return: Reduction factor, a key of ``REDUCTIONS``.
     """
     return max((factor for factor in REDUCTIONS
                 if full_size.height // factor >= least.height
@@ -56,9 +56,9 @@ def reduction_to(full_size: ImageSize, least: ImageSize) -> int:
 
 def jpeg_size(data: ImageArray) -> ImageSize | None:
     """
-    Return the size in the header of a JPEG; None: it is none, or its header is damaged.
+    Return the size in the header of a JPEG; None: not a JPEG, or the header is damaged.
 
-    :param data: the file's bytes, uint8, shape (n,).
+    :param data: Content of the file, uint8, shape (n,).
     """
     size = claimed_size(data) if is_jpeg(data) else None
     return size if size and min(size) > 0 else None
@@ -66,17 +66,17 @@ def jpeg_size(data: ImageArray) -> ImageSize | None:
 
 def decode_reduced(data: ImageArray, where: str, full_size: ImageSize, factor: int) -> Reduced:
     """
-    Decode a JPEG at a part of its size.
+    Decode a JPEG at a reduced size.
 
-    :param data: the file's bytes, uint8, shape (n,).
-    :param where: name for the message.
-    :param full_size: what its header says.
-    :param factor: a key of ``REDUCTIONS``.
-    :raises ImageError: as :func:`lite_detector.core.media.decode_image`.
+    :param data: Content of the file, uint8, shape (n,).
+    :param where: File name or source, for messages.
+    :param full_size: Size according to the header, in pixels.
+    :param factor: Reduction factor, a key of ``REDUCTIONS``.
+    :raises ImageError: see :func:`lite_detector.core.media.decode_image`.
     """
     image_bgr = decode_image(data, where, factor=factor)
     height, width = size_of(image_bgr)
-    turned = ImageSize(full_size.width, full_size.height)  # as its EXIF data may say
+    turned = ImageSize(full_size.width, full_size.height)  # after an EXIF rotation
     for size in (full_size, turned):
         if (-(-size.height // factor), -(-size.width // factor)) == (height, width):
             return Reduced(image_bgr, factor, size)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which of the boxes that a network finds are kept."""
+"""Select detections by score, class, overlap and number."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ import numpy as np
 
 
 class Selection(Spec):
-    """Which of the boxes that a network finds are wanted."""
+    """Selection of detections: scores, classes, NMS and maximum number."""
 
     score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.35
-    """Lowest score that is kept."""
+    """Minimum score, 0 to 1."""
     nms_iou_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.6
-    """A box goes if it overlaps a better one of its class by more than this."""
+    """IoU threshold of the per-class NMS, 0 to 1."""
     max_detections: Annotated[int, Meta(ge=1, le=1000)] = 100
-    """At most this many per image, best first."""
+    """Maximum number of detections per image, 1 to 1000; the best scores are kept."""
     classes: tuple[str, ...] = ()
-    """Class names that are wanted; empty: all."""
+    """Names of the classes to detect; empty: all classes."""
     class_thresholds: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
-    """Lowest score by class name; the other classes have ``score_threshold``."""
+    """Minimum score by class name, 0 to 1; the default is ``score_threshold``."""
     class_agnostic_nms: bool = False
-    """Whether boxes of different classes suppress each other."""
+    """True: boxes of different classes suppress each other."""
 
 
 def score_thresholds(selection: Selection, card: NetworkCard) -> FloatArray:
     """
-    Return the lowest score that is kept of every class.
+    Return the minimum score of every class.
 
-    :param selection: thresholds and classes.
-    :param card: class names of the model.
-    :return: by class index, float32, shape (classes,); infinity for a class that is not wanted.
-    :raises ConfigError: if the selection names a class that the model does not have.
+    :param selection: Selection with thresholds and classes.
+    :param card: Card with the class names of the model.
+    :return: Minimum score by class index, float32, shape (classes,); infinity: class not selected.
+    :raises ConfigError: if the selection has a class that the model lacks.
     """
     for field, names in (('classes', selection.classes),
                          ('class_thresholds', selection.class_thresholds)):
@@ -57,11 +57,12 @@ def score_thresholds(selection: Selection, card: NetworkCard) -> FloatArray:
 def margins(detections: Detections, thresholds: float | FloatArray,
             class_names: Sequence[str]) -> FloatArray:
     """
-    Return how far scores are above the thresholds of their classes.
+    Return the differences of scores to the thresholds of their classes.
 
-    :param thresholds: one for all classes, or by class index, shape (classes,).
-    :param class_names: what the class ids mean.
-    :return: below 0 where a threshold is not reached; float32, shape (n,).
+    :param detections: Detections of an image.
+    :param thresholds: Threshold of all classes, or thresholds by class index, shape (classes,).
+    :param class_names: Names of the class ids.
+    :return: Difference, negative below the threshold; float32, shape (n,).
     """
     by_class = np.broadcast_to(np.float32(thresholds), len(class_names))
     return detections.scores - by_class[detections.class_ids]
@@ -69,9 +70,9 @@ def margins(detections: Detections, thresholds: float | FloatArray,
 
 def parse_class_thresholds(texts: Sequence[str]) -> dict[str, float]:
     """
-    Read score thresholds of classes, each such as ``person:0.5``.
+    Parse score thresholds of classes, such as ``person:0.5``.
 
-    :raises ConfigError: if one is not NAME:SCORE, or a class has two.
+    :raises ConfigError: if a text is not NAME:SCORE, or a class has two thresholds.
     """
     thresholds: dict[str, float] = {}
     for text in texts:
@@ -81,8 +82,8 @@ def parse_class_thresholds(texts: Sequence[str]) -> dict[str, float]:
             threshold = float(score)
         except ValueError:
             threshold = math.nan
-        if not name or not 0 <= threshold <= 1:  # false for NaN
-            raise ConfigError(f'class_thresholds: {text!r}; expected NAME:SCORE with a score of '
+        if not name or not 0 <= threshold <= 1:  # also excludes NaN
+            raise ConfigError(f'class_thresholds: {text!r}; expected NAME:SCORE with a score from '
                               '0 to 1, such as person:0.5')
         if name in thresholds:
             raise ConfigError(f'class_thresholds: {name!r} has two thresholds; expected one per '

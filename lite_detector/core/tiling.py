@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parts of an image that a network looks at one by one, and one list of boxes out of them."""
+"""Run a network on tiles of an image, and merge the detections of all tiles."""
 
 from __future__ import annotations
 
@@ -21,36 +21,38 @@ import numpy as np
 import numpy.typing as npt
 
 CUT_MARGIN = 0.025
-"""A box that ends this near a seam, in tile sides, is cut by it: networks miss by a few pixels."""
+"""Tolerance in tile sides: a box that ends this close to a seam counts as cut by the seam."""
 SAME_OBJECT_IOU = 0.5
-"""Two views mean one object if, in what both see, their boxes overlap by this."""
+"""Minimum IoU of two boxes, within the common area of both tiles, that are the same object."""
 PART_SHARE = 0.7
-"""A box that a seam cuts is a part of a better one that holds this much of it."""
+"""Minimum share of a cut box inside a better box that makes it a part of that box."""
 
 
 class View(Spec):
-    """Where in an image the network looks, and how closely."""
+    """Region, tiles, mask and rotation: the parts of an image that the network runs on."""
 
     columns: Annotated[int, Meta(ge=1, le=8)] = 1
-    """Tiles side by side."""
+    """Number of tile columns, 1 to 8."""
     rows: Annotated[int, Meta(ge=1, le=8)] = 1
-    """Tiles one above the other."""
+    """Number of tile rows, 1 to 8."""
     overlap: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.2
-    """What two neighbours share, as part of a tile's side; small objects should fit into it."""
+    """Overlap of adjacent tiles as a share of the tile side, 0.05 to 0.5; at least the size of a
+    small object."""
     mode: Literal['all', 'tiles_only', 'in_turn'] = 'all'
-    """all: every tile and the whole; tiles_only; in_turn: one tile and the whole per image."""
+    """Schedule of the tiles. all: all tiles and the full image. tiles_only: all tiles. in_turn:
+    one tile per image (round-robin) and the full image."""
     region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    """Left, top, right, bottom of what is looked at: parts of the image if none is over 1, else
-    pixels."""
+    """Region of the image: left, top, right, bottom as fractions, or in pixels if a value exceeds
+    1."""
     mask: str = ''
-    """Image file, laid over the image; boxes whose centre lies in its black are dropped."""
+    """Image file, stretched over the image; boxes with their centre in black are discarded."""
     rotate: Literal[0, 90, 180, 270] = 0
-    """Degrees by which the network gets each part rotated clockwise; the rest of the view, and
-    the boxes, stay in pixels of the image."""
+    """Clockwise rotation of the network input in degrees; all other values and the boxes refer to
+    the unrotated image."""
 
 
 class Crop(NamedTuple):
-    """A part of an image: its first and its last column and row, the last ones outside."""
+    """A rectangle of an image: first column and row, last column and row (exclusive)."""
 
     left: int
     top: int
@@ -59,49 +61,51 @@ class Crop(NamedTuple):
 
     @property
     def size(self) -> ImageSize:
-        """Pixels of it."""
+        """Size in pixels."""
         return ImageSize(self.bottom - self.top, self.right - self.left)
 
     def cut(self, image_bgr: ImageArray) -> ImageArray:
-        """Return this part of an image; no copy."""
+        """Return this part of an image as a view."""
         return image_bgr[self.top:self.bottom, self.left:self.right]
 
 
 def checked_view(view: View) -> View:
     """
-    Return the view, if it is one.
+    Return the view after checking it.
 
-    :raises ConfigError: if a bound is broken or the region is empty.
+    :param view: View to check.
+    :raises ConfigError: if a value is out of range or the region is empty.
     """
     view = from_mapping({name: getattr(view, name) for name in view.__struct_fields__}, View,
                         'view')
     left, top, right, bottom = view.region
-    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):  # false for NaN
-        raise ConfigError(f'region: got {list(view.region)}, wanted left < right and '
+    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):  # also excludes NaN
+        raise ConfigError(f'region: {list(view.region)}; expected left < right and '
                           'top < bottom, from 0')
     return view
 
 
 def grid_of(text: str) -> tuple[int, int]:
     """
-    Read columns and rows, such as 2x2.
+    Parse columns and rows, such as 2x2.
 
-    :raises ConfigError: if it is no grid of 1x1 to 8x8.
+    :raises ConfigError: if the text is not a grid from 1x1 to 8x8.
     """
     match = re.fullmatch(r'([1-8])x([1-8])', text)
     if not match:
-        raise ConfigError(f'tiles: got {text!r}, wanted COLUMNSxROWS from 1x1 to 8x8')
+        raise ConfigError(f'tiles: {text!r}; expected COLUMNSxROWS from 1x1 to 8x8')
     return int(match[1]), int(match[2])
 
 
 def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Crop]:
     """
-    Return the parts of an image that are looked at, all tiles of one size.
+    Return the rectangles of an image that the network runs on; all tiles have the same size.
 
-    :param size: of the image.
-    :param turn: number of the image; with ``in_turn`` it says whose turn it is.
-    :return: the tiles, row by row, then the whole; the whole alone without tiles.
-    :raises ImageError: if the image is too small for it.
+    :param size: Size of the image in pixels.
+    :param view: Region, tiles and schedule.
+    :param turn: Round-robin index, used with ``in_turn``.
+    :return: Tiles row by row, then the full region; only the full region without tiles.
+    :raises ImageError: if the image is too small.
     """
     whole = _region(size, view.region)
     if view.columns * view.rows == 1:
@@ -110,7 +114,7 @@ def windows_of(size: ImageSize, view: View, turn: int = 0) -> list[Crop]:
     tops, height = _steps(whole.top, whole.bottom, view.rows, view.overlap)
     if min(width, height) < MIN_SIDE:
         raise ImageError(f'tiles: {view.columns}x{view.rows} of {whole.size} pixels have '
-                         f'{width}x{height}, wanted sides of at least {MIN_SIDE}')
+                         f'{width}x{height}; expected sides of at least {MIN_SIDE}')
     tiles = [Crop(left, top, left + width, top + height) for top in tops for left in lefts]
     if view.mode == 'tiles_only':
         return tiles
@@ -125,13 +129,13 @@ def _region(size: ImageSize, region: tuple[float, float, float, float]) -> Crop:
                                 in zip(region, (width, height) * 2, strict=True))
     window = Crop(left, top, min(right, size.width), min(bottom, size.height))
     if min(window.size) < MIN_SIDE:
-        raise ImageError(f'region: {list(region)} leaves less than {MIN_SIDE} pixels of an image '
-                         f'of {size}')
+        raise ImageError(f'region: {list(region)} of an image of {size}; expected at least '
+                         f'{MIN_SIDE} pixels per side')
     return window
 
 
 def _steps(first: int, last: int, count: int, overlap: float) -> tuple[list[int], int]:
-    """Return where tiles begin along one axis, and their side."""
+    """Return the starts of the tiles along one axis, and their side."""
     length = last - first
     side = min(length, int(np.ceil(length / (count - (count - 1) * overlap))))
     gaps = max(1, count - 1)
@@ -141,16 +145,16 @@ def _steps(first: int, last: int, count: int, overlap: float) -> tuple[list[int]
 def merge_views(found: Sequence[Detections], windows: Sequence[Crop],
                 class_agnostic: bool = False) -> Detections:
     """
-    Make one list of what was found in several windows of an image.
+    Merge the detections of several windows of an image.
 
-    Boxes of two windows mean the same object if they agree in what both windows see. Of several
-    the best that no seam cuts is kept; where all are cut, they are joined. What a seam cuts off a
-    better box is a part of that and goes.
+    Boxes of two windows are the same object if they agree within the common area of both windows.
+    Of several such boxes, the best one that no seam cuts is kept; if all are cut, they are
+    joined. A cut box inside a better box is suppressed.
 
-    :param found: per window, without overlaps among themselves, boxes in pixels of the image.
-    :param windows: where each lies.
-    :param class_agnostic: whether boxes of different classes may mean the same object.
-    :return: best score first, boxes in pixels of the image.
+    :param found: Detections of each window after NMS, boxes in pixels of the image.
+    :param windows: Rectangle of each window.
+    :param class_agnostic: True: boxes of different classes may be the same object.
+    :return: Detections, best score first, boxes in pixels of the image.
     """
     boxes = np.concatenate([each.boxes_xyxy for each in found])
     scores = np.concatenate([each.scores for each in found])
@@ -160,7 +164,7 @@ def merge_views(found: Sequence[Detections], windows: Sequence[Crop],
     views = np.repeat(np.arange(len(found)), [len(each) for each in found])
     frames = np.array(windows, np.float32)
     cut = _is_cut(boxes, frames[views], frames)
-    # whole boxes first; only then those that nothing but other parts can complete
+    # uncut boxes first; cut boxes follow, because only other cut boxes can complete them
     order = np.lexsort((-scores, cut))
     boxes, scores, class_ids = boxes[order], scores[order], class_ids[order]
     views, cut = views[order], cut[order]
@@ -198,7 +202,7 @@ def _greedy(ranked: Detections, cut: npt.NDArray[np.bool_], same: npt.NDArray[np
 
 def _connected(group: npt.NDArray[np.bool_], same: npt.NDArray[np.bool_],
                free: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Follow an object from tile to tile: opposite ones at a corner see nothing of each other."""
+    """Collect all parts of an object, because diagonally opposite tiles share too little of it."""
     while True:
         larger = group | (same[group].any(axis=0) & free)
         if (larger == group).all():
@@ -207,7 +211,7 @@ def _connected(group: npt.NDArray[np.bool_], same: npt.NDArray[np.bool_],
 
 
 def _is_cut(boxes: FloatArray, windows: FloatArray, every: FloatArray) -> npt.NDArray[np.bool_]:
-    """Tell which boxes end at a side of their window behind which the image goes on."""
+    """Return which boxes end at a side of their window that is not a side of the image."""
     extents = windows[:, 2:] - windows[:, :2]
     near = np.abs(boxes - windows) < CUT_MARGIN * np.tile(extents, 2)
     edge = np.concatenate((every[:, :2].min(axis=0), every[:, 2:].max(axis=0)))
@@ -215,7 +219,7 @@ def _is_cut(boxes: FloatArray, windows: FloatArray, every: FloatArray) -> npt.ND
 
 
 def _agreement(boxes: FloatArray, windows: FloatArray) -> FloatArray:
-    """Return the IoU of every pair, each box cut to what both of its windows see; (n, n)."""
+    """Return the IoU of every pair, clipped to the common area of both windows; (n, n)."""
     low = np.maximum(windows[:, None, :2], windows[None, :, :2])
     high = np.minimum(windows[:, None, 2:], windows[None, :, 2:])
     first = np.maximum(boxes[:, None, :2], low), np.minimum(boxes[:, None, 2:], high)
@@ -226,7 +230,7 @@ def _agreement(boxes: FloatArray, windows: FloatArray) -> FloatArray:
 
 
 def _share_inside(boxes: FloatArray) -> FloatArray:
-    """Return how much of each box (column) lies in each other (row); shape (n, n)."""
+    """Return the share of each box (column) inside each other box (row); shape (n, n)."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     area = _area(boxes[:, :2], boxes[:, 2:])
@@ -239,10 +243,10 @@ def _area(low: FloatArray, high: FloatArray) -> FloatArray:
 
 class Mask:
     """
-    Which pixels of an image count.
+    A mask of the pixels in which detections count.
 
-    :param path: image file; what is darker than half grey is black.
-    :raises ImageError: if it cannot be read.
+    :param path: Path of the image file; pixels darker than half grey are masked out.
+    :raises ImageError: if the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -250,10 +254,10 @@ class Mask:
 
     def apply(self, found: Detections, size: ImageSize) -> Detections:
         """
-        Drop what has its centre in black.
+        Discard detections with their centre in a masked-out area.
 
-        :param found: boxes in pixels of the image.
-        :param size: of the image, over which the mask is stretched.
+        :param found: Detections, boxes in pixels of the image.
+        :param size: Size of the image in pixels; the mask is stretched to it.
         """
         height, width = self._keep.shape
         centers = (found.boxes_xyxy[:, :2] + found.boxes_xyxy[:, 2:]) / 2

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The types that travel between the rooms."""
+"""Data types shared by all packages."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ IntArray = npt.NDArray[np.int64]
 ImageArray = npt.NDArray[np.uint8]
 
 MIN_SIDE, MAX_SIDE = 8, 16384
-"""Pixels; images with a side outside are refused."""
+"""Minimum and maximum length of an image side in pixels."""
 MAX_THREADS = 64
-"""Per inference; with tens of thousands OpenMP ends the process."""
+"""Maximum number of threads per inference; OpenMP aborts with tens of thousands."""
 DEVICE_PATTERN = r'^(cpu|auto|(gpu|tensorrt|cuda)(:\d{1,2})?|openvino|coreml)$'
 DEVICES = ('cpu, gpu, gpu:N, auto; with runtime onnx also tensorrt, tensorrt:N, cuda, cuda:N, '
            'openvino, coreml')
-"""What DEVICE_PATTERN means, for people."""
+"""Description of DEVICE_PATTERN for messages."""
 
 
 class ImageSize(NamedTuple):
-    """Height and width in pixels; never a bare pair, so that the order cannot be mixed up."""
+    """Height and width in pixels; used instead of a tuple to avoid a wrong order."""
 
     height: int
     width: int
 
     def __str__(self) -> str:
-        """Print as people say it: width x height."""
+        """Return width x height."""
         return f'{self.width}x{self.height}'
 
 
@@ -41,7 +41,7 @@ def size_of(image: npt.NDArray[np.generic]) -> ImageSize:
     """
     Return the size of an image array.
 
-    :param image: any array of shape (height, width, ...).
+    :param image: Array of shape (height, width, ...).
     """
     return ImageSize(int(image.shape[0]), int(image.shape[1]))
 
@@ -49,12 +49,12 @@ def size_of(image: npt.NDArray[np.generic]) -> ImageSize:
 @dataclass(frozen=True)
 class Detections:
     """
-    What was found in one image, best score first.
+    Detections in one image, best score first.
 
-    :param boxes_xyxy: left, top, right, bottom in pixels, float32, shape (n, 4).
-    :param scores: in [0, 1], float32, shape (n,).
-    :param class_ids: index into the class names of the model, int64, shape (n,).
-    :raises ValueError: if the shapes do not fit each other.
+    :param boxes_xyxy: Left, top, right, bottom in pixels, float32, shape (n, 4).
+    :param scores: Scores, 0 to 1, float32, shape (n,).
+    :param class_ids: Index into the class names of the model, int64, shape (n,).
+    :raises ValueError: if the shapes do not match.
     """
 
     boxes_xyxy: FloatArray
@@ -67,11 +67,11 @@ class Detections:
                              ('class_ids', (count,))):
             got = getattr(self, name).shape
             if got != wanted:
-                raise ValueError(f'Detections.{name}: got shape {got}, wanted {wanted}')
+                raise ValueError(f'Detections.{name}: shape {got}; expected {wanted}')
 
     @classmethod
     def empty(cls) -> Detections:
-        """Return the result of an image in which nothing was found."""
+        """Return the result of an image without detections."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     def __len__(self) -> int:
@@ -79,12 +79,12 @@ class Detections:
 
     def select(self, index: npt.NDArray[np.generic]) -> Detections:
         """
-        Return the rows that an index or a mask names, in its order.
+        Return the rows selected by an index or a mask, in its order.
 
-        :param index: int array of any length or bool mask of shape (n,).
+        :param index: Indices of any length, or bool mask of shape (n,).
         """
         return Detections(self.boxes_xyxy[index], self.scores[index], self.class_ids[index])
 
     def with_boxes(self, boxes_xyxy: FloatArray) -> Detections:
-        """Return the same detections in another frame of coordinates."""
+        """Return the same detections with other boxes, for example in other coordinates."""
         return replace(self, boxes_xyxy=boxes_xyxy)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-How far an AP would move with other images: the bootstrap over images (Efron, 1979).
+Confidence intervals of AP: the bootstrap over images (Efron, 1979).
 
-AP is no mean over images, so every draw of images needs an AP of its own. The matches of an image
-do not depend on the other images, so they are computed once, and a draw only counts each image as
-often as it was drawn. Two models are compared on the same draws.
+AP is not a mean over images, so each bootstrap sample needs its own AP. The matches of an image
+do not depend on other images. They are computed once, and each sample only weights the images.
+Two models are compared on the same samples.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import numpy as np
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 DRAWS = 1000
 RECALL_LEVELS = 100
-"""Precision is averaged over recall 0, 0.01 .. 1."""
+"""Number of recall steps: precision is averaged over recall 0, 0.01, ..., 1."""
 PERCENTILES = (2.5, 97.5)
-"""Of the 95 % interval."""
+"""Percentiles that bound the 95 % interval."""
 CHUNK_VALUES = 2_000_000
-"""Draws times detections that are computed at once."""
+"""Maximum number of values (samples times detections) that are computed at once."""
 
 
 class Interval(NamedTuple):
@@ -40,12 +40,12 @@ class Interval(NamedTuple):
 
 class ClassRanking(NamedTuple):
     """
-    The detections of one class in all images, best first.
+    Detections of one class in all images, best score first.
 
-    :param images: index of the image of each detection, int64, shape (n,).
-    :param right: whether it found an object, per IoU threshold, shape (10, n).
-    :param counted: whether it is right or wrong instead of ignored, shape (10, n).
-    :param objects: labelled objects per image, int64, shape (images,).
+    :param images: Index of the image of each detection, int64, shape (n,).
+    :param right: Mask of the true positives for each IoU threshold, shape (10, n).
+    :param counted: Mask of the detections that are not ignored, shape (10, n).
+    :param objects: Number of labelled objects of each image, int64, shape (images,).
     """
 
     images: IntArray
@@ -56,9 +56,12 @@ class ClassRanking(NamedTuple):
 
 def draw_images(num_images: int, draws: int = DRAWS, seed: int = 0) -> IntArray:
     """
-    Draw as many images as there are, with replacement.
+    Draw bootstrap samples: as many images as there are, with replacement.
 
-    :return: how often each image was drawn, int64, shape (draws, num_images).
+    :param num_images: Number of images.
+    :param draws: Number of samples.
+    :param seed: Seed of the random numbers.
+    :return: Multiplicity of each image, int64, shape (draws, num_images).
     """
     rng = np.random.default_rng(seed)
     return rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=draws)
@@ -69,11 +72,11 @@ def rank(dataset: CocoDataset, found: Mapping[int, Detections],
     """
     Match the detections of a dataset at all IoU thresholds of COCO.
 
-    :param dataset: the labelled boxes.
-    :param found: image id -> detections, best first, boxes in pixels of that image.
-    :param class_names: what the class ids of the detections mean.
-    :return: one for each class that model and dataset share.
-    :raises DataError: if they share none.
+    :param dataset: Labelled boxes.
+    :param found: Image id -> detections, best score first, boxes in pixels of that image.
+    :param class_names: Class names of the model.
+    :return: Ranking of each class that model and dataset share.
+    :raises DataError: if they share no class.
     """
     rows = {image.image_id: index for index, image in enumerate(dataset.images)}
     labels: dict[tuple[int, int], list[tuple[tuple[float, ...], bool]]] = {}
@@ -86,11 +89,11 @@ def rank(dataset: CocoDataset, found: Mapping[int, Detections],
 
 def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> DoubleArray:
     """
-    Return the AP of each draw in percent; NaN where a draw holds no labelled object.
+    Return the AP of each sample in percent; NaN for a sample without labelled objects.
 
-    :param rankings: of all classes.
-    :param weights: how often each image counts, shape (draws, images).
-    :return: float64, shape (draws,).
+    :param rankings: Rankings of all classes.
+    :param weights: Multiplicity of each image, shape (draws, images).
+    :return: AP in percent, float64, shape (draws,).
     """
     total, classes = np.zeros(len(weights)), np.zeros(len(weights))
     for ranking in rankings:
@@ -103,7 +106,7 @@ def resampled_ap(rankings: Sequence[ClassRanking], weights: IntArray) -> DoubleA
 
 
 def interval(values: DoubleArray) -> Interval | None:
-    """Return the 95 % interval of the values of all draws; None if no draw has one."""
+    """Return the 95 % interval of the values; None if all values are NaN."""
     known = values[~np.isnan(values)]
     if not len(known):
         return None
@@ -113,7 +116,7 @@ def interval(values: DoubleArray) -> Interval | None:
 
 def ap_interval(dataset: CocoDataset, found: Mapping[int, Detections],
                 class_names: Sequence[str]) -> Interval | None:
-    """Return the interval of one AP, with the arguments of :func:`rank`; None without labels."""
+    """Return the interval of one AP, see :func:`rank`; None without labelled objects."""
     weights = draw_images(len(dataset.images))
     return interval(resampled_ap(rank(dataset, found, class_names), weights))
 
@@ -149,7 +152,7 @@ def _rank_class(class_id: int, category_id: int, rows: Mapping[int, int],
 
 
 def _class_ap(ranking: ClassRanking, weights: IntArray) -> DoubleArray:
-    """Return the AP of one class in [0, 1] for each draw; NaN where nothing of it is labelled."""
+    """Return the AP of one class in [0, 1] for each sample; NaN without labelled objects."""
     totals = weights @ ranking.objects
     size = max(1, CHUNK_VALUES // max(1, len(ranking.images)))
     parts = [_chunk_ap(ranking, weights[start:start + size], totals[start:start + size])
@@ -167,7 +170,7 @@ def _chunk_ap(ranking: ClassRanking, weights: IntArray, totals: IntArray) -> Dou
             continue
         seen = all_seen if counted.all() else np.cumsum(times * counted, axis=1)
         found = np.cumsum(times[:, hits], axis=1)
-        # precision is highest right behind a hit, so that no other place matters
+        # precision is highest directly after a true positive, so other positions do not matter
         precision = found / np.maximum(seen[:, hits], 1)
         best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         recall = found / np.maximum(totals, 1)[:, None].astype(np.float64)

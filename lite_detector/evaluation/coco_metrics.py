@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Average precision as COCO defines it (Lin et al., 2014, arXiv:1405.0312).
+Average precision as defined by COCO (Lin et al., 2014, arXiv:1405.0312).
 
-Model and file meet by class *name*. Measured are the categories that both know: a category that
-the model cannot name is left out of the average instead of counting as 0, and boxes of a class
-that the file does not label are passed over, since nobody can say whether they are right. So a
-network with 80 classes is measured on persons alone by a file that labels only persons.
+Classes of model and annotations are matched by *name*, and only common classes are measured. A
+labelled class that the model lacks does not count as 0. Detections of a class that is not labelled
+are ignored, because their correctness is unknown. A model with 80 classes can therefore be
+measured on annotations of persons only.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ from lite_detector.detector import Detector, Selection
 import msgspec
 
 AP_SELECTION = Selection(score_threshold=0.05)
-"""What AP is measured with, wherever it is measured: it asks for the whole curve, which hardly
-changes below this."""
+"""Selection for all AP measurements: AP needs the full precision-recall curve, which hardly
+changes below this threshold."""
 
 Progress = Callable[[Sequence[CocoImage]], Iterable[CocoImage]]
-"""Hands on what it gets, and may show how far it is."""
+"""Wrapper of an iterable that may show a progress bar."""
 
 
 class CocoMetrics(msgspec.Struct, frozen=True):
-    """Average precision in percent; None where the file labels nothing of the kind."""
+    """Average precision in percent; None without labelled objects of this kind."""
 
     ap: float | None
-    """Mean over IoU 0.50, 0.55 .. 0.95."""
+    """Mean over IoU thresholds 0.50, 0.55, ..., 0.95."""
     ap50: float | None
     ap75: float | None
     ap_small: float | None
-    """Objects below 32 x 32 pixels; large ones have more than 96 x 96."""
+    """AP of objects below 32 x 32 pixels; large objects exceed 96 x 96 pixels."""
     ap_medium: float | None
     ap_large: float | None
     images: int
     per_class: dict[str, float]
-    """Class name -> ap; classes without a labelled object are left out."""
+    """Class name -> AP; classes without labelled objects are omitted."""
 
 
 def evaluate(detector: Detector, dataset: CocoDataset, folder: Path,
              progress: Progress = iter) -> CocoMetrics:
     """
-    Run a detector over the images of a dataset and measure it.
+    Run a detector on the images of a dataset and measure its AP.
 
-    :param detector: its selection holds here too, so its score threshold ought to be low.
-    :param dataset: images and labelled boxes.
-    :param folder: where the images lie.
-    :param progress: wraps the images, to show how far it is.
-    :raises DataError: if an image is absent or of another size than its annotations, or model
-        and file have no class in common.
+    :param detector: Detector; its selection applies, so its score threshold should be low.
+    :param dataset: Images and labelled boxes.
+    :param folder: Folder of the images.
+    :param progress: Wrapper of the images that may show a progress bar.
+    :raises DataError: if an image is absent or of another size than its annotations, or if model
+        and annotations have no class in common.
     :raises ImageError: if an image cannot be decoded.
-    :raises LiteDetectorError: if the library that measures is not installed.
+    :raises LiteDetectorError: if faster-coco-eval is not installed.
     """
     found = detect_dataset(detector, dataset, folder, progress)
     return measure(dataset, found, detector.card.class_names)
@@ -69,12 +69,12 @@ def evaluate(detector: Detector, dataset: CocoDataset, folder: Path,
 def detect_dataset(detector: Detector, dataset: CocoDataset, folder: Path,
                    progress: Progress = iter) -> dict[int, Detections]:
     """
-    Run a detector over the images of a dataset that is to be measured.
+    Run a detector on the images of a dataset.
 
-    :return: image id -> detections in pixels of that image, for all that is measured or drawn.
-    :raises LiteDetectorError: as :func:`evaluate`, and before the first image where that can be.
+    :return: Image id -> detections in pixels of that image.
+    :raises LiteDetectorError: see :func:`evaluate`; raised before the first image if possible.
     """
-    shared_categories(dataset, detector.card.class_names)  # a mistake shows now, not in an hour
+    shared_categories(dataset, detector.card.class_names)  # report errors before the long work
     require_faster_coco_eval()
     paths = find_images(dataset, folder)
     return {image.image_id: detector.detect(read_sized_image(paths[image.image_id], image.size))
@@ -84,23 +84,23 @@ def detect_dataset(detector: Detector, dataset: CocoDataset, folder: Path,
 def measure(dataset: CocoDataset, found: Mapping[int, Detections],
             class_names: Sequence[str]) -> CocoMetrics:
     """
-    Compare detections with labelled boxes.
+    Measure AP of detections.
 
-    :param dataset: the labelled boxes.
-    :param found: image id -> detections, boxes in pixels of that image.
-    :param class_names: what the class ids of the detections mean.
-    :raises DataError: if no class has the name of a category.
+    :param dataset: Labelled boxes.
+    :param found: Image id -> detections, boxes in pixels of that image.
+    :param class_names: Class names of the model.
+    :raises DataError: if model and annotations have no class in common.
     """
     library = require_faster_coco_eval()
     categories = shared_categories(dataset, class_names)
     truth = library.COCO(_ground_truth(dataset, categories))
     results = truth.loadRes(_results(dataset, found, categories))
     run = library.COCOeval_faster(truth, results, 'bbox', print_function=_ignore)
-    # Not 100 as usual: how many boxes count per image is the detector's own choice.
+    # Not 100 as usual: the detector itself limits the number of boxes per image.
     run.params.maxDets = [max((len(each) for each in found.values()), default=1) or 1]
     run.evaluate()
     run.accumulate()
-    # IoU thresholds, recall levels, categories by rising id, areas (all, small ..), one maxDets
+    # axes: IoU threshold, recall level, category by rising id, area (all, small, ...), maxDets
     precision = run.eval['precision'][..., 0]
     overall = precision[..., 0]
     per_class = {category.name: _mean_percent(overall[:, :, index]) for index, category
@@ -119,22 +119,22 @@ def measure(dataset: CocoDataset, found: Mapping[int, Detections],
 def shared_categories(dataset: CocoDataset,
                       class_names: Sequence[str]) -> dict[int, CocoCategory]:
     """
-    Return class id of the model -> category of the file, where both have the same name.
+    Return class id of the model -> category of the annotations, matched by name.
 
-    :raises DataError: if there is no such pair.
+    :raises DataError: if no class is common.
     """
     by_name = {category.name: category for category in dataset.categories}
     shared = {class_id: by_name[name] for class_id, name in enumerate(class_names)
               if name in by_name}
     if not shared:
-        raise DataError(f'model and annotations have no class in common: the model knows '
-                        f'{_some(class_names)}, the annotations {_some(list(by_name))}')
+        raise DataError(f'model and annotations have no class in common: the model has '
+                        f'{_some(class_names)}, the annotations have {_some(list(by_name))}')
     return shared
 
 
 def require_faster_coco_eval() -> ModuleType:
     """
-    Import the library that measures AP.
+    Import faster-coco-eval, which measures AP.
 
     :raises LiteDetectorError: if it is not installed.
     """
@@ -147,7 +147,7 @@ def require_faster_coco_eval() -> ModuleType:
 
 
 def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) -> dict[str, Any]:
-    """Return the dataset as the library wants it, cut down to the categories measured."""
+    """Return the dataset in the form of the library, with the measured categories only."""
     numbers = _numbers(dataset)
     measured = {category.category_id for category in categories.values()}
     boxes = [annotation for annotation in dataset.annotations
@@ -156,7 +156,7 @@ def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) 
         'images': [{'id': number} for number in numbers.values()],
         'categories': [{'id': category.category_id, 'name': category.name}
                        for category in categories.values()],
-        # The library takes id 0 for "no match", and not every file has ids: count from 1.
+        # The library reserves id 0 for "no match", and not every file has ids: count from 1.
         'annotations': [
             {'id': index, 'image_id': numbers[box.image_id], 'category_id': box.category_id,
              'bbox': list(box.bbox), 'iscrowd': int(box.iscrowd != 0),
@@ -165,7 +165,7 @@ def _ground_truth(dataset: CocoDataset, categories: Mapping[int, CocoCategory]) 
 
 
 def _numbers(dataset: CocoDataset) -> dict[int, int]:
-    """Return image id -> number from 1; the library keeps ids as floats, which confuses hashes."""
+    """Return image id -> number from 1; the library stores ids as floats, which are inexact."""
     return {image.image_id: number for number, image in enumerate(dataset.images, start=1)}
 
 
@@ -182,7 +182,7 @@ def _results(dataset: CocoDataset, found: Mapping[int, Detections],
 
 
 def _mean_percent(precision: DoubleArray) -> float | None:
-    known = precision[precision > -1]  # -1: nothing is labelled that this could be measured on
+    known = precision[precision > -1]  # -1: no labelled object in this slice
     return round(100 * float(known.mean()), 2) if known.size else None
 
 
@@ -191,4 +191,4 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _ignore(*_: object) -> None:
-    """Keep the library quiet."""
+    """Discard the output of the library."""

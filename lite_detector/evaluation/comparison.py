@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Several detectors on the same labelled images: AP, and how sure a difference of two is."""
+"""Compare detectors on the same labelled images: AP, and confidence of the differences."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from lite_detector.evaluation.bootstrap import draw_images, interval, rank, resa
 from lite_detector.evaluation.coco_metrics import CocoMetrics, measure
 
 Key = TypeVar('Key', bound=Hashable)
-"""What identifies a detector."""
+"""Key that identifies a detector."""
 
 
 class LabelledImages(NamedTuple):
     """
-    What AP is measured on.
+    Labelled images, and the models that can be compared on them.
 
-    :param title: for a heading, such as the class and the number of images.
-    :param dataset: the labelled boxes.
-    :param folder: of the images.
-    :param models: names of those that are measured.
-    :param left_out: names of those that know fewer of the labelled classes.
+    :param title: Heading, such as the class and the number of images.
+    :param dataset: Labelled boxes.
+    :param folder: Folder of the images.
+    :param models: Names of the models to measure.
+    :param left_out: Names of the models with fewer of the labelled classes.
     """
 
     title: str
@@ -43,10 +43,10 @@ class LabelledImages(NamedTuple):
 
 class ApOfDraws(NamedTuple):
     """
-    AP on all images and on draws of them.
+    AP on all images and on bootstrap samples.
 
-    :param metrics: of every image once.
-    :param draws: AP in percent of each draw, float64, shape (draws,); empty if there are none.
+    :param metrics: Metrics on all images.
+    :param draws: AP of each sample in percent, float64, shape (draws,); may be empty.
     """
 
     metrics: CocoMetrics
@@ -56,20 +56,22 @@ class ApOfDraws(NamedTuple):
 def labelled_images(name: str, dataset: CocoDataset, folder: Path,
                     class_names: Mapping[str, Sequence[str]]) -> LabelledImages:
     """
-    Choose the models that can be compared on these labels: those that know most of the classes.
+    Select the models that have the most of the labelled classes.
 
-    Means over different classes say nothing about each other: a model of persons alone is not
-    better than one of 80 classes because persons are easier than forks.
+    Means over different classes are not comparable: a model of persons only is not better than a
+    model of 80 classes because persons are easier to detect than forks.
 
-    :param name: of the data, for the title.
-    :param class_names: name of the model -> names of its classes.
-    :raises DataError: if no model knows any.
+    :param name: Name of the dataset, for the title.
+    :param dataset: Labelled boxes.
+    :param folder: Folder of the images.
+    :param class_names: Name of each model -> names of its classes.
+    :raises DataError: if no model has any of the classes.
     """
     labelled = {category.name for category in dataset.categories}
     known = {model: labelled.intersection(names) for model, names in class_names.items()}
     most = max(known.values(), key=len, default=set())
     if not most:
-        raise DataError(f'{name}: no model has a class of that name: '
+        raise DataError(f'{name}: no model has one of these classes: '
                         + ', '.join(sorted(labelled)[:3]))
     models = tuple(model for model, names in known.items() if names == most)
     what = next(iter(most)) if len(most) == 1 else f'{len(most)} classes'
@@ -80,15 +82,15 @@ def labelled_images(name: str, dataset: CocoDataset, folder: Path,
 def measure_ap(detectors: Mapping[Key, Detector], images: LabelledImages,
                progress: Callable[[int], object], draws: int = 0) -> dict[Key, ApOfDraws]:
     """
-    Measure AP of detectors that share their class names, every image read once.
+    Measure AP of detectors that share their class names; each image is read once.
 
-    The detectors are spread over the cores: it takes no time that anybody measures.
+    Detectors run in parallel on all cores, because their time is not measured here.
 
-    :param detectors: their score threshold ought to be low.
-    :param progress: called with the number of detections since the last call.
-    :param draws: how often images are drawn with replacement, for intervals; every model gets the
-        same draws.
-    :raises LiteDetectorError: as :func:`lite_detector.evaluation.coco_metrics.evaluate`.
+    :param detectors: Detectors; their score threshold should be low.
+    :param images: Labelled images.
+    :param progress: Callback with the number of detector runs since the last call.
+    :param draws: Number of bootstrap samples, for intervals; the same samples for every model.
+    :raises LiteDetectorError: see :func:`lite_detector.evaluation.coco_metrics.evaluate`.
     """
     paths = find_images(images.dataset, images.folder)
     found: dict[Key, dict[int, Detections]] = {key: {} for key in detectors}
@@ -111,10 +113,11 @@ def measure_ap(detectors: Mapping[Key, Detector], images: LabelledImages,
 
 def ap_difference(measured: ApOfDraws, reference: ApOfDraws) -> tuple[float, float, float] | None:
     """
-    Return how far an AP is from that of the reference, and the 95 % interval of it, in percent.
+    Return the difference of an AP to the reference with its 95 % interval, in percent points.
 
-    :param measured: with the same draws as the reference.
-    :return: difference, low and high; None if nothing is labelled or drawn.
+    :param measured: AP with the same samples as the reference.
+    :param reference: AP of the reference model.
+    :return: Difference, lower and upper bound; None without labelled objects or samples.
     """
     known = interval(measured.draws - reference.draws)
     if known is None or measured.metrics.ap is None or reference.metrics.ap is None:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which class is taken for which."""
+"""Confusion matrix of the classes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ import numpy as np
 
 def confusion_matrix(matches: Matches, score_threshold: float, num_classes: int) -> IntArray:
     """
-    Count what each labelled object was detected as.
+    Count labelled objects by the class of their detection.
 
-    Objects found as what they are come first. What is left of objects and detections is then
-    matched whatever the class, so that a cell off the diagonal is an object which nothing named
-    rightly.
+    Correct detections are matched first. The remaining objects and detections are then matched
+    regardless of class. An entry off the diagonal is therefore an object without any correct
+    detection.
 
-    :param score_threshold: detections of a lower score do not count.
-    :param num_classes: of the model.
-    :return: int64, shape (num_classes + 1, num_classes + 1); row: labelled, column: detected as.
-        The last row has the false alarms where nothing is labelled, the last column the misses.
+    :param matches: Matches of all detections.
+    :param score_threshold: Minimum score of the detections, 0 to 1.
+    :param num_classes: Number of classes of the model.
+    :return: Counts, int64, shape (num_classes + 1, num_classes + 1); row: labelled class, column:
+        detected class. The last row counts false positives without an object, the last column
+        missed objects.
     """
     matches = matches.above(score_threshold)
     objects, detections = matches.objects, matches.detections

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Precision, recall and F1 against the score threshold, and the threshold that they suggest."""
+"""Precision, recall and F1 as functions of the score threshold, and a suggested threshold."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lite_detector.evaluation.matching import Matches
 import numpy as np
 
 RECALL_LEVELS = np.linspace(0, 1, 101)
-"""Where COCO reads precision."""
+"""Recall levels at which COCO samples precision."""
 DECIMALS = 3
-"""Of a suggested threshold."""
+"""Decimal places of a suggested threshold."""
 
 
 class Suggestion(NamedTuple):
-    """The threshold of the best F1, and what it gives."""
+    """The threshold with the best F1, with its metrics."""
 
     threshold: float
     f1: float
@@ -33,12 +33,12 @@ class Suggestion(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Curve:
     """
-    What the detections of one class, or of all, are worth from each of their scores upwards.
+    Precision and recall of one class, or of all, at each score threshold.
 
-    :param thresholds: the distinct scores, falling, shape (k,).
-    :param precision: right among the detections kept, shape (k,).
-    :param recall: found among the objects, shape (k,); 0 where none is labelled.
-    :param labelled: how many objects there are.
+    :param thresholds: Distinct scores, falling, shape (k,).
+    :param precision: Share of true positives among the kept detections, shape (k,).
+    :param recall: Share of the objects that are found, shape (k,); 0 without labelled objects.
+    :param labelled: Number of labelled objects.
     """
 
     thresholds: DoubleArray
@@ -49,38 +49,38 @@ class Curve:
     @classmethod
     def of(cls, scores: FloatArray, right: BoolArray, labelled: int) -> Curve:
         """
-        Put detections in order.
+        Build the curve of a set of detections.
 
-        :param scores: shape (n,), in any order.
-        :param right: whether each found an object, shape (n,).
-        :param labelled: objects that there were to find.
+        :param scores: Scores in any order, shape (n,).
+        :param right: Mask of the true positives, shape (n,).
+        :param labelled: Number of labelled objects.
         """
         order = np.argsort(-scores, kind='stable')
         scores, found = scores[order].astype(np.float64), np.cumsum(right[order])
-        # a threshold keeps all detections of a score or none: the last of them tells
+        # a threshold keeps all detections of equal score or none: evaluate at the last of them
         last = np.append(scores[1:] != scores[:-1], True)[:len(scores)]
         found, kept = found[last], np.flatnonzero(last) + 1
         return cls(scores[last], found / kept, found / max(1, labelled), labelled)
 
     @property
     def f1(self) -> DoubleArray:
-        """Harmonic mean of precision and recall, shape (k,); 0 where both are."""
+        """Harmonic mean of precision and recall, shape (k,); 0 where both are 0."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / np.where(total > 0, total, 1)
 
     @property
     def interpolated(self) -> DoubleArray:
-        """Best precision at each of RECALL_LEVELS or beyond, shape (101,); 0 if not reached."""
+        """Best precision at or above each of RECALL_LEVELS, shape (101,); 0 if not reached."""
         best = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0)
         return best[np.searchsorted(self.recall, RECALL_LEVELS)]
 
     @property
     def ap(self) -> float | None:
-        """Average precision in [0, 1] at the overlap of the matching; None: nothing labelled."""
+        """Average precision in [0, 1] at the IoU of the matching; None: no labelled objects."""
         return float(self.interpolated.mean()) if self.labelled else None
 
     def suggest(self) -> Suggestion | None:
-        """Return the threshold of the best F1, rounded down; None if nothing was found."""
+        """Return the threshold with the best F1, rounded down; None without true positives."""
         if not self.recall.any():
             return None
         best = int(self.f1.argmax())
@@ -90,7 +90,7 @@ class Curve:
 
 
 def overall_curve(matches: Matches) -> Curve:
-    """Return the curve of all boxes together, as one threshold for all classes meets them."""
+    """Return the curve of all classes together, for a common threshold."""
     counted = ~matches.passed_over
     return Curve.of(matches.detections.scores[counted], matches.right[counted],
                     int((~matches.objects.ignore).sum()))
@@ -98,9 +98,10 @@ def overall_curve(matches: Matches) -> Curve:
 
 def class_curves(matches: Matches, class_names: Sequence[str]) -> dict[str, Curve]:
     """
-    Return class name -> curve of every class with a labelled object, most objects first.
+    Return class name -> curve for each class with labelled objects, most objects first.
 
-    :param class_names: what the class ids mean.
+    :param matches: Matches of all detections.
+    :param class_names: Names of the class ids.
     """
     objects, detections = matches.objects, matches.detections
     labelled = np.bincount(objects.class_ids[~objects.ignore], minlength=len(class_names))

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Which detection found which labelled object, by the rules of COCO at one overlap.
+Match detections with labelled objects, by the rules of COCO at one IoU threshold.
 
-Best score first, a detection takes the object of its class that it overlaps most, if nobody has it
-yet and their IoU reaches the threshold. What is left over and lies in a region to ignore is passed
-over. Leaving out low scores never changes the matches of high ones, so one matching serves every
-score threshold.
+In the order of their scores, each detection takes the unmatched object of its class with the
+largest IoU, if the IoU reaches the threshold. Unmatched detections in a region to ignore are
+ignored. Low scores never affect the matches of high scores, so one matching serves all score
+thresholds.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ import numpy as np
 
 IOU_THRESHOLD = 0.5
 NOBODY = -1
-"""The object of a detection that found none."""
+"""Object index of an unmatched detection."""
 NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledObjects:
     """
-    The labelled objects of all images in one row; class ids are those of the model.
+    Labelled objects of all images in one array; class ids are those of the model.
 
-    :param boxes_xyxy: pixels of their images, float32, shape (m, 4).
-    :param class_ids: int64, shape (m,).
-    :param image_ids: int64, shape (m,).
-    :param ignore: regions in which detections are neither right nor wrong, bool, shape (m,).
+    :param boxes_xyxy: Boxes in pixels of their images, float32, shape (m, 4).
+    :param class_ids: Class id of each object, int64, shape (m,).
+    :param image_ids: Image id of each object, int64, shape (m,).
+    :param ignore: Mask of regions to ignore, bool, shape (m,).
     """
 
     boxes_xyxy: FloatArray
@@ -51,13 +51,13 @@ class LabelledObjects:
 @dataclass(frozen=True, eq=False)
 class Matches:
     """
-    The detections of all images in one row, and what each of them found.
+    Detections of all images in one array, with the objects that they match.
 
-    :param objects: what there was to find.
-    :param detections: in pixels of their images; best first within an image, not over all.
-    :param image_ids: where each was detected, int64, shape (n,).
-    :param found: row in ``objects``, or NOBODY, int64, shape (n,).
-    :param passed_over: neither right nor wrong, bool, shape (n,).
+    :param objects: Labelled objects.
+    :param detections: Detections in pixels of their images; best score first within an image.
+    :param image_ids: Image id of each detection, int64, shape (n,).
+    :param found: Index into ``objects``, or NOBODY, int64, shape (n,).
+    :param passed_over: Mask of the ignored detections, bool, shape (n,).
     """
 
     objects: LabelledObjects
@@ -68,23 +68,23 @@ class Matches:
 
     @property
     def right(self) -> BoolArray:
-        """Tell for each detection whether it found an object; shape (n,)."""
+        """Mask of the true positives among the detections, shape (n,)."""
         return self.found != NOBODY
 
     @property
     def wrong(self) -> BoolArray:
-        """Tell for each detection whether it is a false alarm; shape (n,)."""
+        """Mask of the false positives among the detections, shape (n,)."""
         return ~self.right & ~self.passed_over
 
     @property
     def missed(self) -> BoolArray:
-        """Tell for each object whether it should have been found and was not; shape (m,)."""
+        """Mask of the missed objects (false negatives), shape (m,)."""
         missed = ~self.objects.ignore
         missed[self.found[self.right]] = False
         return missed
 
     def above(self, score_threshold: float) -> Matches:
-        """Return the same without detections of a lower score."""
+        """Return the matches without detections below a score."""
         keep = self.detections.scores >= score_threshold
         return replace(self, detections=self.detections.select(keep),
                        image_ids=self.image_ids[keep], found=self.found[keep],
@@ -94,12 +94,12 @@ class Matches:
 def match_dataset(dataset: CocoDataset, found: Mapping[int, Detections],
                   class_names: Sequence[str]) -> Matches:
     """
-    Match the detections of a dataset; classes that model and file do not share are left out.
+    Match the detections of a dataset; classes of only the model or the dataset are omitted.
 
-    :param dataset: the labelled boxes.
-    :param found: image id -> detections, best first, boxes in pixels of that image.
-    :param class_names: what the class ids of the detections mean.
-    :raises DataError: if no class has the name of a category.
+    :param dataset: Labelled boxes.
+    :param found: Image id -> detections, best score first, boxes in pixels of that image.
+    :param class_names: Class names of the model.
+    :raises DataError: if model and annotations have no class in common.
     """
     categories = shared_categories(dataset, class_names)
     objects = _objects(dataset, {category.category_id: class_id
@@ -121,14 +121,15 @@ def match_dataset(dataset: CocoDataset, found: Mapping[int, Detections],
 def match_greedily(boxes_xyxy: FloatArray, objects_xyxy: FloatArray, ignore: BoolArray,
                    iou_threshold: float = IOU_THRESHOLD) -> tuple[IntArray, BoolArray]:
     """
-    Give every box, first come first served, the object that it overlaps most.
+    Match boxes with objects: in order, each box takes the free object of the largest IoU.
 
-    :param boxes_xyxy: best first, float32, shape (n, 4).
-    :param objects_xyxy: float32, shape (m, 4).
-    :param ignore: objects that are regions to ignore, bool, shape (m,). A box counts as inside by
-        the part of the box that the region covers, and any number of boxes may be.
-    :return: object of each box or NOBODY, int64, shape (n,); and whether it found none but lies in
-        a region to ignore, bool, shape (n,).
+    :param boxes_xyxy: Boxes, best score first, float32, shape (n, 4).
+    :param objects_xyxy: Boxes of the objects, float32, shape (m, 4).
+    :param ignore: Mask of regions to ignore, bool, shape (m,). A box is inside if a region covers
+        a large enough share of it; a region may contain any number of boxes.
+    :param iou_threshold: Minimum IoU of a match, and minimum covered share, 0 to 1.
+    :return: Object index of each box or NOBODY, int64, shape (n,); and mask of the unmatched boxes
+        in a region to ignore, bool, shape (n,).
     """
     overlap = iou_matrix(boxes_xyxy, objects_xyxy)
     overlap[overlap < iou_threshold] = 0
@@ -146,9 +147,9 @@ def match_greedily(boxes_xyxy: FloatArray, objects_xyxy: FloatArray, ignore: Boo
 
 def rows_by_image(image_ids: IntArray) -> dict[int, IntArray]:
     """
-    Return image id -> rows of that image, rising.
+    Return image id -> row indices of that image, rising.
 
-    :param image_ids: shape (n,), in any order.
+    :param image_ids: Image ids in any order, shape (n,).
     """
     order = np.argsort(image_ids, kind='stable')
     values, starts = np.unique(image_ids[order], return_index=True)
@@ -157,11 +158,11 @@ def rows_by_image(image_ids: IntArray) -> dict[int, IntArray]:
 
 def covered(boxes_xyxy: FloatArray, regions_xyxy: FloatArray) -> FloatArray:
     """
-    Compute how much of each box each region covers.
+    Compute the share of each box that each region covers.
 
-    :param boxes_xyxy: float32, shape (n, 4).
-    :param regions_xyxy: float32, shape (m, 4).
-    :return: in [0, 1], float32, shape (n, m); 0 for a box without area.
+    :param boxes_xyxy: Boxes, float32, shape (n, 4).
+    :param regions_xyxy: Regions, float32, shape (m, 4).
+    :return: Shares in [0, 1], float32, shape (n, m); 0 for a box without area.
     """
     corner = np.maximum(boxes_xyxy[:, None, :2], regions_xyxy[None, :, :2])
     opposite = np.minimum(boxes_xyxy[:, None, 2:], regions_xyxy[None, :, 2:])

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Figures of an evaluation; each is readable with no class, with one and with eighty."""
+"""Plots of an evaluation, readable for any number of classes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NAMED = 12
-"""Classes that have a colour and a line in a legend; the others are grey."""
+"""Maximum number of classes with a colour and a legend entry; the others are grey."""
 MAX_CELLS = 30
-"""Classes that a confusion matrix has room for."""
+"""Maximum number of classes in a confusion matrix."""
 MAX_NAME = 18
-"""Letters of a class name."""
+"""Maximum number of characters of a class name."""
 BACKGROUND = '(nothing)'
 
 
 def draw_precision_recall(curves: Mapping[str, Curve], title: str) -> Figure:
     """
-    Draw precision, the best at a recall or beyond as AP takes it, against recall at IoU 0.5.
+    Plot interpolated precision against recall at IoU 0.5.
 
-    :param curves: by class, the most frequent first.
-    :param title: of the figure.
+    :param curves: Curves of the classes, most objects first.
+    :param title: Title of the figure.
     """
     figure = _figure(10, 6)
     axes = figure.subplots()
-    _share_axes(axes, 'recall: part of the objects found', 'precision: part of the boxes right')
+    _share_axes(axes, 'recall', 'precision')
     for (name, curve), style in zip(curves.items(), _styles(len(curves)), strict=True):
         style = {'label': f'{_short(name)}: AP50 {100 * (curve.ap or 0):.1f}', **style}
         axes.plot(RECALL_LEVELS, curve.interpolated, **style)
@@ -51,11 +51,11 @@ def draw_precision_recall(curves: Mapping[str, Curve], title: str) -> Figure:
 
 def draw_f1(curves: Mapping[str, Curve], overall: Curve, title: str) -> Figure:
     """
-    Draw F1 against the score threshold, and beside it the threshold that suits each class.
+    Plot F1 against the score threshold, and the suggested threshold of each class.
 
-    :param curves: by class, the most frequent first.
-    :param overall: of all boxes together.
-    :param title: of the figure.
+    :param curves: Curves of the classes, most objects first.
+    :param overall: Curve of all classes together.
+    :param title: Title of the figure.
     """
     figure = _figure(15, max(6.0, 1.5 + 0.17 * len(curves)))
     axes, dots = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -66,9 +66,9 @@ def draw_f1(curves: Mapping[str, Curve], overall: Curve, title: str) -> Figure:
     best = overall.suggest()
     if len(curves) > 1:
         axes.step(overall.thresholds, overall.f1, where='post', color='black', linewidth=2.5,
-                  label='all boxes together')
+                  label='all classes together')
     if best:
-        label = f'suggested: {best.threshold:.3f}, where F1 is {best.f1:.2f}'
+        label = f'suggested: {best.threshold:.3f} (F1 {best.f1:.2f})'
         axes.axvline(best.threshold, color='black', linestyle=':', label=label)
         dots.axvline(best.threshold, color='black', linestyle=':')
     _finish(figure, axes, title, bool(curves))
@@ -81,29 +81,30 @@ def _draw_thresholds(axes: Axes, curves: Mapping[str, Curve]) -> None:
     names = sorted(found, key=lambda name: -found[name].threshold)
     axes.scatter([found[name].threshold for name in names], range(len(names)),
                  s=[15 + 60 * found[name].f1 for name in names])
-    axes.set(title='suggested threshold per class\n(the larger the dot, the better F1)',
+    axes.set(title='suggested threshold per class\n(larger dot: better F1)',
              xlabel='score threshold', xlim=(0, 1), ylim=(max(1, len(names)) - 0.5, -0.5),
              yticks=range(len(names)), yticklabels=[_short(name) for name in names])
     axes.tick_params(axis='y', labelsize=8)
     axes.grid(alpha=0.3)
     if not names:
-        _say(axes, 'nothing was found')
+        _say(axes, 'no detections')
 
 
 def draw_confusion(counts: IntArray, class_names: Sequence[str], title: str) -> Figure:
     """
-    Draw what each labelled object was detected as, the most frequent classes first.
+    Plot a confusion matrix, most frequent classes first.
 
-    :param counts: rows labelled, columns detected, background last; shape (n + 1, n + 1).
-    :param class_names: of the n classes.
-    :param title: of the figure.
+    :param counts: Counts by labelled (row) and detected (column) class, background last, shape
+        (n + 1, n + 1).
+    :param class_names: Names of the n classes.
+    :param title: Title of the figure.
     """
     counts, names = _largest(counts, class_names)
     side = max(5.0, 2.5 + 0.34 * len(names))
     figure = _figure(side + 1.5, side)
     axes = figure.subplots()
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    share[-1] = 0  # false alarms are no part of anything labelled
+    share[-1] = 0  # false positives have no labelled class to be a share of
     image = axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
     for row, column in zip(*np.nonzero(counts), strict=True):
         axes.text(column, row, counts[row, column], ha='center', va='center', fontsize=7,
@@ -115,17 +116,17 @@ def draw_confusion(counts: IntArray, class_names: Sequence[str], title: str) -> 
     axes.tick_params(labelsize=8)
     axes.axhline(len(names) - 1.5, color='grey', linewidth=0.8)
     axes.axvline(len(names) - 1.5, color='grey', linewidth=0.8)
-    figure.colorbar(image, ax=axes, shrink=0.6, label='part of the row')
+    figure.colorbar(image, ax=axes, shrink=0.6, label='share of the row')
     return figure
 
 
 def draw_sizes(bins: Sequence[SizeBin], threshold: float, title: str) -> Figure:
     """
-    Draw AP50 and recall against the size of the objects.
+    Plot AP50 and recall against the size of the objects.
 
-    :param bins: rising.
-    :param threshold: of the recall.
-    :param title: of the figure.
+    :param bins: Size bins, rising.
+    :param threshold: Score threshold of the recall, 0 to 1.
+    :param title: Title of the figure.
     """
     figure = _figure(10, 6)
     axes = figure.subplots()
@@ -134,24 +135,24 @@ def draw_sizes(bins: Sequence[SizeBin], threshold: float, title: str) -> Figure:
              label='AP50, mean of the classes')
     known = {index: each.recall for index, each in enumerate(bins) if each.recall is not None}
     axes.plot(list(known), [100 * recall for recall in known.values()], 'o-', color='black',
-              label=f'found at score >= {threshold:.3f}')
+              label=f'recall at score >= {threshold:.3f}')
     labels = [f'{each.low:g} '
               + (f'to {each.high:g}' if np.isfinite(each.high) else 'or more')
               + f'\n{each.objects} object{"" if each.objects == 1 else "s"}' for each in bins]
     axes.set(xticks=places, xticklabels=labels, ylim=(0, 105), ylabel='percent',
-             xlabel='square root of the area of the box, pixels of the network input')
+             xlabel='square root of the box area in pixels of the network input')
     axes.grid(axis='y', alpha=0.3)
     _finish(figure, axes, title, bool(known))
     return figure
 
 
 def _figure(width: float, height: float) -> Figure:
-    # a bare Figure draws with Agg and needs no display
+    # a Figure without pyplot renders with Agg and needs no display
     return require_matplotlib().figure.Figure(figsize=(width, height), layout='constrained')
 
 
 def _styles(count: int) -> list[dict[str, Any]]:
-    """Return how the line of each class looks; a grey one is told in the legend once."""
+    """Return the line style of each class; grey lines share one legend entry."""
     named = min(count, MAX_NAMED)
     styles: list[dict[str, Any]] = [
         {'color': f'C{index % 10}', 'linestyle': '-' if index < 10 else '--', 'zorder': 2}
@@ -171,7 +172,7 @@ def _finish(figure: Figure, axes: Axes, title: str, has_data: bool,
             place: str = 'outside lower center') -> None:
     axes.set_title(title)
     if has_data:
-        # matplotlib's types do not know of `outside`
+        # the type stubs of matplotlib lack the location `outside`
         figure.legend(loc=cast(Any, place), ncols=1 if 'right' in place else 5, fontsize=9)
     else:
         _say(axes, 'no labelled objects')
@@ -188,7 +189,7 @@ def _short(name: str) -> str:
 
 
 def _largest(counts: IntArray, class_names: Sequence[str]) -> tuple[IntArray, list[str]]:
-    """Cut a matrix to the classes with most boxes; the rest of them becomes one row and column."""
+    """Reduce a matrix to the most frequent classes; the others become one row and column."""
     labelled, detected = counts[:-1].sum(axis=1), counts[:, :-1].sum(axis=0)
     order = np.lexsort((-detected, -labelled))[:np.count_nonzero(labelled + detected)]
     shown, rest = order[:MAX_CELLS], order[MAX_CELLS:]

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Every frame of a recording through a detector, and what has changed since another time.
+Run a detector on every frame of a recording, and compare the result with a stored baseline.
 
-Nothing is dropped and nothing depends on time, so that the same model finds the same twice.
-Another processor or runtime rounds differently: what is compared has a tolerance.
+No frame is dropped and nothing depends on time, so runs of one model are reproducible. Other
+processors or runtimes round differently, so the comparison has a tolerance.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ Milliseconds = Annotated[float, Meta(ge=0)]
 
 
 class StoredDetection(Spec):
-    """A detection as it is stored."""
+    """A detection in the stored form."""
 
     class_name: str
     score: Annotated[float, Meta(ge=0, le=1)]
     box_xyxy: tuple[float, float, float, float]
-    """Pixels of the image."""
+    """Left, top, right, bottom in pixels of the image."""
 
     def __str__(self) -> str:
-        """Print as people read it."""
+        """Return class, score and box in one line."""
         return f'{self.class_name} {self.score:.2f} at ' + ' '.join(
             f'{value:.0f}' for value in self.box_xyxy)
 
 
 class ReplayedFrame(Spec):
-    """What was found in a frame."""
+    """Detections of one frame."""
 
     stamp_ns: int
     found: tuple[StoredDetection, ...]
-    """Best score first."""
+    """Detections, best score first."""
     problem: str = ''
-    """Why it could not be read; empty: it could."""
+    """Reason why the frame cannot be read; empty: it was read."""
 
 
 class Replay(Spec):
-    """A recording as a model saw it; also the form of a stored baseline."""
+    """Detections of a model in a recording; also the format of a stored baseline."""
 
     format: Literal[1]  # noqa: A003
     recording: str
-    """Name of the recording; another name is no difference."""
+    """Name of the recording; it is not compared."""
     topic: str
     model: str
     input_size: str
@@ -69,29 +69,29 @@ class Replay(Spec):
     nms_iou_threshold: float
     max_detections: int
     median_ms: Milliseconds
-    """From the message to the detections."""
+    """Median time from message to detections in milliseconds."""
     p95_ms: Milliseconds
     frames: tuple[ReplayedFrame, ...]
 
 
 class Tolerance(Spec):
-    """What is no difference."""
+    """Tolerance of the comparison."""
 
     min_iou: Annotated[float, Meta(gt=0, le=1)] = 0.9
-    """Boxes of one class that overlap this much are the same."""
+    """Minimum IoU of two boxes of one class that count as equal."""
     score: Annotated[float, Meta(ge=0, le=1)] = 0.02
-    """Scores that differ by no more are the same; a box that comes or goes counts only if it is
-    better than the threshold by more."""
+    """Maximum difference of equal scores, 0 to 1. A lost or new box counts only if its score
+    exceeds the threshold by more."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """
-    Something that is not as it was.
+    A difference to the baseline.
 
-    :param frame: index in the recording.
-    :param kind: lost, new, score or unreadable.
-    :param text: what, for people.
+    :param frame: Index of the frame in the recording.
+    :param kind: Kind of the difference: lost, new, score or unreadable.
+    :param text: Description for the report.
     """
 
     frame: int
@@ -102,9 +102,9 @@ class Difference:
 def replay_frames(frames: Iterable[BagFrame],
                   detector: Detector) -> tuple[list[ReplayedFrame], list[float]]:
     """
-    Detect in every frame, in turn.
+    Run the detector on every frame, in order.
 
-    :return: what was found, and the milliseconds that each readable frame took.
+    :return: Detections of each frame, and time of each readable frame in milliseconds.
     """
     replayed, took_ms = [], []
     for frame in frames:
@@ -122,44 +122,48 @@ def replay_frames(frames: Iterable[BagFrame],
 
 def read_baseline(path: Path) -> Replay:
     """
-    Read what an earlier replay stored.
+    Read a baseline that an earlier replay stored.
 
-    :raises DataError: if it is absent or something else.
+    :raises DataError: if the file is absent or malformed.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Replay)
     except OSError as error:
         raise DataError(f'{path}: {error.strerror}') from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f'{path}: no baseline of replay: {error}') from None
+        raise DataError(f'{path}: not a baseline of replay: {error}') from None
 
 
 def check_comparable(before: Replay, now: Replay, where: Path) -> None:
     """
-    Find out whether two replays can be compared.
+    Check that two replays can be compared.
 
-    :param where: file of the earlier one, for the message.
-    :raises DataError: if they saw other images, or kept boxes by other rules.
+    :param before: Stored baseline.
+    :param now: Replay of the present run.
+    :param where: Path of the baseline, for messages.
+    :raises DataError: if they have other frames or other selection parameters.
     """
     for name in ('score_threshold', 'nms_iou_threshold', 'max_detections'):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
-            raise DataError(f'{where}: its {name} is {old:g}, now it is {new:g}; nothing can be '
-                            'compared')
+            raise DataError(f'{where}: {name} is {old:g}; expected {new:g} as in this run; '
+                            'create a new baseline')
     if len(before.frames) != len(now.frames):
-        raise DataError(f'{where}: it has {len(before.frames)} frames of {before.recording}, '
-                        f'{now.recording} has {len(now.frames)}: another recording or topic')
+        raise DataError(f'{where}: {len(before.frames)} frames of {before.recording}; expected '
+                        f'{len(now.frames)} as in {now.recording}: other recording or topic')
     for index, (old, new) in enumerate(zip(before.frames, now.frames, strict=True)):
         if old.stamp_ns != new.stamp_ns:
             raise DataError(f'{where}: frame {index} has another stamp than in {now.recording}: '
-                            'another recording or topic')
+                            'other recording or topic')
 
 
 def compare_replays(before: Replay, now: Replay, tolerance: Tolerance) -> list[Difference]:
     """
-    Say what is not as it was.
+    Return the differences of a replay to its baseline.
 
-    :param before: comparable with ``now``, see :func:`check_comparable`.
+    :param before: Baseline, comparable with ``now``; see :func:`check_comparable`.
+    :param now: Replay of the present run.
+    :param tolerance: Tolerance of the comparison.
     """
     surely = now.score_threshold + tolerance.score
     differences: list[Difference] = []
@@ -184,7 +188,7 @@ def compare_replays(before: Replay, now: Replay, tolerance: Tolerance) -> list[D
 
 def _partners(old: Sequence[StoredDetection], new: Sequence[StoredDetection],
               min_iou: float) -> list[int | None]:
-    """Return the index in ``new`` of each of ``old``; the better ones choose first."""
+    """Return the index in ``new`` of each of ``old``; higher scores are matched first."""
     partners: list[int | None] = [None] * len(old)
     for name in {each.class_name for each in old}:
         rows = [index for index, each in enumerate(old) if each.class_name == name]

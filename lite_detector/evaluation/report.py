@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""All pictures of an evaluation in one folder."""
+"""Write all plots of an evaluation into one folder."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lite_detector.evaluation.size_bins import input_scales, measure_sizes
 from lite_detector.evaluation.worst import draw_worst
 
 FEW_OBJECTS = 30
-"""A score threshold that suits fewer labelled objects is mostly chance."""
+"""Minimum number of labelled objects for a reliable threshold."""
 
 
 def working_threshold(matches: Matches, detector: Detector) -> float:
-    """Return the score threshold of single mistakes: the suggested one, else the node's."""
+    """Return the threshold for plots of single errors: the suggested or the default one."""
     best = overall_curve(matches).suggest()
     if best:
         return best.threshold
@@ -40,10 +40,10 @@ def write_thresholds(path: Path, detector: Detector, matches: Matches) -> bool:
     """
     Write the suggested score thresholds as a parameter file of the node.
 
-    :param path: file to write.
-    :param detector: it found the detections.
-    :param matches: all detections, from the score threshold of the detector on.
-    :return: False if nothing was found, so that there is nothing to suggest and to write.
+    :param path: Path of the parameter file.
+    :param detector: Detector that made the detections.
+    :param matches: Matches of all detections above the score threshold of the detector.
+    :return: False if there are no true positives and no file was written.
     :raises ConfigError: if the file cannot be written.
     """
     best = overall_curve(matches).suggest()
@@ -55,7 +55,7 @@ def write_thresholds(path: Path, detector: Detector, matches: Matches) -> bool:
     remark = (f'Score thresholds of the best F1 of {detector.card.name} at {detector.input_size}, '
               'by `lite_detector evaluate --plots`.')
     if few:
-        remark += f'\nFrom less than {FEW_OBJECTS} labelled objects: {", ".join(few)}'
+        remark += f'\nFewer than {FEW_OBJECTS} labelled objects: {", ".join(few)}'
     write_parameter_file(path, {
         'score_threshold': best.threshold,
         'class_thresholds': [f'{name}:{each.threshold}' for name, each in found.items()],
@@ -68,12 +68,12 @@ def write_report(folder: Path, detector: Detector, dataset: CocoDataset, images:
     """
     Write ``pr_curve.png f1_curve.png confusion_matrix.png size_ap.png worst.jpg``.
 
-    :param folder: exists.
-    :param detector: it found the detections; it is not run again.
-    :param dataset: the labelled boxes.
-    :param images: folder of the images.
-    :param matches: all detections, from the score threshold of the detector on.
-    :raises DataError: if a picture cannot be written.
+    :param folder: Existing output directory.
+    :param detector: Detector that made the detections; it is not run again.
+    :param dataset: Labelled boxes.
+    :param images: Folder of the images.
+    :param matches: Matches of all detections above the score threshold of the detector.
+    :raises DataError: if a file cannot be written.
     :raises LiteDetectorError: if matplotlib is not installed.
     """
     names = detector.card.class_names

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How AP and recall depend on the size of the objects in the network input."""
+"""AP and recall as functions of the object size in the network input."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lite_detector.evaluation.matching import Matches
 import numpy as np
 
 EDGES = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, float('inf'))
-"""Square root of the area of a box in network pixels: a stride or two, up to half an input."""
+"""Limits of the bins: square root of the box area in network pixels."""
 
 
 class SizeBin(NamedTuple):
-    """Objects of about one size."""
+    """Objects within a range of sizes."""
 
     low: float
-    """Square root of the area in network pixels; the bin ends below ``high``."""
+    """Lower limit: square root of the area in network pixels; ``high`` is exclusive."""
     high: float
     objects: int
     ap50: float | None
-    """Mean over the classes with such objects, in [0, 1]; None without any."""
+    """Mean AP50 of the classes with such objects, in [0, 1]; None without objects."""
     recall: float | None
-    """Part of the objects that is found from the score threshold on, whatever their class."""
+    """Share of the objects that are found at the score threshold, over all classes."""
 
 
 def input_scales(dataset: CocoDataset, detector: Detector) -> dict[int, float]:
@@ -47,13 +47,14 @@ def input_scales(dataset: CocoDataset, detector: Detector) -> dict[int, float]:
 def measure_sizes(matches: Matches, scales: Mapping[int, float],
                   score_threshold: float) -> list[SizeBin]:
     """
-    Measure every bin of EDGES.
+    Measure AP50 and recall for every bin of EDGES.
 
-    As in COCO's small, medium and large, a detection counts in the bin of the object that it
-    found, and a false alarm in the bin of its own size.
+    As in COCO's small, medium and large, a true positive counts in the bin of its object, and a
+    false positive in the bin of its own size.
 
-    :param scales: see :func:`input_scales`.
-    :param score_threshold: of the recall.
+    :param matches: Matches of all detections.
+    :param scales: Scale of each image, see :func:`input_scales`.
+    :param score_threshold: Score threshold of the recall, 0 to 1.
     """
     objects = matches.objects
     object_bins = _bins(objects.boxes_xyxy, objects.image_ids, scales)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A sheet of the worst misses and false alarms, and which images are found best and worst."""
+"""Contact sheet of the worst errors, and the images with the best and worst F1."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from lite_detector.evaluation.matching import IOU_THRESHOLD, Matches
 import numpy as np
 
 ROWS = 2
-"""Rows of misses, and as many of false alarms."""
+"""Rows of missed objects, and of false positives."""
 CONTEXT = 2.0
-"""Side of what is shown around a box, in sides of the box."""
+"""Side of the displayed region relative to the side of the box."""
 MIN_SIDE = 120
-"""Least pixels of an image that a cell shows, so that a small object has surroundings."""
+"""Minimum side of the displayed region in pixels, so that small objects have context."""
 TOUCHING = 0.1
-"""IoU from which on a false alarm is about the object that it overlaps."""
+"""Minimum IoU of a false positive with an object that counts as a localization error."""
 RED, GREEN, ORANGE = (60, 60, 255), (80, 220, 80), (0, 165, 255)
-LEGEND = {'red: the mistake': RED, 'green: labelled': GREEN, 'orange: detected': ORANGE}
+LEGEND = {'red: the error': RED, 'green: labelled': GREEN, 'orange: detected': ORANGE}
 
 
 def draw_worst(matches: Matches, dataset: CocoDataset, folder: Path, class_names: Sequence[str],
                scales: Mapping[int, float]) -> ImageArray:
     """
-    Draw the largest objects that were missed, and below the false alarms of the highest scores.
+    Draw the largest missed objects, and below them the false positives of the highest scores.
 
-    :param matches: cut at the score threshold of interest.
-    :param dataset: the images.
-    :param folder: where they lie.
-    :param class_names: what the class ids mean.
-    :param scales: image id -> network pixels per image pixel.
-    :return: uint8 BGR; images are read again, one at a time.
+    :param matches: Matches above the score threshold of interest.
+    :param dataset: Labelled images.
+    :param folder: Folder of the images.
+    :param class_names: Names of the class ids.
+    :param scales: Image id -> network pixels per image pixel.
+    :return: Contact sheet, uint8 BGR; images are read again, one at a time.
     """
     class_names = drawable_names(class_names)
     paths = find_images(dataset, folder)
@@ -56,11 +56,11 @@ def draw_worst(matches: Matches, dataset: CocoDataset, folder: Path, class_names
     def read(image_id: int) -> ImageArray:
         return read_sized_image(paths[image_id], sizes[image_id])
     cells = []
-    for wanted, nothing in ((_misses(matches, class_names, scales), 'nothing was missed'),
-                            (_alarms(matches, class_names), 'no false alarm')):
+    for wanted, nothing in ((_misses(matches, class_names, scales), 'no missed objects'),
+                            (_alarms(matches, class_names), 'no false positives')):
         row = [_draw_cell(read(image_id), matches, image_id, box, header, class_names)
                for (image_id, box, header), _ in zip(wanted, range(ROWS * COLUMNS), strict=False)]
-        row += [caption_cell('nothing more' if row else nothing)]
+        row += [caption_cell('no more' if row else nothing)]
         cells += row[:ROWS * COLUMNS]
         cells += [caption_cell('')] * (-len(cells) % COLUMNS)
     sheet = arrange_cells(cells)
@@ -71,9 +71,9 @@ def worst_and_best_images(matches: Matches, count: int) -> tuple[list[int], list
     """
     Return the images with the lowest F1, worst first, and those with the highest, best first.
 
-    :param matches: cut at the score threshold of interest.
-    :param count: images of both kinds together; fewer if there are not as many with objects or
-        detections.
+    :param matches: Matches above the score threshold of interest.
+    :param count: Maximum number of images of both kinds together; only images with objects or
+        detections count.
     """
     objects = matches.objects
     image_ids = np.union1d(objects.image_ids[~objects.ignore], matches.image_ids)
@@ -82,7 +82,7 @@ def worst_and_best_images(matches: Matches, count: int) -> tuple[list[int], list
         for rows in (matches.image_ids[matches.right], matches.image_ids[matches.wrong],
                      objects.image_ids[matches.missed]))
     f1 = 2 * right / np.maximum(1, 2 * right + wrong + missed)
-    # among equals that with the most mistakes first, and at the other end the most found
+    # ties: the most errors come first; at the other end the most true positives
     order = image_ids[np.lexsort((right, -wrong - missed, f1))].tolist()
     worst = min(len(order), count) // 2 + min(len(order), count) % 2
     return order[:worst], order[:worst - 1:-1][:count // 2]
@@ -113,10 +113,11 @@ def _alarms(matches: Matches, class_names: Sequence[str]) -> Iterator[tuple[int,
 
 def explain_alarm(matches: Matches, row: int, class_names: Sequence[str]) -> str:
     """
-    Say why a detection is wrong, in the kinds of TIDE (Bolya et al., 2020, arXiv:2008.08115).
+    Return the type of an error, similar to TIDE (Bolya et al., 2020, arXiv:2008.08115).
 
-    :param row: of the detection.
-    :param class_names: what the class ids mean.
+    :param matches: Matches of all detections.
+    :param row: Index of the false positive.
+    :param class_names: Names of the class ids.
     """
     objects = matches.objects
     here = np.flatnonzero((objects.image_ids == matches.image_ids[row]) & ~objects.ignore)
@@ -124,18 +125,18 @@ def explain_alarm(matches: Matches, row: int, class_names: Sequence[str]) -> str
     same = objects.class_ids[here] == matches.detections.class_ids[row]
     own = np.where(same, overlap, 0).max(initial=0)
     if own >= IOU_THRESHOLD:
-        return 'found twice'
+        return 'duplicate'
     other = np.where(same, 0, overlap)
     if other.max(initial=0) >= IOU_THRESHOLD:
         return f'labelled {class_names[objects.class_ids[here[other.argmax()]]]}'
     if own >= TOUCHING:
-        return f'badly placed, IoU {own:.2f}'
-    return 'nothing labelled'
+        return f'poor localization, IoU {own:.2f}'
+    return 'background'
 
 
 def _draw_cell(image_bgr: ImageArray, matches: Matches, image_id: int, box_xyxy: FloatArray,
                header: str, class_names: Sequence[str]) -> ImageArray:
-    """Draw the surroundings of a box: it in red, labels green, other detections orange."""
+    """Draw the region of an error: its box in red, labels in green, other detections in orange."""
     left, top, right, bottom = _window(image_bgr, box_xyxy)
     picture = fit_cell(image_bgr[top:bottom, left:right])
     scale = picture.shape[1] / (right - left)
@@ -155,7 +156,7 @@ def _draw_cell(image_bgr: ImageArray, matches: Matches, image_id: int, box_xyxy:
                                                                 objects.ignore[here],
                                                                 strict=True)], GREEN)
     here = matches.image_ids == image_id
-    # what is right lies on an object that says its name already
+    # a true positive needs no text, because the label next to it has the same name
     draw(detections.boxes_xyxy[here], ['' if right else class_names[class_id]
                                        for class_id, right in zip(detections.class_ids[here],
                                                                   matches.right[here],
@@ -165,7 +166,7 @@ def _draw_cell(image_bgr: ImageArray, matches: Matches, image_id: int, box_xyxy:
 
 
 def _window(image_bgr: ImageArray, box_xyxy: FloatArray) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of what is shown of an image."""
+    """Return left, top, right, bottom of the displayed region."""
     height, width = size_of(image_bgr)
     side = max(MIN_SIDE, CONTEXT * float((box_xyxy[2:] - box_xyxy[:2]).max()))
     center = (box_xyxy[:2] + box_xyxy[2:]) / 2

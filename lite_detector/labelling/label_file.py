@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The file of labels: COCO, with a score in each box of the model and with who gave it."""
+"""Files of labels: COCO with a score for each box of a model, and the options of the run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lite_detector.data.findings import Findings
 import msgspec
 
 DIGITS, SCORE_DIGITS = 2, 4
-"""Of pixels and of scores: finer than any model knows."""
+"""Decimal places of pixels and of scores in the file."""
 
 
 class LabelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who labelled, and how: the labels of one file all have the same."""
+    """Model and options of a labelling run, which are the same for all labels of a file."""
 
     teacher: str
     """Name of the model."""
@@ -34,20 +34,20 @@ class LabelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Width x height in pixels."""
     resize: str
     flip: bool
-    """The mean of the image and its mirror image."""
+    """True: results of the image and of its mirror image are averaged."""
     score_threshold: float
     nms_iou_threshold: float
     max_detections: int
     classes: tuple[str, ...]
-    """Those that the model looked for."""
+    """Classes that the model detects."""
     labelled_classes: tuple[str, ...]
-    """Those that people had labelled before: the model had no say in them."""
+    """Classes that people labelled before; the model is not used for them."""
     class_names: tuple[str, ...]
-    """Both, in the order of the model, then those that it does not know."""
+    """All classes: those of the model first, then the other ones."""
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Where images came from whose labels were recorded with them."""
+    """Source of images and labels that were recorded together."""
 
     recording: str
     topic: str
@@ -59,9 +59,10 @@ class Label(NamedTuple):
     """
     A box of an image.
 
-    :param bbox: left, top, width, height in pixels.
-    :param score: how far the model believes it, in [0, 1]; None: certain.
-    :param is_crowd: what is found there is neither right nor wrong.
+    :param class_name: Name of the class.
+    :param bbox: Left, top, width, height in pixels.
+    :param score: Confidence of the model, 0 to 1; None: labelled by a person.
+    :param is_crowd: True for a group of objects; detections in it are ignored.
     """
 
     class_name: str
@@ -71,12 +72,12 @@ class Label(NamedTuple):
 
 
 class LabelledImage(NamedTuple):
-    """An image that was looked at, whether anything was found or not."""
+    """An image that was processed, with or without labels."""
 
     size: ImageSize
     labels: tuple[Label, ...]
     crc32: int | None = None
-    """Of the file, by which another one of the same name is known; None: nobody asks."""
+    """Checksum of the image file, to detect another file of the same name; None: not checked."""
 
 
 class _Record(msgspec.Struct):
@@ -92,10 +93,11 @@ class _Content(msgspec.Struct):
 
 def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
     """
-    Return file name -> labels of an earlier run, to go on with.
+    Read the labels of an earlier run that is to be continued.
 
-    :param path: of :func:`write_labels`; nothing is known where there is none.
-    :param info: of this run, which must be that of the file.
+    :param path: File of :func:`write_labels`; it may be absent.
+    :param info: Options of the present run, which must be equal to those of the file.
+    :return: File name -> labels; empty if there is no file.
     :raises DataError: if another model or other options wrote it, or it is another kind of file.
     """
     if not path.exists():
@@ -104,13 +106,13 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_Content)
     except msgspec.ValidationError:
-        raise DataError(f'{path}: these are no labels of `label`, which would be lost; use '
-                        'another --output') from None
+        raise DataError(f'{path}: not a file of `label`; it would be overwritten; choose another '
+                        '--output') from None
     for name in LabelInfo.__struct_fields__:
         got, wanted = getattr(content.info, name), getattr(info, name)
         if got != wanted:
-            raise DataError(f'{path}: labelled with {name} {_said(got)}, now it is '
-                            f'{_said(wanted)}; use another --output')
+            raise DataError(f'{path}: labelled with {name} {_said(got)}; this run has '
+                            f'{_said(wanted)}; choose another --output')
     names = {category.category_id: category.name for category in coco.categories}
     labels = defaultdict(list)
     for each in coco.annotations:
@@ -124,9 +126,11 @@ def read_labels(path: Path, info: LabelInfo) -> dict[str, LabelledImage]:
 def write_labels(path: Path, info: LabelInfo | RecordingInfo,
                  images: Iterable[tuple[str, LabelledImage]]) -> None:
     """
-    Write labels, whole or not at all.
+    Write the labels atomically.
 
-    :param images: file names with what is in them; ids count from 1.
+    :param path: Path of the file.
+    :param info: Options of the labelling run, or source of the recording.
+    :param images: File names and their labels; image ids count from 1.
     :raises DataError: if the file cannot be written.
     """
     category_ids = {name: index for index, name in enumerate(info.class_names, start=1)}

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images and what people said of them already -> what people and a model say together."""
+"""Merge the labels of people and of a model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ import msgspec
 import numpy as np
 
 MIN_SIDE = 1.0
-"""Pixels; what is thinner after the border of the image has cut it is no box to learn from."""
+"""Minimum side of a box in pixels; narrower boxes are discarded."""
 
 Wanted = Mapping[str, ImageLabels | None]
-"""File name, relative to the folder of images -> what people say of it."""
+"""File name, relative to the folder of images -> labels of people; None: not labelled."""
 
 
 def images_of_folder(folder: Path) -> dict[str, None]:
     """
-    Return the images of a folder, by name, which nobody labelled.
+    Return the images of a folder, by name, without labels.
 
-    :raises DataError: if there is none.
+    :raises DataError: if the folder has no images, or a name is not UTF-8.
     """
     if not folder.is_dir():
         raise DataError(f'{folder}: no such folder')
@@ -40,7 +40,7 @@ def images_of_folder(folder: Path) -> dict[str, None]:
         raise DataError(f'{folder}: no image in this folder')
     for name in names:
         if not is_utf8(name):
-            raise DataError(f'{folder}: {name!r}: no UTF-8, wanted another name')
+            raise DataError(f'{folder}: {name!r}: not UTF-8; rename the file')
     return dict.fromkeys(names)
 
 
@@ -48,27 +48,27 @@ def images_of_dataset(dataset: Dataset, folder: Path) -> dict[str, ImageLabels]:
     """
     Return the images of a dataset with their labels.
 
-    :param folder: what their names become relative to.
-    :raises DataError: if an image is named twice.
+    :param dataset: Labelled images.
+    :param folder: Directory that the file names are relative to.
+    :raises DataError: if an image is a duplicate.
     """
     found: dict[str, ImageLabels] = {}
     for labels in dataset.labels:
         name = Path(os.path.relpath(labels.image_path, folder)).as_posix()
         if name in found:
-            raise DataError(f'{dataset.source}: image {name} is there twice')
+            raise DataError(f'{dataset.source}: duplicate image {name}')
         found[name] = labels
     return found
 
 
 class Labeller:
     """
-    A model that labels images, but for the classes that people have labelled.
+    A model that labels the classes of images which people have not labelled.
 
-    :param detector: its selection decides what it says; changed so that no class of people is
-        among what it looks for.
-    :param labelled: names of the classes of people, in the order of their ids.
-    :param flip: look at the mirror image too.
-    :raises DataError: if the model has nothing to add.
+    :param detector: Detector; its selection is changed so that it detects only the other classes.
+    :param labelled: Names of the classes that people labelled, in the order of their ids.
+    :param flip: True: average the results of the image and of its mirror image.
+    :raises DataError: if people labelled all classes of the model.
     """
 
     def __init__(self, detector: Detector, labelled: Sequence[str] = (),
@@ -76,23 +76,24 @@ class Labeller:
         wanted = detector.selection.classes or detector.card.class_names
         self.classes = tuple(name for name in wanted if name not in labelled)
         if not self.classes:
-            raise DataError(f'{detector.card.name} has nothing to add: all of its classes are '
-                            f'labelled already ({", ".join(wanted[:3])}...)')
+            raise DataError(f'{detector.card.name}: all classes are labelled already '
+                            f'({", ".join(wanted[:3])}...); expected a model with other classes')
         self.labelled = tuple(labelled)
         self.detector = detector
         self._flip = flip
         self._score_threshold = threshold = detector.selection.score_threshold
-        # what one look believes half, two together may believe enough
+        # an average of two views may exceed the threshold if each view reaches half of it
         detector.selection = msgspec.structs.replace(
             detector.selection, classes=self.classes,
             score_threshold=threshold / 2 if flip else threshold)
 
     def label(self, path: Path, labels: ImageLabels | None) -> LabelledImage:
         """
-        Look at an image.
+        Detect objects in an image and merge them with its labels.
 
-        :param labels: of people.
-        :raises LiteDetectorError: if it cannot be read or has another size than its labels.
+        :param path: Path of the image.
+        :param labels: Labels of people; None: not labelled.
+        :raises LiteDetectorError: if the image cannot be read or has another size than its labels.
         """
         image_bgr = read_image(path) if labels is None else read_sized_image(path, labels.size)
         size = size_of(image_bgr)
@@ -105,7 +106,7 @@ class Labeller:
                                     *self._of_model(found)), _crc32(path))
 
     def renew(self, image: LabelledImage, labels: ImageLabels | None) -> LabelledImage:
-        """Return what the model said of an image with what people say of it now."""
+        """Return the earlier labels of the model merged with the present labels of people."""
         of_model = (label for label in image.labels if label.class_name not in self.labelled)
         return LabelledImage(image.size, (*labels_of_people(labels, self.labelled, image.size),
                                           *of_model), image.crc32)
@@ -122,11 +123,11 @@ class Labeller:
 def labels_of_people(labels: ImageLabels | None, class_names: Sequence[str],
                      size: ImageSize) -> Iterator[Label]:
     """
-    Return the boxes that an image had before.
+    Yield the labels of people in an image.
 
-    :param labels: None: it had none.
-    :param class_names: what their class ids mean.
-    :param size: of the image.
+    :param labels: Labels of the image; None: not labelled.
+    :param class_names: Names of the class ids.
+    :param size: Size of the image in pixels.
     """
     if labels is None:
         return
@@ -136,25 +137,28 @@ def labels_of_people(labels: ImageLabels | None, class_names: Sequence[str],
         yield Label(class_names[class_id], _bbox(box), score if score < 1 else None, bool(ignore))
 
 
-def known_images(labeller: Labeller, wanted: Wanted, folder: Path,
+def known_images(labeller: Labeller, images: Wanted, folder: Path,
                  earlier: Mapping[str, LabelledImage]) -> dict[str, LabelledImage]:
     """
-    Return those of the wanted images that an earlier run looked at.
+    Return the images that an earlier run processed, with its labels.
 
-    :param folder: of the images.
-    :raises DataError: if it looked at others only, or at other ones of these names, whose labels
-        would be lost.
+    :param labeller: Labeller of the present run.
+    :param images: Images to label, with the labels of people.
+    :param folder: Folder of the images.
+    :param earlier: Labels of the earlier run.
+    :raises DataError: if the earlier run processed only other images, or another image of the
+        same name; its labels would be lost.
     """
-    known = {name: labeller.renew(earlier[name], labels) for name, labels in wanted.items()
+    known = {name: labeller.renew(earlier[name], labels) for name, labels in images.items()
              if name in earlier}
     if earlier and not known:
         raise DataError(f'the output has labels of other images, such as {next(iter(earlier))}; '
-                        'use another --output')
+                        'choose another --output')
     for name, image in known.items():
         path = folder / name
         if image.crc32 is not None and path.is_file() and image.crc32 != _crc32(path):
             raise DataError(f'{path}: the output has labels of another image of this name; '
-                            'use another --output')
+                            'choose another --output')
     return known
 
 

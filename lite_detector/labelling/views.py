@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A second look at an image, mirrored, and what both looks say together."""
+"""Test-time augmentation: detect in an image and in its mirror image, and average both."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from lite_detector.detector import Detector
 import numpy as np
 
 MATCH_IOU = 0.6
-"""Boxes of one class that overlap this much are one object; NMS leaves no two such in a view."""
+"""Minimum IoU of boxes that count as one object; NMS leaves no such pair of a class in a view."""
 
 
 def detect_both_ways(detector: Detector, image_bgr: ImageArray) -> Detections:
     """
     Find objects in an image and in its mirror image.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :return: best score first, boxes in pixels of this image; see :func:`average_views`. Boxes
-        below the score threshold of the detector are left out, after the average.
-    :raises LiteDetectorError: as ``Detector.detect``.
+    :param detector: Detector to run.
+    :param image_bgr: BGR image, uint8, shape (height, width, 3).
+    :return: Averaged detections, best score first, boxes in pixels of the image. They may be below
+        the score threshold of the detector; see :func:`average_views`.
+    :raises LiteDetectorError: if ``Detector.detect`` raises it.
     """
     found = detector.detect(image_bgr)
     turned = detector.detect(np.ascontiguousarray(image_bgr[:, ::-1]))
@@ -30,9 +31,10 @@ def detect_both_ways(detector: Detector, image_bgr: ImageArray) -> Detections:
 
 def mirrored(detections: Detections, width: int) -> Detections:
     """
-    Return detections as they lie in the mirror image.
+    Return the detections mirrored horizontally.
 
-    :param width: of the image, pixels.
+    :param detections: Detections in the image.
+    :param width: Width of the image in pixels.
     """
     left, top, right, bottom = detections.boxes_xyxy.T
     return detections.with_boxes(np.stack((width - right, top, width - left, bottom), axis=1))
@@ -40,15 +42,15 @@ def mirrored(detections: Detections, width: int) -> Detections:
 
 def average_views(first: Detections, second: Detections) -> Detections:
     """
-    Put together what two looks at one image found.
+    Average the detections of two views of an image.
 
-    An object that both see has the mean of both scores, and of both boxes weighted by them; one
-    that only one sees has half of its score, for the other one gave it none. The better boxes of
-    the first choose their partners first.
+    An object in both views gets the mean of both scores, and the mean of both boxes weighted by
+    the scores. An object in one view gets half of its score. Boxes of the first view are matched
+    in the order of their scores.
 
-    :param first: best score first; no two boxes of a class overlap by MATCH_IOU.
-    :param second: the same, in the same pixels.
-    :return: best score first.
+    :param first: Detections, best score first; no two boxes of a class overlap by MATCH_IOU.
+    :param second: Detections of the other view, in the same pixels.
+    :return: Averaged detections, best score first.
     """
     overlaps = iou_matrix(first.boxes_xyxy, second.boxes_xyxy)
     overlaps[first.class_ids[:, None] != second.class_ids[None, :]] = 0

@@ -1,4 +1,4 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Objects over time and in space: tracks, distances and positions. No ROS, no torch."""
+"""Tracks, distances and positions of objects; independent of ROS and torch."""

@@ -4,11 +4,11 @@
 """
 Distance of objects from a depth image.
 
-A box holds the object, the background beside it, and holes. What belongs to the object is in the
-box and not around it: the best window of depths is the one that holds most of the box, less what
-it holds of the bands on both sides of the box, or above and below it. The window is as long as
-the object is wide. Its median is the distance; the mean and the median of the box are pulled by
-the background (docs/reference/locate_node.md compares them).
+A box contains the object, the background next to it, and holes. The object is inside of the box
+and not around it. Therefore a window of depths is chosen that maximizes the share of the box
+inside the window, minus the share of the bands around the box. The length of the window is the
+width of the object. Its median is the distance. The mean and the median of the full box are
+biased by the background (docs/reference/locate_node.md compares them).
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ import numpy as np
 import numpy.typing as npt
 
 GRID = 24
-"""Samples of a box and its bands along each side."""
+"""Number of samples of a box and its bands along each side."""
 BAND = 0.25
-"""How far the bands reach beyond the box, in sides of the box."""
+"""Width of the bands around the box, in sides of the box."""
 GAP = 0.05
-"""Around the border of the box neither object nor background is certain."""
+"""Margin around the box border, where object and background are uncertain, in sides of the box."""
 AGAINST = 0.8
-"""Weight of the bands that hold more, those beside the box or those above and below it; the other
-two have the rest. So a wall is worth nothing, and an object in a row of others like it is."""
+"""Weight of the pair of bands with the larger share: left and right, or top and bottom. The other
+pair has the rest. This suppresses walls, but keeps an object in a row of similar objects."""
 BIN = 0.02
-"""Width of a bin of the histogram, in units of log(depth): 2 % of the depth."""
+"""Width of a histogram bin in units of log(depth): 2 % of the depth."""
 WINDOW = (0.08, 0.4)
-"""Least and largest length of the window, likewise."""
+"""Minimum and maximum length of the window in units of log(depth)."""
 LEAST_VALID = 0.03
-"""Part of the box, or of a band, that must have a depth to count."""
+"""Minimum share of the box, or of a band, with valid depth."""
 LEAST_SCORE, LEAST_SPARSE_SCORE = 0.12, 0.22
-"""Part of the box that must be in the window, less that of the bands. More for projected points:
-their sensor sees past the edges of what is near the camera."""
+"""Minimum score: share of the box in the window minus share of the bands. Projected points need
+more, because their sensor can see past the edges of objects near the camera."""
 SAME_SHAPE = 0.02
-"""Relative difference of the aspect ratios of a depth image and its camera."""
+"""Maximum relative difference of the aspect ratios of a depth image and its camera."""
 SANE_M = (0.07, 200.0)
-"""The median of an image in metres; outside it is of another unit."""
+"""Plausible range of the median depth in metres; other values indicate a wrong unit."""
 CHECK_STRIDE = 16
 
 
@@ -50,34 +50,35 @@ class DepthImage(NamedTuple):
     """Depth along the optical axis, registered to the camera of the boxes."""
 
     pixels: npt.NDArray[np.generic]
-    """Shape (height, width), of any size; 0, NaN and infinity are holes."""
+    """Depth values, shape (height, width), any size; 0, NaN and infinity are holes."""
     unit_m: float = 1.0
-    """What a value of 1 is."""
+    """Length in metres of the value 1."""
     sparse: bool = False
-    """Whether it was made of points that another sensor sees."""
+    """True if the image was projected from the points of another sensor."""
 
 
 class ObjectDepths(NamedTuple):
-    """What the camera sees of each object, along the optical axis in metres; NaN: unknown."""
+    """Depth of the visible part of each object along the optical axis in metres; NaN: unknown."""
 
     median: FloatArray
     nearest: FloatArray
-    """The 5th percentile."""
+    """5th percentile of the depths."""
     farthest: FloatArray
-    """The 95th percentile."""
+    """95th percentile of the depths."""
 
 
 def check_depth(depth: DepthImage, camera: ImageSize) -> None:
     """
-    Refuse a depth image that is of another camera, or in another unit than it claims.
+    Raise an error for a depth image of another camera or with a wrong unit.
 
-    :param camera: size of the images that it is registered to.
-    :raises LocateError: with what was found.
+    :param depth: Depth image.
+    :param camera: Image size of the camera that it is registered to.
+    :raises LocateError: if aspect ratio or median depth is implausible.
     """
     size = size_of(depth.pixels)
     if abs(size.width * camera.height / (size.height * camera.width) - 1) > SAME_SHAPE:
-        raise LocateError(f'depth is {size}, the camera {camera}: another shape; expected depth '
-                          'that is registered to the camera')
+        raise LocateError(f'depth is {size}, the camera {camera}: other aspect ratio; expected '
+                          'depth that is registered to the camera')
     values = depth.pixels[CHECK_STRIDE // 2::CHECK_STRIDE, CHECK_STRIDE // 2::CHECK_STRIDE]
     values = values.astype(np.float32) * np.float32(depth.unit_m)
     values = values[np.isfinite(values) & (values != 0)]
@@ -85,21 +86,22 @@ def check_depth(depth: DepthImage, camera: ImageSize) -> None:
         return
     middle = float(np.median(values))
     if not SANE_M[0] <= middle <= SANE_M[1]:
-        raise LocateError(f'depth has a median of {middle:.4g} m, expected {SANE_M[0]} .. '
-                          f'{SANE_M[1]}: another unit; 16UC1 is in mm, 32FC1 in m (REP 118)')
+        raise LocateError(f'depth has a median of {middle:.4g} m; expected {SANE_M[0]} .. '
+                          f'{SANE_M[1]}: wrong unit; 16UC1 is in mm, 32FC1 in m (REP 118)')
 
 
 def object_depths(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
                   angles: npt.NDArray[np.floating], limits_m: tuple[float, float]
                   ) -> ObjectDepths:
     """
-    Measure how far the objects in boxes are.
+    Measure the distances of objects in boxes.
 
-    :param boxes_xyxy: in pixels of the camera, shape (n, 4).
-    :param camera: size of its images; the depth image may have another one of the same shape.
-    :param angles: smaller side of each object over its distance, shape (n,).
-    :param limits_m: least and largest depth that counts.
-    :return: float32, shape (n,) each.
+    :param depth: Depth image.
+    :param boxes_xyxy: Boxes in pixels of the camera, shape (n, 4).
+    :param camera: Image size of the camera; the depth image may have another resolution.
+    :param angles: Ratio of the smaller side of each object to its distance, shape (n,).
+    :param limits_m: Minimum and maximum valid depth in metres.
+    :return: Depths of each object, float32, shape (n,) each.
     """
     if not len(boxes_xyxy):
         return ObjectDepths(*np.zeros((3, 0), np.float32))
@@ -123,15 +125,15 @@ def object_depths(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
 
 def _samples() -> tuple[FloatArray, FloatArray, FloatArray, list[int]]:
     """
-    Return where samples are taken: in the box, in the bands beside it, and above and below it.
+    Return the positions of the samples: in the box, left and right of it, above and below it.
 
-    :return: x and y in sides of the box, and weights that sum up to 1 in each of the three parts,
-        shape (samples,); the place where each part starts.
+    :return: x and y in sides of the box, and weights with sum 1 in each of the three parts, shape
+        (samples,); and the index of the first sample of each part.
     """
     places = (np.arange(GRID) + 0.5) / GRID * (1 + 2 * BAND) - BAND
     away = np.abs(places - 0.5)
     within, beyond = away < 0.5, away > 0.5 + GAP
-    # the middle of a box is more likely of the object than its corners
+    # the middle of a box belongs to the object more likely than its corners
     middle = within * (1 - away)
     xs: list[DoubleArray] = []
     ys, weights, starts = [], [], []
@@ -153,7 +155,7 @@ _PART_OF = np.searchsorted(STARTS, np.arange(len(XS)), 'right') - 1
 
 def _sampled(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
              limits_m: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    """Return depths in metres, and 1 where there is one, else 0; shape (n, samples) each."""
+    """Return depths in metres, and 1 for valid and 0 for invalid samples; shape (n, samples)."""
     size = size_of(depth.pixels)
     scale = np.array((size.width / camera.width, size.height / camera.height) * 2, np.float32)
     left, top, right, bottom = (boxes_xyxy * scale).T.astype(np.float32)[:, :, None]
@@ -164,14 +166,14 @@ def _sampled(depth: DepthImage, boxes_xyxy: FloatArray, camera: ImageSize,
     values = depth.pixels[rows, columns].astype(np.float32)
     values *= np.float32(depth.unit_m)
     low, high = limits_m
-    valid = seen & (values > low) & (values < high)  # of NaN both are false
+    valid = seen & (values > low) & (values < high)  # both are false for NaN
     values[~valid] = low
     return values, valid.astype(np.float32)
 
 
 def _histograms(values: FloatArray, valid: FloatArray, least_m: float,
                 bins: int) -> npt.NDArray[np.float64]:
-    """Return the weight of each depth in each part of each box; shape (parts, n, bins)."""
+    """Return the histogram of each part of each box; shape (parts, n, bins)."""
     number = len(values)
     index = (np.log(values * np.float32(1 / least_m)) * np.float32(1 / BIN)).astype(np.intp)
     index += (np.arange(number)[:, None] + number * _PART_OF) * bins
@@ -181,7 +183,7 @@ def _histograms(values: FloatArray, valid: FloatArray, least_m: float,
 
 def _window_sums(shares: npt.NDArray[np.float64],
                  windows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    """Return the sum of the window that begins at each bin; same shape as the shares."""
+    """Return the sum of the window that starts at each bin; same shape as the shares."""
     parts, number, bins = shares.shape
     total = np.zeros((parts, number, bins + 1))
     np.cumsum(shares, axis=2, out=total[:, :, 1:])
@@ -193,7 +195,7 @@ def _window_sums(shares: npt.NDArray[np.float64],
 
 def _percentiles(values: FloatArray, valid: FloatArray, low: Sequence[float],
                  high: Sequence[float], known: npt.NDArray[np.bool_]) -> ObjectDepths:
-    """Return the percentiles of the samples in the box and in its window."""
+    """Return percentiles of the samples in the box and within its window."""
     values, valid = values[:, INSIDE], valid[:, INSIDE]
     chosen = (valid > 0) & (values >= np.asarray(low)[:, None]) & (
         values < np.asarray(high)[:, None])

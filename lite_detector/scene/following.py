@@ -4,8 +4,8 @@
 """
 Follow one object through the detections of a camera.
 
-The object is known by its track id. Where that is gone, or where nobody tracks, it is the box of
-its class that is where and as large as a constant velocity in the image predicts.
+The object is identified by its track id. Without track ids, or if the id is lost, it is the box
+of the same class whose position and size match a constant-velocity prediction in the image.
 """
 
 from __future__ import annotations
@@ -22,52 +22,52 @@ import numpy as np
 
 ID_PREFIX = 'id:'
 NEAREST_SIDES = 0.6
-"""Largest distance of a box from the predicted one, in its width and in its height."""
+"""Maximum distance of a box from the prediction, relative to its width and its height."""
 SAME_AREA = 1.8
-"""Largest ratio of their areas."""
+"""Maximum ratio of the areas of a box and the prediction."""
 SAME_OBJECT_IOU = 0.3
-"""Least overlap with a box of the last image, to choose an object that is seen twice."""
+"""Minimum IoU with a box of the previous image, to select only objects detected twice."""
 OTHERS_S = 10.0
-"""An id that was in sight together with the object is another one for so long."""
+"""Duration in seconds for which an id seen together with the object counts as another object."""
 
 OFF, SEARCHING, FOLLOWING, PREDICTED, LOST = 'off', 'searching', 'following', 'predicted', 'lost'
 
 
 class SeenObjects(NamedTuple):
-    """What a detector found in one image; the names are those of the messages."""
+    """Detections of one image, with class names as in the messages."""
 
     stamp_s: float
     boxes_xyxy: FloatArray
-    """Pixels, shape (n, 4)."""
+    """Boxes in pixels, shape (n, 4)."""
     class_names: Sequence[str]
     track_ids: Sequence[str]
-    """Empty where nobody tracks."""
+    """Track id of each detection; empty without tracking."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The object that is followed, in one image."""
+    """The followed object in one image."""
 
     box_xyxy: FloatArray
-    """As found, or as predicted while the object is not seen; pixels, shape (4,)."""
+    """Detected box, or predicted box while the object is not detected; pixels, shape (4,)."""
     index: int | None
-    """Place among the detections; None: it is not seen in this image."""
+    """Index of the detection; None: not detected in this image."""
 
 
 class Follower:
     """
-    Keeps one object.
+    Selects one object and follows it.
 
-    :param wanted: name of a class, ``id:7`` for the object with this track id, empty for none.
-    :param memory_s: for how long an object that is not seen is predicted before it is lost.
-    :raises ConfigError: if ``id:`` has no id behind it.
+    :param target: Class name, ``id:7`` for the object with this track id, or empty for none.
+    :param memory_s: Duration in seconds for which an undetected object is predicted.
+    :raises ConfigError: if the id after ``id:`` is missing.
     """
 
-    def __init__(self, wanted: str = '', memory_s: float = 1.0) -> None:
-        if wanted.strip() == ID_PREFIX:
-            raise ConfigError("follow: 'id:'; expected a track id behind it, such as id:7")
-        self.wanted, self._memory_s = wanted, memory_s
-        self.state = SEARCHING if wanted else OFF
+    def __init__(self, target: str = '', memory_s: float = 1.0) -> None:
+        if target.strip() == ID_PREFIX:
+            raise ConfigError("follow: 'id:'; expected a track id after the colon, such as id:7")
+        self.wanted, self._memory_s = target, memory_s
+        self.state = SEARCHING if target else OFF
         self.class_name, self.track_id = '', ''
         self._motion: BoxFilter | None = None
         self._stamp_s, self._seen_s = 0.0, 0.0
@@ -76,20 +76,20 @@ class Follower:
 
     @property
     def held(self) -> bool:
-        """Return whether there is an object, seen or predicted."""
+        """Return whether an object is followed, detected or predicted."""
         return self._motion is not None
 
     def update(self, seen: SeenObjects, center: tuple[float, float]) -> Target | None:
         """
-        Go on to the next image.
+        Process the next image.
 
-        :param center: pixel of the optical axis; of several objects of the class the one nearest
-            to it is chosen.
-        :return: the object; None while there is none.
+        :param seen: Detections of the image.
+        :param center: Pixel of the optical axis; the closest object of the class is selected.
+        :return: Followed object; None if there is none.
         """
         step_s = seen.stamp_s - self._stamp_s
         self._stamp_s = seen.stamp_s
-        if step_s < -self._memory_s and self._motion:  # another recording, or a clock that jumped
+        if step_s < -self._memory_s and self._motion:  # another recording, or a clock jump
             self._lose()
             self._last = None
         target = None
@@ -119,8 +119,8 @@ class Follower:
         self._motion, self.state = None, LOST
 
     def _keep(self, seen: SeenObjects) -> Target | None:
-        """Return the object that is followed, seen or predicted."""
-        assert self._motion is not None, 'nothing is followed'
+        """Return the followed object, detected or predicted."""
+        assert self._motion is not None, 'no object is followed'
         index = self._same(seen, self._motion)
         if index is not None:
             self._motion.correct(np.zeros(1, np.int64), seen.boxes_xyxy[index:index + 1])
@@ -132,7 +132,7 @@ class Follower:
         return Target(self._motion.boxes_xyxy()[0], None)
 
     def _same(self, seen: SeenObjects, motion: BoxFilter) -> int | None:
-        """Return the place of the object that is followed; None: it is not seen."""
+        """Return the index of the followed object; None: not detected."""
         if self.track_id and self.track_id in seen.track_ids:
             return seen.track_ids.index(self.track_id)
         rows = [row for row, name in enumerate(seen.class_names)
@@ -151,7 +151,7 @@ class Follower:
         return rows[best] if distances[best] <= NEAR else None
 
     def _choose(self, seen: SeenObjects, center: tuple[float, float]) -> int | None:
-        """Return the place of the object to begin with; None: there is none."""
+        """Return the index of the object to follow; None: there is none."""
         if self.wanted.startswith(ID_PREFIX):
             track_id = self.wanted.removeprefix(ID_PREFIX).strip()
             return seen.track_ids.index(track_id) if track_id in seen.track_ids else None
@@ -163,7 +163,7 @@ class Follower:
         return rows[int(np.linalg.norm(middles - center, axis=1).argmin())]
 
     def _seen_before(self, seen: SeenObjects, row: int) -> bool:
-        """Return whether an object was in the last image too: what is found once may be false."""
+        """Return whether an object was in the previous image too, to exclude false detections."""
         last = self._last
         if last is None or seen.stamp_s - last.stamp_s > self._memory_s:
             return False

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From boxes in an image to positions and sizes in metres, with their uncertainty."""
+"""Convert boxes to positions and sizes in metres, with uncertainty."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 DEPTH_NOISE = 0.01
-"""Standard deviation of a depth camera or a LiDAR, as part of the depth."""
+"""Standard deviation of a depth camera or a LiDAR, relative to the depth."""
 PERCENTILE_SPAN = 3.29
-"""Standard deviations between the 5th and the 95th percentile of a normal distribution."""
+"""Distance of the 5th and the 95th percentile of a normal distribution in standard deviations."""
 LEAST_SPREAD_M = 0.001
-"""Added across, so that no covariance is singular."""
+"""Lateral standard deviation in metres that keeps covariances regular."""
 BORDER_PX = 2.0
-"""A box that ends so near to the border of the image is cut by it."""
+"""Distance to the image border in pixels below which a box counts as cut off."""
 
 Array = npt.NDArray[np.float64]
 
 
 class BoxRays(NamedTuple):
-    """Where boxes are in the plane at depth 1."""
+    """Boxes in the plane at depth 1."""
 
     middle: Array
-    """Of the centre of the box, x / z and y / z, shape (n, 2); NaN: no ray."""
+    """Centre of the box, x / z and y / z, shape (n, 2); NaN: no ray."""
     sides: Array
     """Width and height, shape (n, 2)."""
 
@@ -42,16 +42,16 @@ class BoxRays(NamedTuple):
 @dataclass(frozen=True)
 class Located:
     """
-    Where objects are, in the optical frame in metres; NaN where that is unknown.
+    Positions of objects in the optical frame in metres; NaN where unknown.
 
-    A position is the middle of what the camera sees of the object: the ray through the centre of
-    its box, at the median depth of its visible part. The extent along z is that of the visible
-    part, or 0 where only the size of the class is known.
+    A position is the centre of the visible part of the object: the ray through the centre of its
+    box, at the median depth. The extent along z is that of the visible part, or 0 if only the size
+    of the class is known.
 
-    :param positions: x to the right, y down, z forward, shape (n, 3).
-    :param sizes: along x, y, z, shape (n, 3).
-    :param covariances: of the positions, m^2, shape (n, 3, 3).
-    :param bearings: azimuth to the right and elevation up, rad, shape (n, 2).
+    :param positions: x to the right, y down, z forward, in metres, shape (n, 3).
+    :param sizes: Extents along x, y, z in metres, shape (n, 3).
+    :param covariances: Covariances of the positions in m^2, shape (n, 3, 3).
+    :param bearings: Azimuth to the right and elevation up in rad, shape (n, 2).
     """
 
     positions: Array
@@ -61,7 +61,7 @@ class Located:
 
     @property
     def known(self) -> npt.NDArray[np.intp]:
-        """Return the places of the objects that have a position."""
+        """Return the indices of the objects with a known position."""
         return np.flatnonzero(np.isfinite(self.positions[:, 2]))
 
 
@@ -71,11 +71,12 @@ def locate(boxes_xyxy: FloatArray, class_names: Sequence[str], camera: CameraMod
     """
     Locate the objects of one image.
 
-    :param boxes_xyxy: in pixels of the camera, shape (n, 4).
-    :param class_names: by box.
-    :param depth: of the same time, registered to the camera; None: only known sizes give a range.
-    :param sizes: by class name; used where depth gives no distance.
-    :param limits_m: least and largest depth that counts.
+    :param boxes_xyxy: Boxes in pixels of the camera, shape (n, 4).
+    :param class_names: Class name of each box.
+    :param camera: Camera model.
+    :param depth: Depth image of the same time, registered to the camera; None: use known sizes.
+    :param sizes: Known sizes by class name, used where the depth image has no distance.
+    :param limits_m: Minimum and maximum valid depth in metres.
     """
     rays = box_rays(boxes_xyxy, camera)
     number = len(boxes_xyxy)
@@ -96,24 +97,27 @@ def locate(boxes_xyxy: FloatArray, class_names: Sequence[str], camera: CameraMod
 
 def check_boxes(boxes_xyxy: FloatArray, camera: CameraModel) -> None:
     """
-    Refuse boxes of a larger image than the camera's.
+    Raise an error for boxes outside of the camera image.
 
-    :raises LocateError: with how far they reach.
+    :param boxes_xyxy: Boxes in pixels of the camera, shape (n, 4).
+    :param camera: Camera model.
+    :raises LocateError: if a box exceeds the image size of the calibration.
     """
     if not len(boxes_xyxy):
         return
     right, bottom = boxes_xyxy[:, 2:].max(axis=0)
     if right > camera.size.width + BORDER_PX or bottom > camera.size.height + BORDER_PX:
-        raise LocateError(f'boxes reach to ({right:.0f}, {bottom:.0f}), camera_info is of '
-                          f'{camera.size} images; expected that of the images that were detected '
-                          'in')
+        raise LocateError(f'boxes reach to ({right:.0f}, {bottom:.0f}), but camera_info is for '
+                          f'{camera.size} images; expected the calibration of the images that '
+                          'were detected in')
 
 
 def box_rays(boxes_xyxy: FloatArray, camera: CameraModel) -> BoxRays:
     """
-    Return the rays of boxes: of the centre, and of the middle of each edge for the sides.
+    Return the rays through the centre of each box, and its sides at depth 1.
 
-    :param boxes_xyxy: in pixels of the camera, shape (n, 4).
+    :param boxes_xyxy: Boxes in pixels of the camera, shape (n, 4).
+    :param camera: Camera model.
     """
     left, top, right, bottom = np.asarray(boxes_xyxy, float).T
     x, y = (left + right) / 2, (top + bottom) / 2
@@ -126,12 +130,17 @@ def box_rays(boxes_xyxy: FloatArray, camera: CameraModel) -> BoxRays:
 def depths_by_size(boxes_xyxy: FloatArray, class_names: Sequence[str], rays: BoxRays,
                    camera: CameraModel, sizes: Mapping[str, KnownSize]) -> tuple[Array, Array]:
     """
-    Return the depth at which objects of a known size fill their boxes, and its deviation.
+    Return the depth of objects from the known size of their class, and its standard deviation.
 
-    The known side is taken as parallel to the image. A box that the border of the image cuts
-    along that side gives no depth.
+    The known side is assumed to be parallel to the image plane. Boxes that the image border cuts
+    along that side are skipped.
 
-    :return: metres, shape (n,) each; NaN: unknown.
+    :param boxes_xyxy: Boxes in pixels of the camera, shape (n, 4).
+    :param class_names: Class name of each box.
+    :param rays: Rays of the boxes.
+    :param camera: Camera model.
+    :param sizes: Known sizes by class name.
+    :return: Depth and standard deviation in metres, shape (n,) each; NaN: unknown.
     """
     depth, spread = np.full((2, len(class_names)), np.nan)
     known = [(index, size) for index, name in enumerate(class_names) if (size := sizes.get(name))]

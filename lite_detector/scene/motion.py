@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Velocities of tracked objects: Kalman filters of constant velocity in three dimensions."""
+"""Estimate velocities of tracked objects with constant-velocity Kalman filters in 3D."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 START_SPEED_M_S = 5.0
-"""Standard deviation of the speed of a new object along each axis."""
+"""Standard deviation of the initial speed along each axis in m/s."""
 ACCELERATION = 1.0
-"""How fast speeds change: m/s, after a second."""
+"""Standard deviation of the speed change within one second, in m/s."""
 GATE = 25.0
-"""Largest squared Mahalanobis distance: an object that is further away is another one."""
+"""Maximum squared Mahalanobis distance; beyond it the filter is reset."""
 
 
 class PositionFilter:
     """
-    The positions and velocities of many objects, by track id.
+    Kalman filters of positions and velocities of many objects, by track id.
 
-    Noise is white acceleration. Objects are advanced and corrected all at once. What is not seen
-    for ``MEMORY_S`` is forgotten, and a clock that jumps by more starts anew.
+    The process noise is white acceleration. All objects are advanced and corrected together.
+    Objects that are not detected for ``MEMORY_S`` are removed. A clock jump of more than that
+    clears the filter.
     """
 
     def __init__(self) -> None:
@@ -34,24 +35,24 @@ class PositionFilter:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every object."""
+        """Remove all objects."""
         self._ids: list[str] = []
         self._seen_s = np.zeros(0)
         self._place, self._speed = np.zeros((0, 3)), np.zeros((0, 3))
         self._covariance = np.zeros((3, 0, 3, 3))
-        """Of the place, of place and speed together, of the speed; shape (3, n, 3, 3)."""
+        """Covariances of position, of position and speed, and of speed; shape (3, n, 3, 3)."""
 
     def update(self, ids: Sequence[str], positions: npt.ArrayLike, covariances: npt.ArrayLike,
                stamp_s: float) -> tuple[Array, Array]:
         """
-        Go on to the next image.
+        Process the next image.
 
-        :param ids: of the objects that are seen, each once.
-        :param positions: metres in a frame that stays the same, shape (n, 3).
-        :param covariances: of the positions, shape (n, 3, 3).
-        :param stamp_s: when the image was taken.
-        :return: velocities in m/s, shape (n, 3), and the standard deviation of each one's least
-            certain component, shape (n,).
+        :param ids: Track ids of the detected objects, unique.
+        :param positions: Positions in metres in a fixed frame, shape (n, 3).
+        :param covariances: Covariances of the positions in m^2, shape (n, 3, 3).
+        :param stamp_s: Time of the image in seconds.
+        :return: Velocities in m/s, shape (n, 3), and the largest standard deviation of their
+            components in m/s, shape (n,).
         """
         positions, covariances = np.asarray(positions, float), np.asarray(covariances, float)
         self._advance(stamp_s)
@@ -105,7 +106,7 @@ class PositionFilter:
 
     def _add(self, ids: Sequence[str], positions: Array,
              covariances: Array) -> npt.NDArray[np.intp]:
-        """Begin with objects whose speed nobody knows, and return their rows."""
+        """Add objects with unknown speed, and return their row indices."""
         first = len(self._ids)
         self._ids += ids
         self._seen_s = np.concatenate((self._seen_s, np.zeros(len(ids))))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Known sizes of classes, for the range of an object without depth."""
+"""Known sizes of object classes, to estimate distances without depth images."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from typing import NamedTuple
 from lite_detector.core.errors import ConfigError
 
 ENTRY = re.compile(r'(?P<name>.+):(?P<side>height|width):(?P<metres>[^:]+)(:(?P<spread>[^:]+))?')
-EXPECTED = 'class:height:metres or class:width:metres, each perhaps with :standard deviation'
+EXPECTED = 'class:height:metres or class:width:metres, optionally with :standard deviation'
 SPREAD = 0.1
-"""Standard deviation of a size where none is given, as part of it."""
+"""Default standard deviation relative to the size."""
 RANGE_M = (0.001, 1000.0)
 
 
 class KnownSize(NamedTuple):
-    """How high or wide the objects of a class are."""
+    """Height or width of the objects of a class."""
 
     side: int
-    """0: width, 1: height."""
+    """Index of the side: 0 is the width, 1 the height."""
     metres: float
     spread_m: float
-    """Standard deviation."""
+    """Standard deviation in metres."""
 
 
 def parse_object_sizes(entries: Sequence[str]) -> dict[str, KnownSize]:
     """
-    Read entries such as ``person:height:1.7:0.1``.
+    Parse entries such as ``person:height:1.7:0.1``.
 
-    :return: by class name.
-    :raises ConfigError: if one cannot be read, or a class is there twice.
+    :param entries: Texts of the parameter ``object_sizes``.
+    :return: Known size by class name.
+    :raises ConfigError: if an entry is malformed or a class is a duplicate.
     """
     sizes: dict[str, KnownSize] = {}
     for entry in entries:
@@ -46,7 +47,7 @@ def parse_object_sizes(entries: Sequence[str]) -> dict[str, KnownSize]:
         if not (RANGE_M[0] <= metres <= RANGE_M[1] and 0 <= spread < metres):
             raise ConfigError(f'object_sizes: {entry!r}; expected {EXPECTED}')
         if found['name'] in sizes:
-            raise ConfigError(f'object_sizes: {found["name"]} is there twice; expected each '
+            raise ConfigError(f'object_sizes: duplicate class {found["name"]}; expected each '
                               'class once')
         sizes[found['name']] = KnownSize(int(found['side'] == 'height'), metres, spread)
     return sizes

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Points of a LiDAR or of another depth camera as a depth image of the detector's camera."""
+"""Project points of a LiDAR or of another depth camera into a depth image of the camera."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 POINTS_PER_CELL = 1.7
-"""Mean number of points in a pixel of that image, so that few pixels are holes."""
+"""Mean number of points per pixel of the depth image, so that few pixels are holes."""
 CELL_PX = (1.0, 24.0)
-"""Least and largest side of such a pixel in pixels of the camera."""
+"""Minimum and maximum side of a pixel of the depth image in pixels of the camera."""
 
 
 def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
                    max_distance_m: float) -> DepthImage:
     """
-    Draw points into a coarse depth image; of several in a cell the nearest stays.
+    Project points into a coarse depth image; the nearest point of each pixel counts.
 
-    :param points: x, y, z in the optical frame of the camera, metres, shape (n, 3); NaN is left
-        out.
-    :param max_distance_m: points behind it are left out.
+    :param points: x, y, z in the optical frame of the camera in metres, shape (n, 3); NaN is
+        ignored.
+    :param camera: Camera model.
+    :param max_distance_m: Maximum depth in metres; farther points are ignored.
     """
     depths = points[:, 2]
     ahead = points[(depths > 0) & (depths < max_distance_m)]
@@ -34,7 +35,7 @@ def project_points(points: npt.NDArray[np.floating], camera: CameraModel,
     area = camera.size.height * camera.size.width
     cell = math.sqrt(POINTS_PER_CELL * area / max(int(seen.sum()), 1))
     cell = min(max(cell, CELL_PX[0]), CELL_PX[1])
-    scale = np.ceil(np.array(camera.size) / cell) / camera.size  # whole pixels, the same shape
+    scale = np.ceil(np.array(camera.size) / cell) / camera.size  # full pixels, same aspect ratio
     image = np.full(np.ceil(np.array(camera.size) / cell).astype(int), np.inf, np.float32)
     rows, columns = (pixels[seen, ::-1] * scale).astype(np.intp).T
     np.minimum.at(image, (rows, columns), ahead[seen, 2].astype(np.float32))

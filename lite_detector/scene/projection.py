@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Camera model: from pixels to rays and back, by the fields of ``sensor_msgs/msg/CameraInfo``.
+Camera model: transform pixels to rays and back, based on ``sensor_msgs/msg/CameraInfo``.
 
-Frames follow REP 103: the optical frame has x to the right, y down and z forward. OpenCV does the
-distortion; what it cannot invert is reported as NaN.
+Frames follow REP 103: the optical frame has x to the right, y down and z forward. OpenCV computes
+the distortion; values that it cannot invert become NaN.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 
 PINHOLE = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14)}
-"""Distortion model -> how many coefficients it may have."""
+"""Distortion model -> allowed numbers of coefficients."""
 FISHEYE = {'equidistant': (4,), 'fisheye': (4,)}
 MAX_RESIDUAL_PX = 0.1
-"""Largest reprojection error of a ray, in pixels of the full resolution."""
+"""Maximum reprojection error of a ray, in pixels of the full resolution."""
 REFINEMENTS = 20
 OFF_CENTER = 0.24
-"""Largest distance of the principal point of K from the centre, in sides of the image; with twice
-the resolution it would be 0.25 or more."""
+"""Maximum distance of the principal point in K from the centre, in sides of the image. A K for
+twice the resolution has a distance of at least 0.25."""
 WIDEST = np.tan(np.radians(85.0))
-"""Largest length of a normalized point: rays further from the axis have no plane image."""
+"""Maximum length of a normalized point; the image plane cannot represent wider rays."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """
-    The fields of a CameraInfo; arrays are row-major.
+    Fields of a CameraInfo message; arrays are row-major.
 
-    ``roi`` is (left, top, width, height) in pixels of the full resolution; a width and height of
-    zero mean the full image. A binning of 0 is 1.
+    ``roi`` is (left, top, width, height) in pixels of the full resolution. A width and height of
+    zero mean the full image. A binning of 0 means 1.
     """
 
     size: ImageSize
@@ -58,13 +58,13 @@ class CameraModel:
     Rays of pixels, and pixels of points, for one calibration.
 
     Pixels are continuous coordinates of the image after region of interest and binning: 0 is the
-    left edge of the first pixel, as in ``Detections``. Where R is not the identity (stereo), rays
-    are in the rectified frame, as in ``image_geometry``.
+    left edge of the first pixel, as in ``Detections``. If R is not the identity (stereo), rays are
+    in the rectified frame, as in ``image_geometry``.
 
-    :param calibration: of the camera.
-    :param rectified: whether the pixels are of the rectified image (P instead of K and D).
-    :raises LocateError: if the calibration is none: zeros, NaN, an unknown distortion model, a
-        region or a principal point outside the image.
+    :param calibration: Calibration of the camera.
+    :param rectified: True: pixels are of the rectified image, so P is used instead of K and D.
+    :raises LocateError: if the calibration is invalid: zeros, NaN, an unknown distortion model, or
+        a region or a principal point outside of the image.
     """
 
     def __init__(self, calibration: Calibration, rectified: bool = False) -> None:
@@ -88,17 +88,17 @@ class CameraModel:
 
     @property
     def focal(self) -> tuple[float, float]:
-        """Return the focal lengths in pixels of the image, horizontal and vertical."""
+        """Horizontal and vertical focal lengths in pixels of the image."""
         return (float(self._matrix[0, 0] / self._binning[0]),
                 float(self._matrix[1, 1] / self._binning[1]))
 
     def normalized(self, pixels: npt.ArrayLike) -> Points:
         """
-        Return the points at depth 1 that pixels show.
+        Return the points at depth 1 that project to pixels.
 
         :param pixels: x and y, shape (n, 2).
-        :return: x / z and y / z, float64, shape (n, 2); NaN where no ray reaches the pixel or
-            where it is more than 85 degrees off the axis.
+        :return: x / z and y / z, float64, shape (n, 2); NaN if there is no ray or its angle to the
+            axis exceeds 85 degrees.
         """
         pixels = np.asarray(pixels, float).reshape(-1, 2)
         if not len(pixels):
@@ -117,9 +117,9 @@ class CameraModel:
         undistort = cv2.fisheye.undistortPoints if self._fisheye else cv2.undistortPoints
         found = undistort(full[:, None], self._matrix, self._coefficients)[:, 0]
         found[~(np.abs(found) < WIDEST).all(axis=1)] = np.nan
-        for _ in range(REFINEMENTS):  # by default OpenCV stops after five steps
+        for _ in range(REFINEMENTS):  # OpenCV stops after five iterations by default
             residual = full - self._distorted(found)
-            wrong = (np.abs(residual) > MAX_RESIDUAL_PX).any(axis=1)  # NaN is never
+            wrong = (np.abs(residual) > MAX_RESIDUAL_PX).any(axis=1)  # False for NaN
             if self._fisheye or not wrong.any():
                 break
             found[wrong] += residual[wrong] / focal
@@ -135,7 +135,7 @@ class CameraModel:
         return project(points, zeros, zeros, self._matrix, self._coefficients)[0].reshape(-1, 2)
 
     def _largest_radius(self) -> float:
-        """Return how far from the axis the border of the image is, as length at depth 1."""
+        """Return the largest distance of the image border from the axis at depth 1."""
         width, height = float(self.size.width), float(self.size.height)
         border = [(x, y) for x in np.linspace(0, width, 9).tolist() for y in (0.0, height)]
         border += [(x, y) for x in (0.0, width) for y in np.linspace(0, height, 9).tolist()]
@@ -144,11 +144,11 @@ class CameraModel:
 
     def project(self, points: npt.ArrayLike) -> Points:
         """
-        Return the pixels that show points.
+        Project points to pixels.
 
-        :param points: x, y, z in the optical frame, metres, shape (n, 3).
-        :return: float64, shape (n, 2); NaN behind the camera and outside its field of view, where
-            a distortion polynomial means nothing.
+        :param points: x, y, z in the optical frame in metres, shape (n, 3).
+        :return: Pixels, float64, shape (n, 2); NaN behind the camera and outside of its field of
+            view, where distortion polynomials are invalid.
         """
         points = np.asarray(points, float).reshape(-1, 3)
         pixels = np.full((len(points), 2), np.nan)
@@ -169,8 +169,8 @@ def bearings(normalized: Points) -> Points:
     """
     Return the directions of rays in the optical frame.
 
-    :param normalized: of :meth:`CameraModel.normalized`, shape (n, 2).
-    :return: azimuth (positive to the right) and elevation (positive up) in rad, shape (n, 2).
+    :param normalized: Points from :meth:`CameraModel.normalized`, shape (n, 2).
+    :return: Azimuth (positive to the right) and elevation (positive up) in rad, shape (n, 2).
     """
     x, y = normalized.T
     return np.column_stack((np.arctan(x), np.arctan2(-y, np.hypot(x, 1.0))))
@@ -182,7 +182,7 @@ def _matrix(calibration: Calibration, rectified: bool) -> Points:
     matrix = np.array(values, float)
     if matrix.size != shape[0] * shape[1] or not matrix.any():
         raise LocateError(f'camera_info: {name} is zero: the camera is not calibrated; calibrate '
-                          'it, or give its driver the calibration file')
+                          'it, or pass the calibration file to its driver')
     matrix = np.ascontiguousarray(matrix.reshape(shape)[:, :3])
     size, center = calibration.size, matrix[:2, 2]
     if not np.isfinite(matrix).all() or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
@@ -198,10 +198,10 @@ def _matrix(calibration: Calibration, rectified: bool) -> Points:
 
 
 def _coefficients(calibration: Calibration) -> tuple[Points, bool]:
-    """Return the distortion coefficients, and whether they are of a fisheye."""
+    """Return the distortion coefficients, and whether the lens is a fisheye."""
     model, d = calibration.distortion_model, np.array(calibration.d, float)
     if not np.isfinite(d).all():
-        raise LocateError('camera_info: D has values that are no numbers')
+        raise LocateError('camera_info: D contains NaN or infinity; expected finite numbers')
     if not d.any() and model not in FISHEYE:
         return np.zeros(0), False
     known = {**PINHOLE, **FISHEYE}
@@ -210,7 +210,7 @@ def _coefficients(calibration: Calibration) -> tuple[Points, bool]:
                           + ', '.join(known))
     if len(d) not in known[model] and len(d):
         counts = ' or '.join(map(str, known[model]))
-        raise LocateError(f'camera_info: D has {len(d)} values; {model} has {counts}')
+        raise LocateError(f'camera_info: D has {len(d)} values; expected {counts} for {model}')
     if model in FISHEYE:
         return (d if len(d) else np.zeros(4)), True
     return d, False
@@ -218,9 +218,9 @@ def _coefficients(calibration: Calibration) -> tuple[Points, bool]:
 
 def _rotation(r: Sequence[float]) -> Points:
     rotation = np.array(r, float)
-    if not rotation.any():  # left out by many drivers
+    if not rotation.any():  # many drivers do not set it
         return np.eye(3)
     rotation = rotation.reshape(3, 3)
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=0.01):
-        raise LocateError('camera_info: R is no rotation')
+        raise LocateError('camera_info: R; expected a rotation matrix')
     return rotation

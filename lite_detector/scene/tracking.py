@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Tracks: which box of this image is the object of the last one.
+Track objects: associate the boxes of an image with the objects of earlier images.
 
-Two-stage association by score is the idea of ByteTrack (Zhang et al., 2022, arXiv:2110.06864).
-What differs: everything goes by time instead of counting images, so a slow or irregular camera
-is followed as well; a likely box that overlaps nothing may still be an object that was lost for
-a while, if it lies where the filter allows for; and pairs are taken greedily, the best first,
-instead of by the best sum, which is slow in Python and differs only in dense crowds.
+Two-stage association by score follows ByteTrack (Zhang et al., 2022, arXiv:2110.06864), with
+these differences. All limits are times instead of numbers of images, so slow or irregular cameras
+work. A box without overlap can continue a lost object if the filter's uncertainty allows it.
+Pairs are assigned greedily, because optimal assignment is slow in Python and differs only in
+dense crowds.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ import numpy as np
 import numpy.typing as npt
 
 MEMORY_S = 2.0
-"""An object that is not seen for longer is forgotten."""
+"""Time in seconds after which an undetected object is removed."""
 FOLLOW_SHARE = 0.5
-"""A known object is followed down to this part of the score that makes a new one."""
+"""Minimum score to continue a track, relative to the score threshold of a new track."""
 MIN_IOU = (0.1, 0.3)
-"""Least overlap with what was predicted, among likely boxes and among unlikely ones."""
+"""Minimum IoU with the prediction, for boxes above and below the score threshold."""
 MEASURED = 0.05
-"""Standard deviation of a side or a centre that a network finds, in sides of the box."""
+"""Standard deviation of a detected side or centre, in sides of the box."""
 NEAR = 18.5
-"""Largest squared Mahalanobis distance to what was predicted: holds 99.9 % of four numbers."""
+"""Maximum squared Mahalanobis distance to the prediction: 99.9 % for four dimensions."""
 START_SPEED = 1.0
-"""Standard deviation of the speed of a new object, in sides of its box per second."""
+"""Standard deviation of the initial speed, in sides of the box per second."""
 ACCELERATION = 2.0
-"""How fast speeds change: sides of the box per second, after a second."""
+"""Standard deviation of the speed change within one second, in sides of the box per second."""
 
 
 class Tracked(NamedTuple):
-    """What is seen of tracked objects in one image."""
+    """Tracked objects of one image."""
 
     detections: Detections
-    """Best score first, as they were found: boxes are measured, not predicted."""
+    """Detections, best score first; boxes are as detected, not predicted."""
     track_ids: IntArray | None
-    """From 1, int64, shape (n,); None: nobody tracks."""
+    """Track ids from 1, int64, shape (n,); None: no tracking."""
     lost: Detections = Detections.empty()
-    """What was found twice and in the last image, and is not in this one: the boxes that were
-    expected here, with the scores of the last image."""
+    """Predicted boxes of confirmed objects that were in the last image and are missing in this
+    one, with the scores of the last image."""
 
 
 class Tracker:
     """
-    The objects of one camera; owned by one thread.
+    A tracker for the objects of one camera; it must be used by one thread only.
 
-    :param ids: where numbers come from; trackers that share it never give one twice.
+    :param ids: Source of track ids; trackers that share it have unique ids. None: count from 1.
     """
 
     def __init__(self, ids: Iterator[int] | None = None) -> None:
@@ -76,22 +76,22 @@ class Tracker:
 
     @property
     def remembered(self) -> int:
-        """How many objects are known, seen or not."""
+        """Return the number of tracked objects, detected or not."""
         return len(self._track_ids)
 
     def update(self, found: Detections, stamp_s: float, score_threshold: float | FloatArray,
                class_names: Sequence[str]) -> Tracked:
         """
-        Go on to the next image, also to one without objects.
+        Process the next image, also one without detections.
 
-        A clock that jumps by more than ``MEMORY_S``, in either direction, starts anew; one that
-        goes back by less stands still.
+        A clock jump of more than ``MEMORY_S`` in either direction removes all tracks. After a
+        smaller jump back, no time passes.
 
-        :param found: boxes down to ``FOLLOW_SHARE`` times the threshold, best score first.
-        :param stamp_s: when the image was taken.
-        :param score_threshold: what scores less only continues what was found twice; one for all
-            classes, or by class index, shape (classes,).
-        :param class_names: what the class ids mean; objects survive a change of model by name.
+        :param found: Detections down to ``FOLLOW_SHARE`` times the threshold, best score first.
+        :param stamp_s: Time of the image in seconds.
+        :param score_threshold: Minimum score of a new track, one for all classes or by class
+            index, shape (classes,). Boxes below it only continue confirmed tracks.
+        :param class_names: Names of the class ids; tracks survive a change of the model by name.
         """
         self._advance(stamp_s)
         if class_names != self._class_names:
@@ -134,7 +134,7 @@ class Tracker:
 
     def _associate(self, found: Detections,
                    likely: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Return the place of the track that each box continues; -1: none."""
+        """Return the index of the track that each box continues; -1: none."""
         tracks = np.full(len(found), -1)
         if not len(found) or not self.remembered:
             return tracks
@@ -153,7 +153,7 @@ class Tracker:
 
     def _see(self, tracks: IntArray, found: Detections,
              likely: npt.NDArray[np.bool_]) -> Detections:
-        """Continue tracks with what was found of them, and return what is lost."""
+        """Update tracks with their detections, and return the lost objects."""
         missed = self._in_last & self._confirmed
         missed[tracks] = False
         lost = self._expected(np.flatnonzero(missed))
@@ -174,7 +174,7 @@ class Tracker:
                           self._class_ids[tracks])
 
     def _begin(self, fresh: Detections) -> IntArray:
-        """Add tracks and return their places."""
+        """Add tracks and return their indices."""
         number = len(fresh)
         if number:
             ids = np.array([next(self._ids) for _ in range(number)], np.int64)
@@ -190,12 +190,12 @@ class Tracker:
 
 def _pair(likeness: FloatArray, boxes: IntArray, least: float, tracks: IntArray) -> None:
     """
-    Give boxes without a track one that no other box has, the best pair first.
+    Assign free tracks to boxes without a track, best pair first.
 
-    :param likeness: of every box (row) to every track (column).
-    :param boxes: which ones the rows are.
-    :param least: what is not over it is no pair.
-    :param tracks: by box, -1 for none; written into.
+    :param likeness: Similarity of each box (row) and each track (column).
+    :param boxes: Box index of each row.
+    :param least: Threshold of the similarity, exclusive.
+    :param tracks: Track of each box, -1 for none; modified in place.
     """
     rows, columns = np.nonzero(likeness > least)
     order = np.argsort(-likeness[rows, columns], kind='stable')
@@ -211,8 +211,8 @@ class BoxFilter:
     """
     Kalman filters of many boxes: centre, width and height, each with its speed.
 
-    The four are independent, so each is a filter of two numbers, and all of them advance in a
-    few array operations. Noise is white acceleration, in units of the sides of the box.
+    The four coordinates are independent, so each filter has two states, and all filters advance in
+    a few array operations. The process noise is white acceleration relative to the box sides.
     """
 
     def __init__(self) -> None:
@@ -220,16 +220,16 @@ class BoxFilter:
         """Centre x, centre y, width, height in pixels."""
         self._speed = np.zeros((0, 4))
         self._covariance = np.zeros((3, 0, 4))
-        """Variance of the place, of place and speed together, of the speed."""
+        """Variances of position, of position and speed, and of speed."""
 
     def boxes_xyxy(self) -> FloatArray:
-        """Return where the boxes are expected; float32, shape (n, 4)."""
+        """Return the predicted boxes; float32, shape (n, 4)."""
         half = self._place[:, 2:] / 2
         centers = self._place[:, :2]
         return np.concatenate((centers - half, centers + half), axis=1).astype(np.float32)
 
     def add(self, boxes_xyxy: FloatArray) -> None:
-        """Begin with boxes whose speed nobody knows."""
+        """Add boxes with unknown speed."""
         place = _to_center(boxes_xyxy)
         sides = _sides(place)
         covariance = np.zeros((3, *place.shape))
@@ -239,12 +239,12 @@ class BoxFilter:
         self._covariance = np.concatenate((self._covariance, covariance), axis=1)
 
     def select(self, which: npt.NDArray[np.generic]) -> None:
-        """Keep the boxes that an index or a mask names."""
+        """Keep the boxes selected by an index or a mask."""
         self._place, self._speed = self._place[which], self._speed[which]
         self._covariance = self._covariance[:, which]
 
     def advance(self, step_s: float) -> None:
-        """Let time pass."""
+        """Predict all boxes for a later time."""
         place, mixed, speed = self._covariance
         noise = (ACCELERATION * _sides(self._place)) ** 2
         place += step_s * (2 * mixed + step_s * speed) + noise * step_s ** 3 / 3
@@ -254,7 +254,7 @@ class BoxFilter:
         np.maximum(self._place[:, 2:], 1, out=self._place[:, 2:])
 
     def distances(self, boxes_xyxy: FloatArray) -> FloatArray:
-        """Return how far boxes lie from all, as squared Mahalanobis distances; (boxes, n)."""
+        """Return squared Mahalanobis distances of boxes to all filters; shape (boxes, n)."""
         measured = _to_center(boxes_xyxy)
         total = self._covariance[0] + (MEASURED * _sides(self._place)) ** 2
         surprise = measured[:, None] - self._place
@@ -262,10 +262,10 @@ class BoxFilter:
 
     def correct(self, which: IntArray, boxes_xyxy: FloatArray) -> None:
         """
-        Take in what was measured.
+        Update filters with detections.
 
-        :param which: places of the boxes, each at most once.
-        :param boxes_xyxy: what was found of them.
+        :param which: Indices of the filters, unique.
+        :param boxes_xyxy: Detected box of each filter.
         """
         measured = _to_center(boxes_xyxy)
         place, mixed, speed = self._covariance[:, which]
@@ -285,5 +285,5 @@ def _to_center(boxes_xyxy: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def _sides(place: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the unit of noise of each box: its mean side; shape (n, 1)."""
+    """Return the scale of the noise of each box: its mean side; shape (n, 1)."""
     return (place[:, 2:3] + place[:, 3:]) / 2

@@ -27,13 +27,13 @@ def test_device_that_a_runtime_has_is_accepted(device, runtime):
 
 
 @pytest.mark.parametrize(('device', 'runtime', 'message'), [
-    ('', 'ncnn', "device: got '', expected one of cpu, gpu"),
-    ('GPU', 'ncnn', "got 'GPU', expected one of cpu, gpu"),
+    ('', 'ncnn', "device: ''; expected one of cpu, gpu"),
+    ('GPU', 'ncnn', "'GPU'; expected one of cpu, gpu"),
     ('gpu:', 'ncnn', 'expected one of'),
     ('gpu:-1', 'ncnn', 'expected one of'),
     ('gpu:0\n', 'ncnn', 'expected one of'),
     ('openvino:1', 'onnx', 'expected one of'),
-    ('cuda', 'ncnn', 'device: cuda needs runtime onnx; runtime ncnn has cpu, gpu, gpu:N and auto'),
+    ('cuda', 'ncnn', 'device: cuda needs runtime onnx; runtime ncnn supports cpu, gpu, '),
 ])
 def test_device_that_a_runtime_lacks_is_refused(device, runtime, message):
     with pytest.raises(ConfigError) as caught:
@@ -70,8 +70,8 @@ def test_probe_returns_the_last_line_whatever_a_driver_prints(probe_module):
 
 
 @pytest.mark.parametrize(('code', 'message'), [
-    ('os.kill(os.getpid(), signal.SIGSEGV)', 'the driver crashed (SIGSEGV) while the device was'),
-    ('print("bad state", file=sys.stderr)\nos.abort()', 'SIGABRT) while the device was tried'),
+    ('os.kill(os.getpid(), signal.SIGSEGV)', 'the driver crashed (SIGSEGV) during the device'),
+    ('print("bad state", file=sys.stderr)\nos.abort()', 'SIGABRT) during the device test'),
     ('print("bad state", file=sys.stderr, flush=True)\nos.kill(os.getpid(), 9)',
      's: bad state; check the driver'),  # an emulator adds a line of its own to an abort
     ('print(json.dumps({"ms": 1}), flush=True)\nos.kill(os.getpid(), 11)', 'crashed (SIGSEGV)'),
@@ -154,8 +154,8 @@ def test_device_that_is_opened(tiny_nanodet, monkeypatch, options, answers, open
 
 def test_device_that_computes_another_network_is_refused(tiny_nanodet, monkeypatch):
     answers = {('gpu', 'auto'): (5, 90), ('gpu', 'fp32'): (5, 80)}
-    with pytest.raises(ModelError, match='device gpu: gpu computes another network: outputs are '
-                                         'off by 80 % from fp32 on the CPU, expected at most 15'):
+    with pytest.raises(ModelError, match='device gpu: gpu computes wrong outputs: error '
+                                         '80 % relative to fp32 on the CPU; expected at most 15'):
         choice(tiny_nanodet, monkeypatch, answers, device='gpu')
 
 

@@ -55,11 +55,11 @@ def test_find_gpu_takes_hardware(monkeypatch, gpus, device, found):
 
 
 @pytest.mark.parametrize(('gpus', 'device', 'message'), [
-    ([LLVMPIPE], 'gpu', 'only a software driver is there (gpu:0 is llvmpipe), slower than the'),
-    ([LLVMPIPE], 'gpu', 'in a container, mount its ICD file such as nvidia_icd.json'),
+    ([LLVMPIPE], 'gpu', 'only a software driver was found (gpu:0 is llvmpipe), slower than the'),
+    ([LLVMPIPE], 'gpu', 'in a container, also mount its ICD file such as nvidia_icd.json'),
     ([LLVMPIPE, ORIN], 'gpu:0', 'device gpu:0: llvmpipe is a software driver'),
     # ncnn would take its default device
-    ([ORIN], 'gpu:1', 'device gpu:1: there is no such device; gpu:0 is Orin'),
+    ([ORIN], 'gpu:1', 'device gpu:1: no such device; gpu:0 is Orin'),
 ])
 def test_find_gpu_refuses_what_is_not_there(monkeypatch, gpus, device, message):
     monkeypatch.setattr(vulkan, '_gpus', lambda: dict(enumerate(gpus)))
@@ -126,5 +126,5 @@ def test_vulkan_nets_live_beside_each_other_and_until_the_exit(gpu, tmp_path, ru
 def test_vulkan_has_no_int8(gpu, tiny_nanodet):
     change_card(tiny_nanodet, 'runtimes.ncnn.int8', {'param': 'model.param', 'bin': 'model.bin'})
     card = load_card(tiny_nanodet)
-    with pytest.raises(ModelError, match='ncnn computes int8 on the CPU alone; use precision'):
+    with pytest.raises(ModelError, match='ncnn computes int8 on the CPU only; use precision'):
         open_backend(card, tiny_nanodet, 'ncnn', 1, 'int8', 'gpu')

@@ -95,9 +95,9 @@ sys.exit(main(['train', '--config', 'nanodet_m_320', '--output', 'run']))
     (['--score-threshold', 'nan'], ['options: $.score_threshold']),
     (['--nms-iou-threshold', '-0.1'], ['options: $.nms_iou_threshold', '>= 0']),
     (['--max-detections', '0'], ['options: $.max_detections', '>= 1']),
-    (['--tiles', '2'], ["tiles: got '2'", 'COLUMNSxROWS from 1x1 to 8x8']),
+    (['--tiles', '2'], ["tiles: '2'", 'COLUMNSxROWS from 1x1 to 8x8']),
     (['--tile-overlap', '0.6'], ['tiles: $.overlap', '<= 0.5']),
-    (['--threads', '0'], ['num_threads: got 0']),
+    (['--threads', '0'], ['num_threads: 0']),
     (['--size', '100'], ['input size 100x100', 'multiple of 32']),
     (['--size', '0'], ['input size 0x0', '>= 32']),
     (['--size', '-32'], ['input size -32x-32', '>= 32']),
@@ -113,7 +113,7 @@ def test_detect_with_an_impossible_option_ends_with_one_line(capsys, detect, pic
 
 def test_detect_with_an_unknown_model_lists_the_choices(capsys, picture):
     assert run('detect', picture, '--model', 'absent') == 2
-    assert_error(capsys, "model 'absent' not found; choose from ", 'nanodet_m_320')
+    assert_error(capsys, "model 'absent' not found; expected one of ", 'nanodet_m_320')
 
 
 def test_detect_in_a_source_that_is_absent_ends_with_one_line(capsys, detect, tmp_path):
@@ -126,7 +126,7 @@ def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, t
     assert detect(tmp_path / 'a.jpg') == 2
     warning, error = capsys.readouterr().err.splitlines()
     assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as '
-                       'an image, wanted JPEG, PNG, BMP, TIFF or WebP')
+                       'an image; expected JPEG, PNG, BMP, TIFF or WebP')
     assert error == 'error: none of 1 files could be worked on'
 
 
@@ -185,7 +185,7 @@ def test_detect_in_a_folder_passes_over_what_is_damaged(capsys, detect, picture,
     assert [line.split(': ')[:3] for line in captured.err.splitlines()] == [
         ['warning', 'passed over', str(picture.parent / 'b.jpg')],
         ['warning', 'passed over', str(picture.parent / 'c.png')]]
-    assert 'c.png: image is 4x4 pixels, wanted sides of 8 to 16384' in captured.err
+    assert 'c.png: image is 4x4 pixels; expected sides of 8 to 16384' in captured.err
     assert len(captured.out.splitlines()) == 2
 
 
@@ -223,7 +223,7 @@ def test_detect_in_a_file_whose_name_is_no_text_works_or_says_so(capsys, detect,
     picture.rename(odd.with_suffix('.png'))
     assert detect(picture.parent, '--output', picture.parent / 'drawn') == 0
     assert [path.stem for path in (picture.parent / 'drawn').iterdir()] == [odd.stem]
-    assert 'no UTF-8, wanted another name for a video' in capsys.readouterr().err
+    assert 'not UTF-8; rename the video' in capsys.readouterr().err
 
 
 def test_detect_in_a_video_gives_a_record_per_frame_and_a_drawn_video(detect, tmp_path):

@@ -81,7 +81,7 @@ def test_detect_with_a_public_damo_yolo_file_needs_its_card_alone(tmp_path, num_
 def test_detect_with_a_public_file_of_other_classes_names_the_shapes(tmp_path):
     folder = write_decoded_damo_yolo(tmp_path / 'public')
     change_card(folder, 'class_names', ['one'])
-    with pytest.raises(ModelError, match=r'\(126, 2\), wanted \(126, 1\): class_names'):
+    with pytest.raises(ModelError, match=r'\(126, 2\); expected \(126, 1\): class_names'):
         load(folder, runtime='onnx')
 
 
@@ -197,16 +197,16 @@ def test_detect_with_cameras_in_turn_confuses_nothing(tiny_nanodet):
 
 
 @pytest.mark.parametrize(('image', 'message'), [
-    (None, 'image is NoneType, wanted a numpy array'),
+    (None, 'image is NoneType; expected a NumPy array'),
     ([[0]], 'image is list'),
-    (np.zeros((64, 96), np.uint8), r'image is uint8 of shape \(64, 96\), wanted uint8 of shape'),
+    (np.zeros((64, 96), np.uint8), r'image is uint8 of shape \(64, 96\); expected uint8 of shape'),
     (np.zeros((64, 96, 1), np.uint8), r'of shape \(64, 96, 1\)'),
     (np.zeros((64, 96, 4), np.uint8), r'of shape \(64, 96, 4\)'),
     (np.zeros((1, 64, 96, 3), np.uint8), r'of shape \(1, 64, 96, 3\)'),
     (np.zeros((64, 96, 3), np.float32), 'image is float32'),
     (np.zeros((64, 96, 3), np.uint16), 'image is uint16'),
     (np.zeros((64, 96, 3), bool), 'image is bool'),
-    (np.zeros((0, 96, 3), np.uint8), 'image is 96x0 pixels, wanted sides of 8 to 16384'),
+    (np.zeros((0, 96, 3), np.uint8), 'image is 96x0 pixels; expected sides of 8 to 16384'),
     (np.zeros((1, 1, 3), np.uint8), 'image is 1x1 pixels'),
     (np.zeros((7, 96, 3), np.uint8), 'image is 96x7 pixels'),
     (np.zeros((8, 16385, 3), np.uint8), 'image is 16385x8 pixels'),
@@ -312,7 +312,7 @@ def test_input_size_off_the_grid_is_refused(tiny_nanodet, size):
 def test_input_size_off_the_grid_of_the_network_is_refused(tiny_nanodet):
     change_card(tiny_nanodet, 'input_size.width', 128)
     change_card(tiny_nanodet, 'decode.strides', [16, 32, 64])
-    with pytest.raises(ConfigError, match='input_size: got 160x64, wanted multiples of 64 for'):
+    with pytest.raises(ConfigError, match='input_size: 160x64; expected multiples of 64 for'):
         load(tiny_nanodet, input_size=ImageSize(64, 160))
 
 
@@ -331,7 +331,7 @@ def test_resize_of_an_unknown_name_is_refused(tiny_nanodet):
 def test_load_with_class_names_that_do_not_fit_the_network_is_refused(tmp_path, write):
     folder = write(tmp_path / 'tiny', num_classes=2)
     change_card(folder, 'class_names', ['a', 'b', 'c'])
-    with pytest.raises(ModelError, match=r'network output has shape \(\d+, \d+, \d+\), wanted .*: '
+    with pytest.raises(ModelError, match=r'output has shape \(\d+, \d+, \d+\); expected .*: '
                                          'class_names'):
         load(folder)
 
@@ -339,7 +339,7 @@ def test_load_with_class_names_that_do_not_fit_the_network_is_refused(tmp_path, 
 def test_load_of_weights_that_are_no_numbers_is_refused(tiny_nanodet):
     path = tiny_nanodet / 'model.bin'
     path.write_bytes(path.read_bytes()[:-4] + np.array(np.nan, np.float32).tobytes())
-    with pytest.raises(ModelError, match='tiny_nanodet: network gives NaN or infinity'):
+    with pytest.raises(ModelError, match='tiny_nanodet: network outputs contain NaN or infinity'):
         load(tiny_nanodet)
 
 
@@ -354,8 +354,8 @@ def test_load_of_a_network_of_one_input_size_is_refused_where_images_have_their_
         assert_one(load(tiny_nanodet, runtime='onnx', resize=resize).detect(
             square_image(64, 96, 32, 64)), (64, 32, 96, 64))
         return
-    with pytest.raises(ModelError, match='takes 96x64 and no image in a shape of its own, so its '
-                                         'card should say letterbox_square'):
+    with pytest.raises(ModelError, match='supports only the input size 96x64; '
+                                         'set resize to letterbox_square'):
         load(tiny_nanodet, runtime='onnx', resize=resize)
 
 

@@ -140,7 +140,7 @@ def test_download_tells_its_progress(fetch):
 
 @pytest.mark.parametrize(('manner', 'first_step'), [('whole', HALF), ('norange', 0)])
 def test_download_after_a_cut_connection_goes_on(server, fetch, tmp_path, manner, first_step):
-    with pytest.raises(DownloadError, match=f'connection ended after {HALF} of {len(DATA)} bytes; '
+    with pytest.raises(DownloadError, match=f'ended after {HALF} bytes; expected {len(DATA)}; '
                                             'run the command again'):
         fetch('cut/model.bin')
     assert not (tmp_path / 'target.bin').exists()
@@ -177,7 +177,7 @@ def test_download_with_a_wrong_checksum_leaves_nothing(fetch, tmp_path, part):
     wanted = SHA256 if part else 64 * '0'
     if part:
         (tmp_path / 'parts' / wanted).write_bytes(part)
-    with pytest.raises(DownloadError, match=f'sha256 is [0-9a-f]{{64}}, wanted {wanted}'):
+    with pytest.raises(DownloadError, match=f'sha256 is [0-9a-f]{{64}}; expected {wanted}'):
         fetch('whole/model.bin', wanted)
     assert not (tmp_path / 'target.bin').exists()
     assert parts(tmp_path) == []
@@ -185,13 +185,13 @@ def test_download_with_a_wrong_checksum_leaves_nothing(fetch, tmp_path, part):
 
 def test_download_over_http_is_refused_unasked(server, tmp_path):
     url = server.url('whole/model.bin').replace('https', 'http')
-    with pytest.raises(DownloadError, match=f'{url}: downloads go over https only'):
+    with pytest.raises(DownloadError, match=f'{url}: expected an https address'):
         download(url, tmp_path / 'a', SHA256, tmp_path / 'parts')
     assert server.requests == []
 
 
 def test_download_redirected_to_http_is_refused(server, fetch, tmp_path):
-    with pytest.raises(DownloadError, match='http://127.0.0.1.*: downloads go over https only'):
+    with pytest.raises(DownloadError, match='http://127.0.0.1.*: expected an https address'):
         fetch('http/model.bin')
     assert server.requests == [('/http/model.bin', None)]
     assert parts(tmp_path) == []

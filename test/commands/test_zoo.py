@@ -98,15 +98,15 @@ def test_find_model_by_path_may_be_relative_or_start_at_home(tiny_nanodet, monke
 
 
 @pytest.mark.parametrize(('model', 'message'), [
-    ('', 'no model named; choose from .*nanodet_m_320, '),
-    ('nanodet', "model 'nanodet' not found; choose from .*nanodet_m_320, .*, or give the path"),
-    ('nanodet_m_320', "'nanodet_m_320' has no weights yet; get them with `ros2 run .* "
+    ('', 'model: empty; expected one of .*nanodet_m_320, '),
+    ('nanodet', "model 'nanodet' not found; expected one of .*nanodet_m_320, .*, or the path"),
+    ('nanodet_m_320', "'nanodet_m_320' has no weights yet; download them with `ros2 run .* "
                       'fetch_model nanodet_m_320`'),
-    ('/absent/tiny', r'/absent/tiny: no model folder \(card.yaml is missing\)'),
-    ('~nobody_here/tiny', '~nobody_here/tiny: no model folder'),
-    ('.', r'\.: no model folder'),
+    ('/absent/tiny', r'/absent/tiny: not a model folder \(card.yaml is missing\)'),
+    ('~nobody_here/tiny', '~nobody_here/tiny: not a model folder'),
+    ('.', r'\.: not a model folder'),
     ('x' * 5000, "model 'xxx.*' not found"),
-    ('/x/' + 'x' * 5000, '/x/xxx.*: no model folder'),
+    ('/x/' + 'x' * 5000, '/x/xxx.*: not a model folder'),
 ])
 def test_find_model_that_is_not_there_says_what_to_do(model, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -210,17 +210,17 @@ def test_fetch_model_from_a_folder_without_its_files_leaves_nothing(public, spoi
 def test_fetch_model_of_a_card_without_checksums_is_refused(public):
     for runtime in ROLES:
         change_card(public.parent / 'models' / 'tiny', f'runtimes.{runtime}.sha256', {})
-    with pytest.raises(DownloadError, match='its card has no url and sha256'):
+    with pytest.raises(DownloadError, match='the card has no url and sha256'):
         fetch_model('tiny', public)
 
 
 def test_fetch_model_of_a_card_without_urls_is_refused(public):
-    with pytest.raises(DownloadError, match='its card has no url and sha256'):
+    with pytest.raises(DownloadError, match='the card has no url and sha256'):
         fetch_model('tiny')
 
 
 def test_fetch_model_of_an_unknown_name_lists_the_choices():
-    with pytest.raises(ModelError, match="model 'absent' not found; choose from .*nanodet_m_320"):
+    with pytest.raises(ModelError, match="'absent' not found; expected one of .*nanodet_m_320"):
         fetch_model('absent')
 
 

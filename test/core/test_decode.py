@@ -184,18 +184,18 @@ def test_gfl_with_threshold_0_gives_every_cell(activation):
 ])
 def test_gfl_with_a_wrong_number_of_classes_names_the_shapes(layout, shape, wanted):
     outputs = GFL_LAYOUTS[layout](gfl_heads(2), 2)
-    with pytest.raises(ModelError, match=f'has shape {shape}, wanted {wanted}: class_names'):
+    with pytest.raises(ModelError, match=f'has shape {shape}; expected {wanted}: class_names'):
         decode_gfl(outputs, gfl_spec(), 4, INPUT_SIZE, 0.5)
 
 
 def test_gfl_with_height_and_width_swapped_is_refused():
-    with pytest.raises(ModelError, match=r'\(34, 8, 12\), wanted \(34, 12, 8\)'):
+    with pytest.raises(ModelError, match=r'\(34, 8, 12\); expected \(34, 12, 8\)'):
         decode_gfl(gfl_heads(2), gfl_spec(), 2, ImageSize(height=96, width=64), 0.5)
 
 
 @pytest.mark.parametrize('count', [0, 2, 4, 5, 7])
 def test_gfl_with_a_wrong_number_of_outputs_is_refused(count):
-    with pytest.raises(ModelError, match=f'gives {count} outputs, .* want 1 or 3 or 6'):
+    with pytest.raises(ModelError, match=f'has {count} outputs; expected 1 or 3 or 6'):
         decode_gfl((gfl_heads(2) * 3)[:count], gfl_spec(), 2, INPUT_SIZE, 0.5)
 
 
@@ -253,9 +253,9 @@ def test_damo_yolo_drops_decoded_boxes_that_are_no_numbers(bad):
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (lambda scores, boxes: [boxes, scores], r'\(126, 4\), wanted \(126, 3\)'),
-    (lambda scores, boxes: [scores, boxes[:9]], r'\(9, 4\), wanted \(126, 4\)'),
-    (lambda scores, boxes: [scores, boxes, boxes, boxes], 'gives 4 outputs'),
+    (lambda scores, boxes: [boxes, scores], r'\(126, 4\); expected \(126, 3\)'),
+    (lambda scores, boxes: [scores, boxes[:9]], r'\(9, 4\); expected \(126, 4\)'),
+    (lambda scores, boxes: [scores, boxes, boxes, boxes], 'has 4 outputs'),
 ], ids=['swapped', 'of another size', 'too many'])
 def test_damo_yolo_with_other_decoded_outputs_is_refused(change, words):
     with pytest.raises(ModelError, match=words):
@@ -323,18 +323,18 @@ def test_yolov5_with_a_wrong_number_of_classes_names_the_shapes(layout):
     heads = yolo_heads(2)
     outputs = yolo_rows(heads) if layout == 'rows' else heads
     shape = r'\(2, 96, 7\)' if layout == 'rows' else r'\(14, 8, 12\)'
-    with pytest.raises(ModelError, match=shape + r', wanted \(16, 8, 12\) or \(2, 96, 8\)'):
+    with pytest.raises(ModelError, match=shape + r'; expected \(16, 8, 12\) or \(2, 96, 8\)'):
         decode_yolov5(outputs, yolo_spec(), 3, INPUT_SIZE, 0.5)
 
 
 def test_yolov5_with_height_and_width_swapped_is_refused():
-    with pytest.raises(ModelError, match=r'\(14, 8, 12\), wanted \(14, 12, 8\)'):
+    with pytest.raises(ModelError, match=r'\(14, 8, 12\); expected \(14, 12, 8\)'):
         decode_yolov5(yolo_heads(2), yolo_spec(), 2, ImageSize(height=96, width=64), 0.5)
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 6])
 def test_yolov5_with_a_wrong_number_of_outputs_is_refused(count):
-    with pytest.raises(ModelError, match=f'gives {count} outputs, .* want 3'):
+    with pytest.raises(ModelError, match=f'has {count} outputs; expected 3'):
         decode_yolov5((yolo_heads(2) * 2)[:count], yolo_spec(), 2, INPUT_SIZE, 0.5)
 
 

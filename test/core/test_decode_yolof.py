@@ -91,7 +91,7 @@ def test_yolof_gives_one_candidate_per_anchor_of_a_cell():
 
 @pytest.mark.parametrize('num_classes', [1, 4])
 def test_yolof_equals_the_plain_formula(num_classes):
-    """Also a score that is far below both of its factors is held against the threshold."""
+    """Also a score that is far below both of its factors is compared with the threshold."""
     head = np.random.default_rng(0).normal(0, 2, (2 * (5 + num_classes), *GRID))
     head = head.astype(np.float32)
     found = decode_yolof([head], spec_of(), num_classes, INPUT_SIZE, 0.1)
@@ -131,18 +131,18 @@ def test_yolof_threshold_is_held_against_the_product(threshold, count):
 def test_yolof_with_a_wrong_number_of_classes_names_the_shapes(layout):
     head = as_rows(head_of(2)) if layout == 'rows' else head_of(2)
     shape = r'\(6, 14\)' if layout == 'rows' else r'\(14, 2, 3\)'
-    with pytest.raises(ModelError, match=shape + r', wanted \(16, 2, 3\) or \(6, 16\)'):
+    with pytest.raises(ModelError, match=shape + r'; expected \(16, 2, 3\) or \(6, 16\)'):
         decode_yolof([head], spec_of(), 3, INPUT_SIZE, 0.5)
 
 
 def test_yolof_with_height_and_width_swapped_is_refused():
-    with pytest.raises(ModelError, match=r'\(14, 2, 3\), wanted \(14, 3, 2\)'):
+    with pytest.raises(ModelError, match=r'\(14, 2, 3\); expected \(14, 3, 2\)'):
         decode_yolof([head_of(2)], spec_of(), 2, ImageSize(height=96, width=64), 0.5)
 
 
 @pytest.mark.parametrize('count', [0, 2, 3])
 def test_yolof_with_a_wrong_number_of_outputs_is_refused(count):
-    with pytest.raises(ModelError, match=f'gives {count} outputs, .* want 1'):
+    with pytest.raises(ModelError, match=f'has {count} outputs; expected 1'):
         decode_yolof([head_of(2)] * count, spec_of(), 2, INPUT_SIZE, 0.5)
 
 

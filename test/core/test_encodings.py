@@ -72,5 +72,5 @@ def test_step_of_0_is_that_of_rows_without_padding(encoding, rows, row):
     np.testing.assert_array_equal(image_to_bgr(message(encoding, data, 0)),
                                   image_to_bgr(message(encoding, data, row)))
     for wrong in (data.tobytes()[:-1], data.tobytes() + bytes(rows), b''):
-        with pytest.raises(ImageError, match=f'step is 0 bytes, a row of {encoding} at width 8'):
+        with pytest.raises(ImageError, match=f'step is 0 bytes; expected .* a row of {encoding}'):
             image_to_bgr(message(encoding, wrong, 0))

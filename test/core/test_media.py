@@ -63,7 +63,7 @@ def test_find_media_keeps_the_order_of_files_and_sorts_folders(tmp_path):
 
 @pytest.mark.parametrize(('name', 'message'), [
     ('absent.jpg', 'absent.jpg: no such file or folder'),
-    ('notes.txt', 'notes.txt: neither image nor video; wanted one of .avi .bmp'),
+    ('notes.txt', 'notes.txt: neither image nor video; expected one of .avi .bmp'),
 ])
 def test_find_media_with_a_wrong_file_names_it(tmp_path, name, message):
     (tmp_path / 'notes.txt').touch()
@@ -144,7 +144,7 @@ def png_of_size(height: int, width: int) -> bytes:
 def test_decode_image_lets_a_file_have_more_pixels_than_a_message(monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: None)
     data = np.frombuffer(png_of_size(12000, 12000), np.uint8)
-    with pytest.raises(ImageError, match='12000x12000 pixels, .* at most 67108864 pixels'):
+    with pytest.raises(ImageError, match='12000x12000 pixels; .* at most 67108864 pixels'):
         decode_image(data, 'camera')
     with pytest.raises(ImageError, match='do not decode'):
         decode_image(data, 'a.png', FILE_PIXELS)

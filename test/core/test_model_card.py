@@ -98,10 +98,10 @@ def test_card_gives_its_size_and_the_files_of_a_runtime(tiny_nanodet):
     ('preprocess.std', [float('inf'), 1, 1], '$.preprocess.std[0]', '<= '),
     ('decode.strides', [], '$.decode.strides', 'length >= 1'),
     ('decode.strides', [8, 0, 32], '$.decode.strides[1]', '>= 1'),
-    ('decode.strides', [8, 32, 16], '$', '(8, 32, 16), wanted rising'),
-    ('decode.strides', [8, 8, 16], '$', '(8, 8, 16), wanted rising'),
+    ('decode.strides', [8, 32, 16], '$', '(8, 32, 16); expected rising'),
+    ('decode.strides', [8, 8, 16], '$', '(8, 8, 16); expected rising'),
     # tiny cards are 96 wide; the coarsest map of a backbone must fit
-    ('decode.strides', [16, 32, 64], '$', 'got 96x64, wanted multiples of 64 for strides 16, 32'),
+    ('decode.strides', [16, 32, 64], '$', '96x64; expected multiples of 64 for strides 16, 32'),
     ('decode.reg_max', 0, '$.decode.reg_max', '>= 1'),
     ('decode.grid_offset', 1.5, '$.decode.grid_offset', '<= 1'),
     ('decode.score_activation', True, '$.decode.score_activation', 'got `bool`'),
@@ -114,7 +114,7 @@ def test_card_gives_its_size_and_the_files_of_a_runtime(tiny_nanodet):
     ('class_names', [], '$.class_names', 'length >= 1'),
     ('class_names', ['cat', ''], '$.class_names[1]', 'length >= 1'),
     ('class_names', ['no', False], '$.class_names[1]', 'Expected `str`, got `bool`'),
-    ('class_names', ['cat', 'dog', 'cat'], '$', "class_names: 'cat' is named twice"),
+    ('class_names', ['cat', 'dog', 'cat'], '$', "class_names: duplicate name 'cat'"),
 ])
 def test_card_that_says_something_impossible_is_refused(tiny_nanodet, key, value, path, reason):
     change_card(tiny_nanodet, key, value)
@@ -156,7 +156,7 @@ def test_card_with_anchors_that_do_not_fit_its_family_is_refused(tmp_path, key, 
     ('decode.strides', [16, 32], 'one list of equal length for each stride'),
     ('decode', {'strides': [16, 32], 'score_activation': 'sigmoid', 'grid_offset': 0,
                 'center_clamp': 32, 'anchors': [[[1, 2]], [[3, 4]]]},
-     'decode.strides: got (16, 32), wanted the one of YOLOF'),
+     'decode.strides: (16, 32); YOLOF expects one stride'),
     ('family', 'yolov5_lite', 'family yolov5_lite has no decode.grid_offset'),
 ])
 def test_card_that_does_not_fit_yolof_is_refused(tmp_path, key, value, reason):
@@ -200,7 +200,7 @@ def test_card_that_is_absent_is_named(tmp_path):
 
 def test_card_without_a_runtime_says_which_it_has(tiny_nanodet):
     change_card(tiny_nanodet, 'runtimes.onnx')
-    with pytest.raises(ModelError, match=r"tiny_nanodet: card has no runtime 'onnx'; .* ncnn$"):
+    with pytest.raises(ModelError, match=r"the card has no runtime 'onnx'; expected ncnn$"):
         load_card(tiny_nanodet).runtime_files('onnx')
 
 
@@ -218,7 +218,7 @@ def test_resolve_file_finds_it_also_in_a_folder_below(tmp_path):
 @pytest.mark.parametrize('name', ['absent.bin', '', '.', 'weights'])
 def test_resolve_file_that_is_no_file_is_refused(tmp_path, name):
     (tmp_path / 'weights').mkdir()
-    with pytest.raises(ModelError, match=f'card.yaml: {name!r} is not in the model folder'):
+    with pytest.raises(ModelError, match=f'card.yaml: {name!r}: no such file in the model folder'):
         resolve_file(tmp_path, name)
 
 
@@ -239,7 +239,7 @@ def test_resolve_file_outside_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize('name', ['\u00e9' * 300, 'a\0b', 'loop'])
 def test_resolve_file_that_is_no_file_name_is_refused(tmp_path, name):
     (tmp_path / 'loop').symlink_to('loop')
-    with pytest.raises(ModelError, match='card.yaml: .* is (no file name|not in the model)'):
+    with pytest.raises(ModelError, match='(not a file name|no such file in the model)'):
         resolve_file(tmp_path, name)
 
 
@@ -258,7 +258,7 @@ def test_checked_files_with_the_right_sha256_are_returned(tiny_nanodet):
 @pytest.mark.parametrize('role', ['param', 'bin'])
 def test_checked_files_with_another_sha256_are_refused(tiny_nanodet, role):
     change_card(tiny_nanodet, 'runtimes.ncnn.sha256', {role: 64 * '0'})
-    with pytest.raises(ModelError, match=f'model.{role}: sha256 is [0-9a-f]{{64}}, the card wants '
+    with pytest.raises(ModelError, match=f'model.{role}: sha256 is [0-9a-f]{{64}}; expected '
                                          '0{64}; the file is damaged'):
         checked_files(tiny_nanodet, load_card(tiny_nanodet).runtimes.ncnn)
 

@@ -25,9 +25,9 @@ def test_class_thresholds_are_read(texts, thresholds):
     (['person:'], "'person:'; expected"),
     ([':0.5'], "':0.5'; expected"),
     (['person:high'], 'expected NAME:SCORE'),
-    (['person:1.01'], 'a score of 0 to 1'),
-    (['person:-0.1'], 'a score of 0 to 1'),
-    (['person:nan'], 'a score of 0 to 1'),
+    (['person:1.01'], 'a score from 0 to 1'),
+    (['person:-0.1'], 'a score from 0 to 1'),
+    (['person:nan'], 'a score from 0 to 1'),
     (['dog:0.1', 'person:0.5', 'person: 0.6'], "'person' has two thresholds"),
 ])
 def test_class_threshold_that_is_malformed_is_refused_in_one_line(texts, message):

@@ -26,18 +26,18 @@ def test_structure_says_what_it_is():
 
 
 @pytest.mark.parametrize(('stages', 'words'), [
-    ([stage()] * 3, 'they end at stride 16, wanted 32: 4 of them with stride 2'),
-    ([stage(stride=1)] * 4, 'they end at stride 2, wanted 32'),
+    ([stage()] * 3, 'last stride 16; expected 32: 4 stages with stride 2'),
+    ([stage(stride=1)] * 4, 'last stride 2; expected 32'),
     ([stage()], 'length >= 2'),
     ([stage(inner=None)] * 4, r'stages\[0\].*block mobile needs inner'),
     ([stage(block='shuffle')] * 4, 'block shuffle has no inner'),
-    ([stage(block='residual', kernel=5)] * 4, 'block residual: got kernel 5, wanted 3'),
-    ([stage(block='csp', stride=1)] * 4, 'block csp: got stride 1, wanted 2'),
+    ([stage(block='residual', kernel=5)] * 4, 'block residual: kernel 5; expected 3'),
+    ([stage(block='csp', stride=1)] * 4, 'block csp: stride 1; expected 2'),
     ([stage(channels=17)] * 4, 'multiple of 2'),
     ([stage(kernel=7)] * 4, 'kernel'),
     ([stage(width=7)] * 4, 'width'),
     ([stage()] * 4 + [stage(block='shuffle', inner=None, stride=1, channels=24)],
-     'shuffle with stride 1 keeps its 16 channels, got 24'),
+     'shuffle with stride 1 has 24 channels; expected 16'),
 ], ids=lambda value: value if isinstance(value, str) else '')
 def test_structure_with_a_mistake_is_refused(stages, words):
     with pytest.raises(ConfigError, match=words):

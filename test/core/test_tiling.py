@@ -81,12 +81,12 @@ def test_region_is_a_part_of_the_image_or_pixels(region, window):
 
 @pytest.mark.parametrize('region', [(200, 0, 300, 100), (0, 0, 0.03, 1), (0, 95, 200, 100)])
 def test_region_without_pixels_is_refused(region):
-    with pytest.raises(ImageError, match='leaves less than 8 pixels of an image of 200x100'):
+    with pytest.raises(ImageError, match='of an image of 200x100; expected at least 8 pixels'):
         windows_of(SIZE, View(region=region))
 
 
 def test_tiles_of_few_pixels_are_refused():
-    with pytest.raises(ImageError, match='tiles: 8x8 of 40x30 pixels have 7x5, wanted sides'):
+    with pytest.raises(ImageError, match='tiles: 8x8 of 40x30 pixels have 7x5; expected sides'):
         windows_of(ImageSize(30, 40), View(columns=8, rows=8))
 
 
@@ -94,9 +94,9 @@ def test_tiles_of_few_pixels_are_refused():
     (View(columns=0), r'view: \$.columns'),
     (View(overlap=0.6), r'view: \$.overlap'),
     (View(mode='both'), r'view: \$.mode'),
-    (View(region=(0.5, 0, 0.5, 1)), 'region: got .*wanted left < right'),
-    (View(region=(0, 0, float('nan'), 1)), 'region: got'),
-    (View(region=(-5, 0, 100, 100)), 'region: got'),
+    (View(region=(0.5, 0, 0.5, 1)), 'region: .*; expected left < right'),
+    (View(region=(0, 0, float('nan'), 1)), 'region: .*; expected'),
+    (View(region=(-5, 0, 100, 100)), 'region: .*; expected'),
 ])
 def test_impossible_view_is_refused(view, message):
     with pytest.raises(ConfigError, match=message):
@@ -106,7 +106,7 @@ def test_impossible_view_is_refused(view, message):
 def test_grid_is_read_and_anything_else_refused():
     assert grid_of('3x2') == (3, 2)
     for text in ('', '2', '0x2', '9x1', '2 x 2', '2x2x2'):
-        with pytest.raises(ConfigError, match='wanted COLUMNSxROWS from 1x1 to 8x8'):
+        with pytest.raises(ConfigError, match='expected COLUMNSxROWS from 1x1 to 8x8'):
             grid_of(text)
 
 
@@ -165,7 +165,7 @@ def test_merge_prefers_the_whole_box_to_its_parts_and_takes_their_score():
 
 
 def test_merge_drops_a_part_that_lies_in_a_better_box():
-    # the right tile takes only the legs for a person: 0.4 of what it sees of the whole
+    # the box of the right tile covers only the legs: 0.4 of the visible part of the person
     merged = merge_views([detections(), detections(((80, 68, 110, 98), 0.5, 0)),
                           detections(((30, 20, 110, 98), 0.9, 0))], [LEFT, RIGHT, WHOLE])
     assert rows_of(merged) == [((30, 20, 110, 98), 0.9, 0)]
@@ -258,5 +258,5 @@ def test_detector_with_a_mask_that_is_none_is_refused(tiny_nanodet, tmp_path):
 
 
 def test_detector_with_tiles_refuses_what_is_no_image(tiny_nanodet):
-    with pytest.raises(ImageError, match='image is NoneType, wanted a numpy array'):
+    with pytest.raises(ImageError, match='image is NoneType; expected a NumPy array'):
         tiled(tiny_nanodet, columns=2).detect(None)

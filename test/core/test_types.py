@@ -22,11 +22,11 @@ def test_detections_empty_has_the_shapes_and_dtypes_of_full_ones():
 
 
 @pytest.mark.parametrize(('boxes', 'scores', 'class_ids', 'message'), [
-    ((0,), (0,), (0,), r'boxes_xyxy: got shape \(0,\), wanted \(0, 4\)'),
-    ((2, 5), (2,), (2,), r'boxes_xyxy: got shape \(2, 5\), wanted \(2, 4\)'),
-    ((4,), (1,), (1,), r'boxes_xyxy: got shape \(4,\), wanted \(1, 4\)'),
-    ((2, 4), (2, 1), (2,), r'scores: got shape \(2, 1\), wanted \(2,\)'),
-    ((2, 4), (2,), (3,), r'class_ids: got shape \(3,\), wanted \(2,\)'),
+    ((0,), (0,), (0,), r'boxes_xyxy: shape \(0,\); expected \(0, 4\)'),
+    ((2, 5), (2,), (2,), r'boxes_xyxy: shape \(2, 5\); expected \(2, 4\)'),
+    ((4,), (1,), (1,), r'boxes_xyxy: shape \(4,\); expected \(1, 4\)'),
+    ((2, 4), (2, 1), (2,), r'scores: shape \(2, 1\); expected \(2,\)'),
+    ((2, 4), (2,), (3,), r'class_ids: shape \(3,\); expected \(2,\)'),
 ])
 def test_detections_with_shapes_that_do_not_fit_are_refused(boxes, scores, class_ids, message):
     with pytest.raises(ValueError, match=message):

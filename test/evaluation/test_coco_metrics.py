@@ -116,8 +116,8 @@ def test_measure_on_a_file_of_persons_passes_over_all_other_classes():
 
 def test_measure_without_a_class_in_common_names_both_sides():
     truth = dataset((1, 1, SQUARE), categories=((1, 'RBC'), (2, 'WBC')))
-    with pytest.raises(DataError, match='in common: the model knows cat, dog, bird and 1 more, '
-                                        'the annotations RBC, WBC'):
+    with pytest.raises(DataError, match='in common: the model has cat, dog, bird and 1 more, '
+                                        'the annotations have RBC, WBC'):
         measure(truth, {}, ['cat', 'dog', 'bird', 'cow'])
 
 
@@ -166,7 +166,7 @@ def test_evaluate_with_an_image_missing_names_it_before_it_begins(detector, squa
 
 def test_evaluate_with_an_image_of_another_size_says_so(detector, squares, tmp_path):
     cv2.imwrite(str(tmp_path / '2.png'), square_image(640, 480, 64, 32))
-    with pytest.raises(DataError, match=r'2\.png: the image is 480x640 pixels, .* 640x480'):
+    with pytest.raises(DataError, match=r'2\.png: image size 480x640; .* 640x480'):
         evaluate(detector, squares, tmp_path)
 
 

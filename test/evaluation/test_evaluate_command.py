@@ -121,7 +121,7 @@ def test_evaluate_plots_write_a_parameter_file_that_the_node_takes(options, tmp_
     assert f'score thresholds for the node in {path}' in capsys.readouterr().out
     assert yaml.safe_load(path.read_text()) == {'/**': {'ros__parameters': {
         'score_threshold': 0.999, 'class_thresholds': ['object0:0.999']}}}
-    assert '# From less than 30 labelled objects: object0' in path.read_text()
+    assert '# Fewer than 30 labelled objects: object0' in path.read_text()
 
 
 def test_evaluate_that_finds_nothing_writes_no_thresholds(options, tmp_path):

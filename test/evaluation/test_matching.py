@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which detection found which object, worked out by hand and held against the library."""
+"""Matches of detections and objects: hand-worked examples, and comparison with the library."""
 
 from lite_detector.core.types import Detections
 from lite_detector.data.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage

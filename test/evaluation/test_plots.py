@@ -93,7 +93,7 @@ def test_curves_of_many_classes_name_the_most_frequent():
     assert legend[-2] == '67 classes with fewer objects'
     assert legend[-1].startswith('mean of 79 classes: AP50')
     legend = legend_of(draw_f1(curves, overall_curve(matches), 'x'))
-    assert legend[-2:] == ['all boxes together', 'suggested: 0.899, where F1 is 0.05']
+    assert legend[-2:] == ['all classes together', 'suggested: 0.899 (F1 0.05)']
 
 
 def test_curve_of_one_class_is_not_averaged():
@@ -133,10 +133,10 @@ def test_worst_shows_the_largest_miss_and_the_best_scored_alarm_first(images):
 
 @pytest.mark.parametrize(('row', 'words'), [
     ((SQUARE, 0.9, 1), 'labelled cat'),
-    ((shifted(SQUARE, 10), 0.8, 0), 'found twice'),
-    ((shifted(SQUARE, 50), 0.8, 0), 'badly placed, IoU 0.33'),
-    ((shifted(SQUARE, 50), 0.8, 1), 'nothing labelled'),
-    ((AWAY, 0.8, 0), 'nothing labelled'),
+    ((shifted(SQUARE, 10), 0.8, 0), 'duplicate'),
+    ((shifted(SQUARE, 50), 0.8, 0), 'poor localization, IoU 0.33'),
+    ((shifted(SQUARE, 50), 0.8, 1), 'background'),
+    ((AWAY, 0.8, 0), 'background'),
 ])
 def test_false_alarm_is_explained(row, words):
     truth = dataset((1, 1, SQUARE), (2, 1, AWAY), categories=((1, 'cat'), (2, 'dog')))

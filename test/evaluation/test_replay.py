@@ -119,7 +119,7 @@ def test_replay_of_the_same_model_is_the_same(run, tmp_path, capsys):
     assert written['differences'] == [] and written['frames'] == 4 and not written['slower']
     again = tmp_path / 'again.json'
     assert run('--write-baseline', again) == 0
-    assert json.loads(again.read_text())['frames'] == stored['frames'], 'to the last digit'
+    assert json.loads(again.read_text())['frames'] == stored['frames'], 'all digits are equal'
 
 
 def test_replay_of_another_model_differs_with_a_report(run, tmp_path, tiny_nanodet, capsys):
@@ -152,8 +152,8 @@ def test_replay_compares_time_only_when_asked(run, tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (['--score-threshold', 0.5], 'its score_threshold is 0.35, now it is 0.5'),
-    (['--max-detections', 5], 'its max_detections is 100, now it is 5'),
+    (['--score-threshold', 0.5], 'score_threshold is 0.35; expected 0.5'),
+    (['--max-detections', 5], 'max_detections is 100; expected 5'),
     (['--min-iou', 0], 'options: $.min_iou'),
     (['--score-tolerance', 2], 'options: $.score'),
     (['--max-slowdown', 0], '--max-slowdown: got 0'),
@@ -178,7 +178,7 @@ def test_replay_of_another_recording_is_an_error(run, tmp_path, capsys):
     for name, times in (('short', (0,)), ('late', (5, 6, 7, 8))):
         other = write_bag(tmp_path / name, [compressed_image(scene, time) for time in times])
         assert run('--baseline', baseline, source=other) == 2
-        assert 'another recording or topic' in capsys.readouterr().err
+        assert 'other recording or topic' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content', ['', '[]', '{"format": 2}'])
@@ -186,7 +186,7 @@ def test_replay_with_a_baseline_that_is_none_is_an_error(run, tmp_path, capsys, 
     baseline = tmp_path / 'baseline.json'
     baseline.write_text(content)
     assert run('--baseline', baseline) == 2
-    assert 'baseline.json: no baseline of replay' in capsys.readouterr().err
+    assert 'baseline.json: not a baseline of replay' in capsys.readouterr().err
 
 
 def test_replay_without_a_frame_that_can_be_read_is_an_error(run, tmp_path, capsys):

@@ -82,7 +82,7 @@ def test_tensorrt_gets_the_signed_form(tmp_path):
 
 
 def test_int8_of_a_folder_without_it_says_how_to_get_it(tiny_nanodet):
-    with pytest.raises(ModelError, match='has no int8 form for runtime onnx; `lite_detector qua'):
+    with pytest.raises(ModelError, match='has no int8 form for runtime onnx; create one'):
         open_backend(load_card(tiny_nanodet), tiny_nanodet, 'onnx', 1, 'int8')
 
 

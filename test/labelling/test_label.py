@@ -130,7 +130,7 @@ def test_label_of_a_folder_keeps_every_image(label, images, options):
 def test_label_takes_over_the_classes_of_people(label, images):
     status, output = label('--annotations', write_annotations(images, 'object0', 'cup'))
     assert status == 0
-    # the object0 that the model sees is no object0, for nobody labelled it
+    # the model also detects an object0, but people labelled this class, so their labels count
     assert found_in(output) == {'white.png': [('object0', (1.5, 2.25, 20.1, 30), None, 0)],
                                 'green.png': [('object0', (0, 0, 96, 64), None, 1), OBJECT1]}
     assert read_coco(output, images).class_names == ('object0', 'object1', 'cup')
@@ -170,7 +170,7 @@ def test_label_again_with_another_image_of_the_same_name_is_refused(label, image
 def test_label_refuses_a_name_that_json_cannot_say(label, images, capsys):
     (images / 'white.png').rename(images / os.fsdecode(b'white\xff.png'))
     assert label()[0] == 2
-    assert 'no UTF-8, wanted another name' in capsys.readouterr().err
+    assert 'not UTF-8; rename the file' in capsys.readouterr().err
 
 
 def test_label_again_takes_over_what_people_changed(label, images):
@@ -205,9 +205,9 @@ def test_label_interrupted_keeps_what_it_has(label, monkeypatch):
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (['--score-threshold', '0.2'], ['score_threshold 0.1, now it is 0.2', 'another --output']),
-    (['--size', '64'], ['input_size', 'now it is 64x64']),
-    (['--classes', 'object1'], ['classes object0, object1, now it is object1']),
+    (['--score-threshold', '0.2'], ['score_threshold 0.1; this run has 0.2', 'another --output']),
+    (['--size', '64'], ['input_size', 'this run has 64x64']),
+    (['--classes', 'object1'], ['classes object0, object1; this run has object1']),
     (['--classes', 'cat'], ["no class 'cat'"]),
     (['--images', '/absent'], ['/absent: no such folder']),
     (['--output', '/absent/a.json'], ['/absent/a.json: cannot write']),
@@ -226,7 +226,7 @@ def test_label_never_overwrites_labels_of_people(label, images, capsys):
     annotations = write_annotations(images, 'object0')
     before = annotations.read_bytes()
     assert label('--output', annotations)[0] == 2
-    assert 'these are no labels of `label`' in capsys.readouterr().err
+    assert 'not a file of `label`' in capsys.readouterr().err
     assert annotations.read_bytes() == before
 
 
@@ -241,7 +241,7 @@ def test_label_of_other_images_into_the_file_is_an_error(label, tmp_path, capsys
 
 def test_label_with_nothing_to_add_or_to_read_is_an_error(label, images, capsys):
     assert label('--annotations', write_annotations(images, 'object0', 'object1'))[0] == 2
-    assert 'nothing to add' in capsys.readouterr().err
+    assert 'all classes are labelled already' in capsys.readouterr().err
     for path in images.iterdir():
         path.write_bytes(b'')
     status, output = label()

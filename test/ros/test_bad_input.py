@@ -65,7 +65,7 @@ BAD_IMAGES = {
     'unknown encoding': (spoiled(encoding='rgb565'), "encoding 'rgb565' is not one of"),
     'empty encoding': (spoiled(encoding=''), "encoding '' is not one of"),
     'one pixel': (one_pixel, 'image is 1x1 pixels'),
-    'zero stamp': (without_stamp, 'header.stamp is zero'),
+    'zero stamp': (without_stamp, 'header.stamp is 0'),
     'negative stamp': (before_1970, 'header.stamp is -5 s'),
     'endless encoding': (spoiled(encoding='x' * 10000), f"encoding '{'x' * 60}' is not one of"),
 }
@@ -189,7 +189,7 @@ BAD_MODELS = {
     wrong_sha256: ('model.bin', 'sha256'),
     path_outside: ('stray.bin', 'outside'),
     wrong_class_count: ('shape', 'class_names'),
-    truncated_bin: ('model.bin', 'cut short'),
+    truncated_bin: ('model.bin', 'truncated'),
     broken_param: ('model.param', 'not an ncnn'),
 }
 

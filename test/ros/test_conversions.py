@@ -153,13 +153,14 @@ def too_many_pixels(step: int, msg: Image) -> tuple[dict, str]:
 
 
 def short_step(step: int, msg: Image) -> tuple[dict, str]:
-    return {'step': step}, f'step is {step} bytes, a row of {msg.encoding} at width 6 has'
+    return {'step': step}, (
+        f'step is {step} bytes; expected at least .* for a row of {msg.encoding} at width 6')
 
 
-MISFITS = {  # of a message with 5 bytes of padding: the fields that change, and what is said
+MISFITS = {  # of a message with 5 bytes of padding: the fields that change, and the message
     'one byte missing': lambda msg: (
-        {'data': msg.data[:-6]}, f'data has {len(msg.data) - 6} bytes, 6x4 {msg.encoding} at step '
-                                 f'{msg.step} has {len(msg.data) - 5}'),
+        {'data': msg.data[:-6]}, f'data has {len(msg.data) - 6} bytes; expected '
+                                 f'{len(msg.data) - 5} for 6x4 {msg.encoding} at step {msg.step}'),
     'no data': lambda msg: ({'data': array.array('B')}, 'data has 0 bytes'),
     'no step': partial(short_step, 0),
     'step of 1': partial(short_step, 1),
@@ -186,13 +187,13 @@ def test_image_msg_to_bgr_whose_data_do_not_fit_is_refused(misfit):
 ])
 def test_image_msg_to_bgr_with_an_impossible_size_is_refused(encoding, height, width):
     msg = image_msg(encoding, height, width, bytes(1000), 100)
-    with pytest.raises(ImageError, match=f'image is {width}x{height}, wanted sides of 1 to'):
+    with pytest.raises(ImageError, match=f'image is {width}x{height}; expected sides of 1 to'):
         image_msg_to_bgr(msg)
 
 
 @pytest.mark.parametrize(('encoding', 'sizes', 'words'), [
-    *((each, [(1, 1), (2, 2), (2, 9), (9, 2)], 'is too small') for each in BAYER + BAYER16),
-    *((each, [(4, 1)], 'has no whole pixel pair') for each in YUV422)])
+    *((each, [(1, 1), (2, 2), (2, 9), (9, 2)], 'expected sides of') for each in BAYER + BAYER16),
+    *((each, [(4, 1)], 'expected at least one full') for each in YUV422)])
 def test_image_msg_to_bgr_too_small_for_its_colours_is_refused(encoding, sizes, words):
     for height, width in sizes:
         with pytest.raises(ImageError, match=f'{encoding} of .*{width}.* {words}'):

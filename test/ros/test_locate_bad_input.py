@@ -66,7 +66,7 @@ def metres(stamp_s: float) -> Image:
     ({'distortion_model': 'radial7', 'd': [0.1] * 5}, metres, "distortion_model 'radial7'; exp"),
     ({'width': 640, 'height': 480}, metres, 'K has its principal point at (159.5, 119.5) of a '),
     ({'width': 160, 'height': 120, 'k': (150.0, 0.0, 79.5, 0.0, 150.0, 59.5, 0.0, 0.0, 1.0)},
-     metres, 'boxes reach to (230, 150), camera_info is of 160x120 images'),
+     metres, 'boxes reach to (230, 150), but camera_info is for 160x120 images'),
     ({'frame_id': 'rear'}, metres, "camera_info is of the frame 'rear', the detections of 'lens'"),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2000.0, wall_m=6000.0)), 'a median of 6000 m'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0).astype(np.uint16)), 'a median of 0.006 m'),

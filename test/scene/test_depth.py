@@ -93,7 +93,7 @@ def test_object_depths_give_the_extent_of_what_is_visible():
 
 
 def test_check_depth_refuses_another_shape():
-    with pytest.raises(LocateError, match='depth is 320x240, the camera 640x360: another shape'):
+    with pytest.raises(LocateError, match='is 320x240, the camera 640x360: other aspect ratio'):
         check_depth(DepthImage(wall_with()), ImageSize(360, 640))
     check_depth(DepthImage(wall_with()), ImageSize(480, 640))
 
@@ -103,7 +103,7 @@ def test_check_depth_refuses_another_shape():
     (np.full(SIZE, 5, np.uint16), 0.001, '0.005'),        # 16UC1 in m
 ])
 def test_check_depth_refuses_another_unit(pixels, unit_m, median):
-    with pytest.raises(LocateError, match=f'depth has a median of {median} m, expected .*REP'):
+    with pytest.raises(LocateError, match=f'depth has a median of {median} m; expected .*REP'):
         check_depth(DepthImage(pixels, unit_m), SIZE)
 
 

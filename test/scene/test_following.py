@@ -176,7 +176,7 @@ def follow_first(flight: Flight, images: int = 150) -> tuple[int, int, list[floa
     """
     Let a follower choose the first person, who is alone in sight for two images.
 
-    :return: images until it says that it lost them, how many of these show another person, and
+    :return: Number of images until the state is lost, number of those with another person, and
         the errors of the target in pixels.
     """
     follower, wrong, errors = Follower('person', memory_s=1.0), 0, []

@@ -88,7 +88,7 @@ def test_parse_object_sizes():
     (['person:height:-1'], 'expected class:height'),
     (['person:height:nan'], 'expected class:height'),
     (['person:height:1.7:2'], 'expected class:height'),
-    (['person:height:1.7', 'person:width:0.5'], 'person is there twice'),
+    (['person:height:1.7', 'person:width:0.5'], 'duplicate class person'),
 ])
 def test_parse_object_sizes_of_a_wrong_entry_is_refused(entries, said):
     with pytest.raises(ConfigError, match='^object_sizes: ') as error:

@@ -44,7 +44,7 @@ def test_velocities_of_many_objects_under_noise_and_irregular_times():
             stamp_s)
     errors = velocities - truth[seen]
     assert np.sqrt((errors ** 2).mean()) < 0.25
-    # and it says how good it is
+    # the reported deviation is realistic
     assert np.sqrt((errors[:, 2] ** 2).mean()) < 2 * deviations.mean()
 
 

@@ -145,11 +145,11 @@ def test_fisheye_pixel_beyond_85_degrees_has_no_ray():
     ({'k': (1200.0, 0, 640, 0, 1000, 480, 0, 0, 1)}, 'belongs to another resolution'),
     ({'k': (300.0, 0, 160, 0, 250, 120, 0, 0, 1)}, 'belongs to another resolution'),
     ({'distortion_model': 'radial7', 'd': (0.1, 0, 0, 0, 0)}, "distortion_model 'radial7'; exp"),
-    ({'distortion_model': 'plumb_bob', 'd': (0.1, 0)}, 'D has 2 values; plumb_bob has 4 or 5'),
-    ({'distortion_model': 'plumb_bob', 'd': (float('nan'),) * 5}, 'no numbers'),
+    ({'distortion_model': 'plumb_bob', 'd': (0.1, 0)}, '2 values; expected 4 or 5 for plumb_bob'),
+    ({'distortion_model': 'plumb_bob', 'd': (float('nan'),) * 5}, 'expected finite numbers'),
     ({'roi': (600, 0, 100, 100)}, 'region of 100x100 at (600, 0)'),
     ({'size': ImageSize(0, 0)}, 'of a 0x0 image'),
-    ({'r': (2.0,) * 9}, 'R is no rotation'),
+    ({'r': (2.0,) * 9}, 'R; expected a rotation matrix'),
 ])
 def test_camera_of_an_impossible_calibration_is_refused(changes, said):
     with pytest.raises(LocateError, match='^camera_info: ') as error:

@@ -126,7 +126,7 @@ def test_an_image_in_two_lists_of_labels_is_refused(tmp_path):
     people = write_shapes(tmp_path)
     other = people.with_name('other.json')
     other.write_text(people.read_text())
-    with pytest.raises(DataError, match='labels.json and in .*other.json, wanted in one'):
+    with pytest.raises(DataError, match='labels.json and in .*other.json; expected one'):
         open_datasets(DataSpec((str(people), str(other))))
 
 
@@ -153,7 +153,7 @@ def test_labels_that_are_all_ignored_are_refused(tmp_path):
 def test_class_that_train_does_not_know_is_refused(tmp_path):
     train, val = write_shapes(tmp_path / 'a'), write_shapes(tmp_path / 'b', seed=1)
     val.write_text(val.read_text().replace('"disc"', '"disk"'))
-    with pytest.raises(DataError, match="class 'disk' of .*png is unknown; wanted one of square"):
+    with pytest.raises(DataError, match="'disk' of .*png is unknown; expected one of square"):
         open_datasets(DataSpec(str(train), val=str(val)))
 
 

@@ -367,7 +367,7 @@ def test_two_processes_learn_as_one_with_the_same_batch(labels, tmp_path, run_py
 
 
 @pytest.mark.parametrize(('count', 'strict', 'tail'), [
-    (8, False, '; 1 of 8 images are broken, expected at most 10 % (--max-broken, '
+    (8, False, '; 1 of 8 images are broken; expected at most 10 % (--max-broken, '
                'data.max_broken)'),
     (12, True, '')], ids=['too many', 'strict'])
 def test_unreadable_image_ends_it_before_the_first_step(count, strict, tail, tmp_path, capsys):
@@ -377,7 +377,7 @@ def test_unreadable_image_ends_it_before_the_first_step(count, strict, tail, tmp
     assert train(tmp_path / 'run', labels, data__strict=strict) == 2
     message, = capsys.readouterr().err.splitlines()
     assert message.startswith(f'error: {broken}: 7 bytes that do not decode as an image')
-    assert message.endswith(f'wanted {FORMATS}{tail}')
+    assert message.endswith(f'expected {FORMATS}{tail}')
     assert not (tmp_path / 'run' / LAST_FILE).exists()
 
 

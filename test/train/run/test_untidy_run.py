@@ -107,8 +107,8 @@ def test_resumed_run_leaves_out_the_same_images(whole_run, labels, tmp_path, mon
 
 @pytest.mark.parametrize(('values', 'words'), [
     ({'data__strict': True}, 'annotations['),
-    ({'data__max_broken': 0.05}, '2 of 32 images are broken, expected at most 5 %'),
-    ({'data__max_broken': 0.08}, '3 of 32 images are broken, expected at most 8 %'),
+    ({'data__max_broken': 0.05}, '2 of 32 images are broken; expected at most 5 %'),
+    ({'data__max_broken': 0.08}, '3 of 32 images are broken; expected at most 8 %'),
     ({'data__max_broken': 5}, 'data.max_broken')])
 def test_run_is_refused_where_too_much_is_broken(labels, tmp_path, capsys, values, words):
     assert run(tmp_path / 'run', labels, **values) == 2
