@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Model folders appear whole; what pnnx made is looked at; images to compare on; no torch here."""
+"""Model folders are written atomically; pnnx output is checked; images to compare on; no torch."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +36,7 @@ FILES = NcnnFiles('model.param', 'model.bin', 'images', ('stride_8', 'stride_16'
 
 
 def fill(target: Path) -> None:
-    """Write a folder with one file that says that it is new."""
+    """Write a folder with one file whose text is "new"."""
     with staged_folder(target) as staged:
         (staged / 'card.yaml').write_text('new')
 
@@ -53,7 +53,7 @@ def test_staged_folder_appears_when_the_block_is_done(tmp_path):
         assert staged.parent.parent == target.parent, 'elsewhere, moving it would be copying'
     assert (target / 'card.yaml').read_text() == 'new'
     assert entries(target.parent) == ['model']
-    # readable as any other folder, although scratch folders are private
+    # readable like any other folder, although temporary folders are private
     other = tmp_path / 'other'
     other.mkdir()
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
@@ -141,7 +141,7 @@ def test_with_blob_names_refuses_another_number_of_outputs():
 
 @pytest.fixture
 def fake_pnnx(tmp_path, monkeypatch):
-    """Return a function that puts a shell script in the place of pnnx and converts with it."""
+    """Return a function that replaces pnnx by a shell script and converts with it."""
     def convert_with(script: str) -> Path:
         program = tmp_path / 'pnnx'
         program.write_text(f'#!/bin/sh\n{script}\n')
@@ -223,7 +223,7 @@ def test_sample_images_without_scikit_image_are_drawn(monkeypatch):
 
 
 def test_sample_images_are_photographs_where_there_are_some():
-    if find_spec('skimage') is None:  # installed without what it imports, it has photographs too
+    if find_spec('skimage') is None:  # with its dependencies it also gives photographs
         pytest.skip('no scikit-image')
     source, images = sample_images.sample_images()
     assert source == 'photographs of scikit-image'

@@ -32,7 +32,7 @@ def detections(*rows: tuple) -> Detections:
 
 
 class Changed:
-    """A runtime that gives the outputs of another one, changed."""
+    """A runtime that returns the outputs of another one, changed."""
 
     def __init__(self, backend, change):
         self._backend = backend
@@ -63,13 +63,13 @@ def compared(reference, change, measure=None) -> parity.Parity:
     # 90 and 89 of 100 columns
     ([(SQUARE, 0.9, 0)], [((0, 0, 90, 100), 0.9, 0)], 0),
     ([(SQUARE, 0.9, 0)], [((0, 0, 89, 100), 0.9, 0)], 1),
-    # a score may cross the threshold by a little, and what is below is not asked for
+    # a score may cross the threshold by a little, and lower scores are ignored
     ([(SQUARE, 0.301, 0)], [(SQUARE, 0.299, 0)], 0),
     ([(SQUARE, 0.35, 0)], [(SQUARE, 0.27, 0)], 1),
     ([(SQUARE, 0.299, 0)], [], 0),
-    # each box is taken once
+    # each box is matched once
     ([(SQUARE, 0.9, 0), (SQUARE, 0.8, 0)], [(SQUARE, 0.9, 0)], 1),
-    # cut away at the border of the image: there is nothing to find again
+    # the boxes are clipped to nothing at the border: there is nothing to match
     ([((0, 0, 0, 100), 0.9, 0)], [], 0),
 ])
 def test_count_unmatched_by_hand(wanted, given, unmatched):
@@ -143,7 +143,7 @@ def test_compare_without_images_is_an_error(reference):
 
 
 def test_compare_looks_at_a_size_that_was_not_exported(reference):
-    # what a flattened trace does: right at the exported size, the wrong cells at any other
+    # like a flattened trace: correct at the exported size, wrong cells at any other
     fixed = Changed(reference.backend, lambda output: output[:, :8, :12])
     with pytest.raises(ModelError, match='fixed a size'):
         compare(reference, {'ncnn': fixed}, IMAGES[:1])

@@ -83,7 +83,7 @@ def scales(*values: float) -> bytes:
 
 
 def test_int8_weights_are_divided_by_the_scale_of_their_channel(tmp_path):
-    """Behind a layer: bias, scales of the weights, of the input and, above 100, of the output."""
+    """After a layer: bias, scales of the weights, of the input and, above 100, of the output."""
     (tmp_path / 'a.param').write_text(INT8_PARAM)
     data = (int8(100, -50) + scales(0.5, -1) + scales(200, 25) + scales(9) + scales(8)
             + int8(3, 4) + scales(2, np.inf) + scales(7) + int8(10, 20) + scales(40) + scales(6))
@@ -102,7 +102,7 @@ def test_int8_weights_are_divided_by_the_scale_of_their_channel(tmp_path):
 
 
 def test_graph_is_walked_from_the_outputs_of_the_card(tmp_path):
-    """Two heads behind one layer, of which the file has the second one first."""
+    """Two heads after one layer; the file lists the second one first."""
     (tmp_path / 'a.param').write_text("""7767517
 6 7
 Input       data  0 1 data
@@ -200,6 +200,6 @@ def test_command_without_torch_says_how_to_get_it(command, run_python, tiny_nano
                       tmp_path, *command, model)
     assert done.returncode == 2
     line, = done.stderr.splitlines()
-    # where nothing of training is installed another of its libraries is missed first
+    # without the training packages another library is missed first
     assert any(line.startswith(f'error: this needs {each}; ') for each in TRAINING_LIBRARIES)
     assert 'make setup-train' in line

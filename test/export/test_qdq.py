@@ -48,7 +48,7 @@ def test_onnx_rounds_as_ncnn(tmp_path, thresholds):
         onnx.checker.check_model(onnx.load(file))
         change_card(folder, 'runtimes.onnx.int8', {'file': file.name, 'signed': file.name})
         in_onnx = open_backend(load_card(folder), folder, 'onnx', 1, 'int8').infer(blob)
-        # the same rounding, but for values half way between two steps
+        # the same rounding, except for values half way between two steps
         assert output_error([in_ncnn], [in_onnx]) < error / 10
 
 
@@ -63,7 +63,7 @@ def test_layers_that_read_the_same_share_its_rounding(tmp_path):
     assert weights['conv2_scale'] == np.float32(0.5 / 127)
     assert (weights['conv2_zero'], weights['conv2_zero'].dtype) == (128, np.uint8)
     assert weights['conv0_weight_int8'].dtype == np.int8
-    assert not {'weight8', 'weight16', 'weight32'} & set(weights)  # in float, no longer used
+    assert not {'weight8', 'weight16', 'weight32'} & set(weights)  # float weights are unused
     signed = {stored.name: numpy_helper.to_array(stored)
               for stored in onnx.load(folder / 's8.onnx').graph.initializer}
     assert (signed['conv2_zero'], signed['conv2_zero'].dtype) == (0, np.int8)
@@ -75,7 +75,7 @@ def test_tensorrt_gets_the_signed_form(tmp_path):
     card = load_card(folder)
     assert card.int8_onnx_files(signed=True).file == 's8.onnx'
     assert card.int8_onnx_files(signed=False).file == 'u8.onnx'
-    # no other file is asked for: the wheel of the tests has no TensorRT
+    # no other file is requested: the wheel of the tests has no TensorRT
     (folder / 's8.onnx').unlink()
     with pytest.raises(ModelError, match='s8.onnx'):
         open_backend(card, folder, 'onnx', 1, 'int8', 'tensorrt')

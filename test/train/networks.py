@@ -28,7 +28,7 @@ PUBLIC_NETWORKS = ('nanodet_m_320', ANDROID_NANODET, 'nanodet_m_416', 'nanodet_p
 
 
 def card_data(spec: ModelSpec) -> dict:
-    """Return a card, as plain data, of a network whose anchors are those of the tiny models."""
+    """Return card data of a network with the anchors of the tiny models."""
     decode = {'reg_max': REG_MAX, 'grid_offset': 0.5}
     if spec.family == 'yolov5_lite':
         decode = {'anchors': [[list(anchor) for anchor in level] for level in ANCHORS]}
@@ -43,7 +43,7 @@ def card_data(spec: ModelSpec) -> dict:
 
 
 def network_card(spec: ModelSpec) -> NetworkCard:
-    """Return the same as a checkpoint holds it."""
+    """Return the same data as in a checkpoint."""
     data = card_data(spec)
     return from_mapping({name: data[name] for name in NetworkCard.__struct_fields__
                          if name in data}, NetworkCard, 'test')
@@ -66,7 +66,7 @@ def trained_model(spec: ModelSpec) -> nn.Module:
 
 def trained_checkpoint(spec: ModelSpec, class_names: tuple[str, ...] | None = None,
                        preprocess: PreprocessSpec | None = None) -> Checkpoint:
-    """Return a checkpoint of such a network; what is None is as the tiny cards have it."""
+    """Return a checkpoint of such a network; None takes the value of the tiny cards."""
     card = network_card(spec)
     card = msgspec.structs.replace(card, class_names=class_names or card.class_names,
                                    preprocess=preprocess or card.preprocess)
@@ -79,7 +79,8 @@ def write_ncnn(folder: Path, model: nn.Module, spec: ModelSpec,
     """
     Write the convolutions of a network as ncnn files, batch norm fused, weights in fp32.
 
-    What stands between convolutions is left out: one that reads several has several inputs.
+    Operations between convolutions are left out: a convolution that reads several has several
+    inputs.
 
     :param last_head_first: write the layers in the order of a walk from the last head on, instead
         of the order in which they run.

@@ -48,9 +48,9 @@ SHARE = 5e-3
 def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2,
                      backbone: str | None = None, **training) -> Path:
     """
-    Write a random network that sees nothing, as before training.
+    Write a random network without detections, like a network before training.
 
-    Left as large as they are drawn, its scores would all be 1, and NMS would keep any.
+    Without the smaller weights all scores would be 1, and NMS would keep arbitrary boxes.
     """
     spec = ModelSpec(family, variant, num_classes, num_anchors=len(ANCHORS[0]),
                      backbone=backbone)
@@ -67,7 +67,7 @@ def write_checkpoint(path: Path, family: str, variant: str, num_classes: int = 2
 
 @pytest.fixture(autouse=True)
 def libraries():
-    """Leave these tests out where one is missing that exporting needs."""
+    """Skip these tests if a package for the export is missing."""
     for library in ('pnnx', 'onnx', 'onnxruntime', 'openvino'):
         pytest.importorskip(library)
 
@@ -174,7 +174,7 @@ def test_export_fills_the_card_and_writes_figures(tmp_path, photographs, annotat
     card = load_card(tmp_path / 'model')
     network = load_checkpoint(checkpoint).card
     assert (card.name, card.training['seed']) == ('my_model', 7)
-    # one box is labelled; of the paths only the ends are told
+    # one box is labelled; only the ends of paths are in the card
     where = f'{annotations.parent.name}/instances.json'
     assert card.training['data'] == {'select': {'annotations': where, 'images': 2, 'boxes': 1}}
     assert card.training['settings']['data']['val'] == where

@@ -32,7 +32,7 @@ MEAN_COLORS = PreprocessSpec(resize='letterbox_square', color='bgr', mean=(0, 0,
 
 
 class Pyramid(nn.Module):
-    """Features are the mean colour of each place."""
+    """A module whose features are the mean colour of each cell."""
 
     def forward(self, images):
         """Return one map per stride."""
@@ -40,7 +40,7 @@ class Pyramid(nn.Module):
 
 
 class MeanColors(nn.Module):
-    """A network that sees mean colours and finds nothing."""
+    """A network whose features are mean colours, without detections."""
 
     def __init__(self, part: str = 'neck') -> None:
         super().__init__()

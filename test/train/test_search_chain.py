@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From a board to a frame that is served, at toy size."""
+"""From a board to the detections of a frame, at toy size."""
 
 import json
 

@@ -35,7 +35,7 @@ def missing_keys(path: Path) -> list[str]:
                 **{name: (data[name], getattr(config, name)) for name in
                    ('network', 'data', 'start', 'optimizer', 'schedule', 'ema', 'augment',
                     'validation')}}
-    # only YOLOv5 seeks anchors; some have no choice of backbones; the recipe is filled in
+    # only YOLOv5 finds anchors; some have a fixed backbone; the recipe is filled in
     optional = {'recipe'} | ({'auto_anchor'} if family != 'yolov5_lite' else set()) | (
         {'backbone'} if family not in ANY_BACKBONE else set())
     return [f'{name}.{key}' for name, (keys, struct) in sections.items()

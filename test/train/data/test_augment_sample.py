@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole training samples: equal to serving without change, and in step with it."""
+"""Training samples: equal to the deployment pipeline without augmentation."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The data of a run, looked through before it starts."""
+"""The data of a run, checked before it starts."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_images_of_labels_in_the_usual_folders_are_found(tmp_path, labels, image
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
     spec = DataSpec(str(tmp_path / labels), val=str(tmp_path / labels))
     assert train_sources(spec) == [(tmp_path / labels, tmp_path / images)]
-    # also where those of data.train are somewhere else
+    # also if those of data.train are in another folder
     assert val_images(msgspec.structs.replace(spec, train_images='a')) == tmp_path / images
 
 

@@ -87,7 +87,7 @@ def maps(*values: float) -> torch.Tensor:
 
 
 def test_channel_wise_kl_by_hand():
-    # places of the teacher count 1/2 and 1/2, of the student 1/4 and 3/4
+    # positions of the teacher count 1/2 and 1/2, of the student 1/4 and 3/4
     student, teacher = maps(0, math.log(3)), maps(5, 5)
     wanted = 0.5 * math.log(4 / 3)
     assert channel_wise_kl(student, teacher, 1.0).item() == pytest.approx(wanted)
@@ -125,14 +125,14 @@ def test_holes_of_masked_generation_follow_from_the_step():
     assert torch.equal(whole(student, teacher, 5), whole(student, teacher, 6))
     for parameter in whole.generate.parameters():
         nn.init.zeros_(parameter)
-    # then the teacher's variance of 1 is left: 3 channels of 96 places, times the published 2e-5
+    # then the teacher's variance of 1 is left: 3 channels of 96 cells, times the published 2e-5
     assert whole(student, teacher, 0).item() == pytest.approx(3 * 96 * 2e-5, rel=1e-3)
 
 
 @pytest.mark.parametrize('scale', [1, 10])
 def test_masked_generation_by_hand_from_a_student_of_any_scale(scale):
     loss = MaskedGeneration(1, 1, FeatureSpec(kind='mgd', masked=0.0))
-    for conv in (loss.align, loss.generate[0], loss.generate[2]):  # all hand on what they get
+    for conv in (loss.align, loss.generate[0], loss.generate[2]):  # all are identities
         nn.init.dirac_(conv.weight)
         nn.init.zeros_(conv.bias)
     # both maps become -1, 1; the student's goes through ReLU to 0, 1: a square of 1

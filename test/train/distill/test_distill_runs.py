@@ -95,7 +95,7 @@ def test_teacher_that_is_none_is_one_line(labels, tmp_path, capsys, content, wor
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_two_processes_learn_from_a_teacher_as_one(labels, teacher, tmp_path, run_python):
-    """Maps are normalised in each process by itself, so only the heads agree exactly."""
+    """Each process normalises its feature maps alone, so only the heads are equal."""
     def losses(name: str, *start: str) -> list[dict[str, float]]:
         arguments = train_arguments(
             tmp_path / name, labels, '--no-export', batch_size=8, start__freeze_batch_norm=True,

@@ -19,13 +19,13 @@ PLACES = len(GRID.centers)
 
 
 def run(truth: GroundTruth, num_classes: int = 2) -> Assignment:
-    """Assign where all scores are 1/2 and all boxes 16 x 16 around their place."""
+    """Assign with scores of 1/2 and boxes of 16 x 16 around all anchor points."""
     boxes = torch.cat((GRID.centers - 8, GRID.centers + 8), dim=1)
     return assign_aligned_ota(GRID, torch.zeros(PLACES, num_classes), boxes, truth)
 
 
 def row(*x: float, stride: float = 1.0) -> Priors:
-    """Return places at these x, and y = 5."""
+    """Return anchor points at these x, and y = 5."""
     centers = torch.tensor([[each, 5.0] for each in x]).reshape(-1, 2)
     return Priors(centers, torch.full((len(x),), stride), (len(x),))
 
@@ -76,7 +76,7 @@ def test_object_outside_of_the_picture_has_no_place():
 def test_object_between_the_places_has_the_one_whose_box_fits_best():
     result = run(truth_of((17, 17, 20, 20)))
     place, = result.is_positive.nonzero()[:, 0].tolist()
-    # all of it is in the 16 x 16 around eight places; of these (16, 16) at stride 8 is the first
+    # all of it is in the 16 x 16 around eight anchor points; (16, 16) at stride 8 is the first
     assert place == 2 * 8 + 2 and GRID.centers[place].tolist() == [16, 16]
     assert result.labels[place] == 0
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What networks learn by: values by hand, gradients everywhere, one batch in two halves."""
+"""Objectives: values by hand, gradients of all parameters, one batch in two halves."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_objective_gives_every_parameter_a_finite_gradient(variation, batch):
 @EVERY_FAMILY
 @pytest.mark.parametrize('second', [SOME, NOTHING, SOFT], ids=['boxes', 'no_boxes', 'soft'])
 def test_objective_of_two_processes_equals_that_of_one(variation, second):
-    # a fresh network predicts nearly the same everywhere: threads would decide what is nearest
+    # a new network predicts nearly the same everywhere: rounding would decide what is nearest
     torch.set_num_threads(1)
     first = truth_of((10, 20, 60, 60), labels=[1]) if second is not NOTHING else NOTHING
     truths = [first, NOTHING, second, second]
@@ -311,7 +311,7 @@ def test_yolov5_learns_a_soft_object_as_far_as_it_is_believed():
     heads = zero_heads(objective)
     truth = truth_of((32, 0, 64, 32), labels=[1], scores=[0.5])
     before = objective.losses(heads, [truth], SIZE)
-    # one place in one image: half of the mean over certain places
+    # one positive in one image: half of the mean over certain positives
     assert before['class'].item() == pytest.approx(0.5 * 2 / 80 * LN2 / 2)
     heads[2][0, 4, 0, 1] = 20  # the target is 1/2: 20 - 20 / 2 instead of ln 2
     loss = objective.losses(heads, [truth], SIZE)['object'].item() - before['object'].item()

@@ -23,7 +23,7 @@ PLACES = len(GRID.centers)
 
 
 def predict(truth: GroundTruth, num_classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return equal scores of 1/2 and, everywhere, a box of 16 x 16 around the place."""
+    """Return equal scores of 1/2 and a box of 16 x 16 around every anchor point."""
     return (torch.zeros(PLACES, num_classes),
             torch.cat((GRID.centers - 8, GRID.centers + 8), dim=1))
 
@@ -177,7 +177,7 @@ def test_cost_matrix_equals_the_sum_over_all_classes():
 
 
 def in_a_row(*ious: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return places in the box (0, 0, 10, 10), and predictions of these overlaps with it."""
+    """Return anchor points in the box (0, 0, 10, 10), and predictions of these IoUs with it."""
     centers = torch.tensor([[1.0 + index, 5.0] for index in range(len(ious))])
     return centers, torch.tensor([[0, 0, 10, 10 * iou] for iou in ious])
 
@@ -218,14 +218,14 @@ def test_assign_dsla_gives_an_object_without_a_place_one_of_another_that_overlap
     result = assign_dsla(centers, torch.zeros(2, 2), boxes, truth)
     assert result.gt_indices.tolist() == [0, 1] and result.labels.tolist() == [0, 1]
     assert result.ious.tolist() == pytest.approx([0.8, 8 / 12])
-    # alone in the image it has no candidate: no place lies in any box
+    # alone in the image it has no candidate: no anchor point lies in any box
     alone = assign_dsla(centers, torch.zeros(2, 2), boxes, truth_of((3, 2, 5, 8)))
     assert not alone.is_positive.any()
 
 
 def test_assign_dsla_counts_the_overlaps_outside_the_box():
-    # The second object (4, 0, 8, 10) has the place at x = 6 inside, and overlaps the boxes of
-    # both other places of the first object by 0.8 each: k = 2.4 rounded down, so it takes two.
+    # The second object (4, 0, 8, 10) contains the anchor point at x = 6, and overlaps the boxes of
+    # both others of the first object by 0.8 each: k = 2.4 rounded down, so it takes two.
     # The first of them ties with the third for the cheapest, and the lowest index has it.
     centers = torch.tensor([[2.0, 5.0], [6.0, 5.0], [9.0, 5.0]])
     boxes = torch.tensor([[4.0, 0, 8, 8]] * 3)
@@ -238,12 +238,13 @@ def test_assign_dsla_counts_the_overlaps_outside_the_box():
 
 
 def test_assign_dsla_gives_no_place_outside_without_overlap():
-    # the box of the only place ends where the second object begins; a box without area lies in it
+    # the box of the only candidate ends where the second object begins; a box without area lies in
+    # it
     centers, boxes = torch.tensor([[5.0, 5.0]]), torch.tensor([[0.0, 0, 10, 10]])
     for other in ((10, 0, 12, 10), (4, 4, 4, 6), (5, 5, 5, 5)):
         truth = truth_of(other, (0, 0, 10, 10), labels=[1, 0])
         assert assign_dsla(centers, torch.zeros(1, 2), boxes, truth).gt_indices.tolist() == [1]
-    # although the first of two places that the other one leaves is free
+    # although the first of two candidates that the other one leaves is free
     centers, boxes = in_a_row(0.2, 0.9)
     result = assign_dsla(centers, torch.zeros(2, 1), boxes,
                          truth_of((0, 0, 10, 10), (1.4, 2, 1.6, 2)))
@@ -251,7 +252,7 @@ def test_assign_dsla_gives_no_place_outside_without_overlap():
 
 
 def test_assign_dsla_prefers_the_place_that_knows_the_class():
-    # equal boxes; the second place is sure of class 1
+    # equal boxes; the second candidate is certain of class 1
     centers, boxes = in_a_row(0.9, 0.9)
     logits = torch.tensor([[3.0, -3.0], [-3.0, 3.0]])
     result = assign_dsla(centers, logits, boxes, truth_of((0, 0, 10, 10), labels=[1]))
@@ -259,7 +260,7 @@ def test_assign_dsla_prefers_the_place_that_knows_the_class():
 
 
 def test_assign_dsla_gives_a_contested_place_to_the_cheaper_object():
-    # one place in two objects; its box is the second of them
+    # one candidate in two objects; its box is the second of them
     result = assign_dsla(torch.tensor([[5.0, 5.0]]), torch.zeros(1, 1),
                          torch.tensor([[1.0, 1, 9, 9]]), truth_of((0, 0, 10, 10), (1, 1, 9, 9)))
     assert result.gt_indices.tolist() == [1] and result.ious.tolist() == [1]
@@ -274,7 +275,7 @@ def test_assign_dsla_gives_a_contested_place_to_the_object_that_is_believed():
 
 
 def test_cost_matrix_of_a_soft_object_equals_the_hand_worked():
-    # p = 1/2, IoU 1, believed by a half: the target is met; class 0 is ln 2 / 4; -3 ln(1/2)
+    # p = 1/2, IoU 1, score 1/2: the target is met; class 0 is ln 2 / 4; -3 ln(1/2)
     costs = cost_matrix(torch.zeros(1, 2), torch.ones(1, 1), torch.tensor([1]),
                         torch.tensor([0.5]))
     assert costs.item() == pytest.approx(LN2 / 4 + 3 * LN2, rel=1e-5)
@@ -289,7 +290,7 @@ def test_assign_atss_gives_a_contested_prior_to_the_object_that_is_believed():
 
 
 def test_assign_dsla_ignores_regions_beside_an_object():
-    # the reference indexes a mask of all places with one of the candidates; here both are mixed
+    # the reference indexes a mask of all priors with one of the candidates; here both are mixed
     centers = torch.tensor([[50.0, 5], [5, 5], [70, 5], [6, 5]])
     boxes = torch.tensor([[40.0, 0, 60, 10], [0, 0, 10, 9], [60, 0, 80, 10], [0, 0, 10, 1]])
     result = assign_dsla(centers, torch.zeros(4, 1), boxes,

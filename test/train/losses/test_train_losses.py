@@ -133,7 +133,7 @@ def test_quality_focal_loss_of_extreme_logits_has_finite_gradients(logit):
     (2.0, math.log(4)),
     # 0.25 from bin 1 to bin 2: 3/4 ln 2 + 1/4 ln 4
     (1.25, 0.75 * LN2 + 0.25 * math.log(4)),
-    # outside of the bins the nearest end is learnt
+    # outside of the bins the target is the nearest end
     (-3.0, math.log(4)),
     (9.0, math.log(4)),
 ])

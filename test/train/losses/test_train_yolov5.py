@@ -103,7 +103,7 @@ def test_assign_yolov5_ignores_cells_that_share_area_with_a_region():
     result = assign_yolov5(SIZE, STRIDES, ANCHORS, truth_of(ignored=((33, 16, 48, 20),)))
     assert (result.gt_indices == IGNORED).nonzero()[:, 0].tolist() == [8]
     assert result.labels[8] == IGNORED and result.weights.sum() == 23
-    # an object in it is learnt all the same
+    # an object in it is still assigned
     result = assign_yolov5(SIZE, STRIDES, ANCHORS,
                            truth_of(around(40, 24), ignored=((0, 0, 96, 64),)))
     assert result.gt_indices[8] == 0 and (result.gt_indices == IGNORED).sum() == 23

@@ -107,7 +107,7 @@ def test_an_object_picks_by_anchor_and_by_prediction():
     predicted[[1, 4]] = predicted[[4, 1]]
     # the fourth predicts the box of the second; it does not overlap the object and is ignored
     assert learnt(match(truth_of((48, 16, 32, 32)), 1, predicted)) == [X, 0, X, X, IGN, X]
-    # one that reaches the object by itself learns it
+    # one that overlaps the object itself is positive
     predicted = ROW.clone()
     predicted[2] = boxes_of((60, 16, 30, 32))[0]
     assert learnt(match(truth_of((60, 16, 30, 32)), 1, predicted)) == [X, 0, 0, X, X, X]
@@ -137,10 +137,10 @@ def test_min_and_ignore_iou_are_settings():
     assert learnt(match(truth_of((52, 16, 32, 32)), 1, ignore_iou=0.05)) == [X, 0, IGN, X, X, X]
 
 
-# The constructed case: two objects pick the second anchor, which overlaps the one and hardly
-# reaches the other. The authors write the labels of the pairs one after another: (anchor 1,
-# object 0), then IGNORED for (anchor 1, object 1), which wipes out the first; the other way
-# around the first survives; and on a GPU nobody knows.
+# The constructed case: two objects select the second anchor, which overlaps the one and hardly
+# the other. The authors write the labels of the pairs in sequence: (anchor 1, object 0), then
+# IGNORED for (anchor 1, object 1), which overwrites the first; in the other order the first
+# stays; and on a GPU the order is undefined.
 NEAR, SMALL = (48, 16, 32, 32), (60, 16, 8, 8)
 
 
@@ -177,13 +177,13 @@ def test_of_equal_overlaps_the_first_object_and_of_two_the_believed_one_is_learn
 
 
 def test_an_ignored_region_is_neither_learnt_nor_background():
-    # the third by its place; the one centred in the second region too
+    # the third by its position; the one centred in the second region too
     result = match(truth_of((16, 16, 32, 32), ignored=((80, 16, 20, 20), (144, 16, 60, 30))), 1)
     assert learnt(result) == [0, X, IGN, X, IGN, X]
-    # an object in it is learnt all the same
+    # an object in it is still assigned
     assert learnt(match(truth_of((80, 16, 32, 32), ignored=((96, 16, 192, 32),)), 1)) == [
         IGN, IGN, 0, IGN, IGN, IGN]
-    # nor is one punished that predicts a region, wherever it is
+    # nor is a prediction of a region punished, at any position
     predicted = ROW.clone()
     predicted[5] = boxes_of((80, 16, 20, 20))[0]
     assert learnt(match(truth_of(ignored=((80, 16, 20, 20),)), 1, predicted))[5] == IGN

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What networks cost, against hand-worked and published figures."""
+"""Costs of networks, compared with hand-worked and published figures."""
 
 from math import prod
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Backbones that are written out: what torch builds is what the search counted and scored."""
+"""Backbones of a list of stages: torch builds what the search counted and scored."""
 
 from collections import Counter
 

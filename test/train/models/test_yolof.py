@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is YOLOF's own: joint scores, the dilated stage, and its losses by hand."""
+"""YOLOF: joint scores, the dilated stage, and its losses by hand."""
 
 import math
 
@@ -57,7 +57,7 @@ def test_joint_logit_is_that_of_the_product(class_logit, object_logit):
     logits = torch.tensor([class_logit, object_logit], dtype=torch.float32, requires_grad=True)
     joint = joint_logits(logits[:1], logits[1:])
     assert joint.isfinite().all()
-    # log p(class) + log p(object) = log p(joint), to the last digit on either end
+    # log p(class) + log p(object) = log p(joint), exact at both ends
     c, o = logits.detach().double().clamp(-700, 700)
     exact = -torch.logsumexp(torch.stack((-c, -o, -c - o)), dim=0)
     if max(abs(class_logit), abs(object_logit)) <= 700:
@@ -130,7 +130,7 @@ def test_losses_without_boxes_average_the_background_over_the_images(images):
 
 def test_losses_of_a_perfect_box_are_those_of_its_score():
     objective = objective_of(top_k=1)
-    # the first anchor of the cell (row 0, column 1) is learnt; nothing else is near
+    # the first anchor of the cell (row 0, column 1) is positive; no other is near
     truth = truth_of((32, 0, 64, 32), labels=[1])
     quiet = head_of(objectness=-30)
     terms = objective.losses([quiet], [truth], SIZE)
@@ -161,7 +161,7 @@ def test_a_soft_object_teaches_as_far_as_it_is_believed():
     objective = objective_of(num_classes=1, top_k=1)
     head = head_of(1, objectness=-30)
     terms = objective.losses([head], [truth_of((32, 0, 64, 16), scores=[0.5])], SIZE)
-    # one place in one image: half of the 1/2 that a certain one has
+    # one positive in one image: half of the 1/2 that a certain one has
     assert terms['box'].item() == pytest.approx(0.25, rel=1e-5)
     # a = 1/4 * 1/2 + 3/4 * 1/2, |1/2 - 0|^2, BCE = 1/2 * -log p
     assert terms['score'].item() == pytest.approx(0.5 * 0.25 * 0.5 * (30 + LN2), rel=1e-4)

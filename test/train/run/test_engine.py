@@ -50,7 +50,7 @@ def train(output: Path, labels: Path, *more: str, **values: object) -> int:
 
 
 def same(first: object, second: object) -> bool:
-    """Return whether two states are equal to the last bit."""
+    """Return whether two states are bit-identical."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
     if isinstance(first, dict):
@@ -75,7 +75,7 @@ def assert_same_end(first: Path, second: Path) -> None:
 
 @pytest.fixture(scope='module')
 def whole_run(labels, tmp_path_factory) -> Path:
-    """Return the folder of a run of three epochs that nothing disturbed."""
+    """Return the folder of a run of three epochs without interruption."""
     folder = tmp_path_factory.mktemp('whole')
     assert train(folder, labels, phases=[{'epochs': 3}]) == 0
     return folder
@@ -227,7 +227,7 @@ def test_phases_have_their_own_size_batch_and_length(labels, tmp_path, monkeypat
 
 @pytest.fixture
 def other_precision():
-    """Let accelerate, which has one precision per process, begin anew before and after a test."""
+    """Let accelerate, which has one precision per process, start anew before and after a test."""
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -349,9 +349,9 @@ def test_profile_measures_and_leaves_nothing(labels, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_two_processes_learn_as_one_with_the_same_batch(labels, tmp_path, run_python):
-    """The loss of the second step also says that the gradients of the first one agree."""
+    """The loss of the second step shows that the gradients of the first one are equal too."""
     def losses(name: str, *start: str) -> list[dict[str, float]]:
-        # statistics of batch norm are each process's own, so they are left out of it
+        # statistics of batch norm differ between processes, so they are left out
         arguments = train_arguments(tmp_path / name, labels, SILENT, batch_size=8,
                                     start__freeze_batch_norm=True)
         result = run_python('-m', *start, 'lite_detector', *arguments, OMP_NUM_THREADS='1')

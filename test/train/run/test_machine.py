@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A GPU that does not work, memory that is not there: one line that says what to do."""
+"""Errors of a broken GPU and of missing memory: one line with advice."""
 
 from lite_detector.core.errors import ConfigError, DataError
 from lite_detector.train.config.training import load_config

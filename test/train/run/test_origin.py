@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a card tells about the training of its model."""
+"""Data on the training in a model card."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ CONFIG = Path(__file__).resolve().parents[3] / 'config' / 'train' / 'nanodet_m_3
 
 
 def training_of(*changes: str, **more) -> dict:
-    """Return what a checkpoint holds after a run with these changes."""
+    """Return the training section of a checkpoint after a run with these changes."""
     config = msgspec.to_builtins(load_config(CONFIG, changes))
     return {'config': config, 'seed': 3, 'epochs': 7, 'metrics': {'AP': 20.5}, **more}
 
@@ -118,7 +118,7 @@ def test_code_version_is_the_commit_of_the_checkout(tmp_path, monkeypatch):
 def test_code_version_elsewhere_is_that_of_the_package(is_repository, tmp_path, monkeypatch):
     package = tmp_path / 'venv' / 'lite_detector'
     package.mkdir(parents=True)
-    if is_repository:  # somebody's project, which this package is installed in
+    if is_repository:  # a project in which this package is installed
         git(tmp_path, 'init', '-q')
         git(tmp_path, 'commit', '-q', '--allow-empty', '-m', 'theirs')
     monkeypatch.setattr(origin, 'PACKAGE', package)

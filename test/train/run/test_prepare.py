@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What YOLOv5-Lite starts with: constants of batch norm, and anchors for the ratio in use."""
+"""The start of YOLOv5-Lite: constants of batch norm, and anchors for the ratio in use."""
 
 import json
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_checkpoint_without_batch_norm_settings_keeps_those_of_torch(samples, tm
     path = tmp_path / 'old.pt'
     save_checkpoint(path, Checkpoint(OLD, card, model.state_dict()))
     content = load_file(path)
-    del content['model']['batch_norm']  # as files were written before there was this setting
+    del content['model']['batch_norm']  # older files do not have this key
     save_file(path, content)
     assert norms_of(load_checkpoint(path).model()) == {(1e-5, 0.1)}
     started, _ = prepared(samples, start__checkpoint=str(path), start__auto_anchor=False)
@@ -125,7 +125,7 @@ def test_anchors_are_reported_for_the_ratio_that_trains(tmp_path):
         network, lines = prepared(dataset, loss={'yolov5_lite': {'anchor_ratio': ratio}},
                                   **values)
         assert lines[0] == line
-        # new anchors are sought by the same ratio
+        # new anchors are found with the same ratio
         assert (len(lines) == 1) == (ratio == 4.0)
         assert ratio == 4.0 or lines[1] == 'new anchors fit 100.0%, fitness 1.000'
     assert len(network.card.decode.anchors) == 3

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Selection and report sets, the start as a competitor, and repeated sources, in whole runs."""
+"""Selection and report sets, comparison with the start, and repeated sources, in full runs."""
 
 from collections import Counter
 import json
@@ -41,7 +41,7 @@ def others(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope='module')
 def trained(labels, tmp_path_factory) -> Path:
-    """Return a checkpoint that finds most shapes of the training images."""
+    """Return a checkpoint that detects most shapes of the training images."""
     folder = tmp_path_factory.mktemp('trained')
     assert train(folder, labels, optimizer__learning_rate=0.003, augment__mosaic=0.0,
                  phases=[{'epochs': 25}], validation__every_epochs=25) == 0
@@ -185,7 +185,7 @@ def test_start_with_a_new_class_is_not_measured(labels, trained, tmp_path, capsy
 
 
 def test_run_of_an_older_version_resumes(labels, tmp_path):
-    """It has none of the new keys, in the configuration as well as in the state."""
+    """The configuration and the state have none of the new keys."""
     run = tmp_path / 'run'
     assert train(run, labels, phases=[{'epochs': 1}]) == 0
     config = yaml.safe_load((run / CONFIG_FILE).read_text())

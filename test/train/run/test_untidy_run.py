@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run on data of which some cannot be used: told before the first epoch, and kept."""
+"""A run on data that are partly unusable: warnings before the first epoch, kept in a file."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 
 
 def png_without_pixels() -> bytes:
-    """Return a PNG whose beginning and end are those of a whole one of 128x96."""
+    """Return a PNG with start and end of a complete one of 128x96."""
     head = b'IHDR' + struct.pack('>IIBBBBB', 128, 96, 8, 2, 0, 0, 0)
     chunks = [head, b'IDAT' + b'no pixels', b'IEND']
     return b'\x89PNG\r\n\x1a\n' + b''.join(
@@ -28,7 +28,7 @@ def png_without_pixels() -> bytes:
 
 @pytest.fixture(scope='module')
 def labels(tmp_path_factory) -> Path:
-    """Return labels with a zero-byte image, one without pixels, one that is gone, and a box."""
+    """Return labels with a zero-byte image, one without pixels, a missing one, and a box."""
     path = write_shapes(tmp_path_factory.mktemp('shapes'), count=32)
     images = path.parent / 'images'
     (images / '3.png').write_bytes(b'')
@@ -95,7 +95,7 @@ def test_resumed_run_leaves_out_the_same_images(whole_run, labels, tmp_path, mon
     monkeypatch.undo()
     broken = labels.parent / 'images' / '5.png'
     content = broken.read_bytes()
-    try:  # one that can be read now is no reason to train on other images than before
+    try:  # an image that is readable later does not change the training images
         broken.write_bytes((labels.parent / 'images' / '6.png').read_bytes())
         assert run(tmp_path, labels, '--resume') == 0
     finally:

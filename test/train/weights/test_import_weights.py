@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From ncnn files to checkpoints: exact, and never of the wrong network."""
+"""From ncnn files to checkpoints: exact, and never with the wrong network."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ LARGEST_DIFFERENCE = 2e-3
 
 
 def import_error(capsys, folder: Path) -> str:
-    """Import a model that cannot be imported; return the line that says why."""
+    """Import a model that cannot be imported; return the error line."""
     output = folder.parent / 'never.pt'
     assert main(['import_weights', '--model', str(folder), '--output', str(output)]) == 2
     assert not list(folder.parent.glob('*never*'))

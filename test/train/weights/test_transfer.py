@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Starting from other weights: classes meet by name, and what does not fit says so."""
+"""Transfer from other weights: classes are matched by name, and errors name the mismatch."""
 
 from pathlib import Path
 
