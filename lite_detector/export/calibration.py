@@ -71,9 +71,8 @@ def kl_threshold(histogram: Histogram) -> float:
     Return the threshold that loses the least information.
 
     For each threshold, the histogram below it, with larger values in its last bin, is compared
-    with
-    the same histogram in 128 levels. The measure is the Kullback-Leibler divergence, as described
-    by Migacz (8-bit Inference with TensorRT, GTC 2017).
+    with the same histogram in 128 levels. The measure is the Kullback-Leibler divergence, as
+    described by Migacz (8-bit Inference with TensorRT, GTC 2017).
     """
     used = int(np.flatnonzero(histogram.counts)[-1]) + 1 if histogram.peak > 0 else 0
     if used <= KL_LEVELS:

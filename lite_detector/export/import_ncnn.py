@@ -93,8 +93,7 @@ def read_network(param_path: Path, bin_path: Path, allow_int8: bool = False) -> 
     :param param_path: Graph file.
     :param bin_path: Weight file, fp16 or fp32.
     :param allow_int8: Whether to accept int8 weights too; weight = int8 value / scale of its
-        output
-        channel.
+        output channel.
     :raises ModelError: if a file is malformed, truncated or too long, or if any layer except
         convolutions and linear layers has weights.
     """

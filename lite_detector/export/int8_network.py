@@ -6,8 +6,8 @@ Write the int8 form of an ncnn network, as ncnn's own tools do.
 
 An int8 convolution has one scale per output channel for its weights and one for its input:
 ``int8 = round(scale * float)``. ncnn converts the input of a layer to int8, sums in int32 and
-returns float, so float and int8 layers can be mixed. In the files, parameter 8 of the layer is 2,
-the weights have the int8 tag, and after the bias follow the scales of the weights and that of the
+returns float, so float and int8 layers can be mixed. In the files, parameter 8 of the layer is 2
+and the weights have the int8 tag. After the bias follow the scales of the weights and that of the
 input, in float32.
 """
 

@@ -141,8 +141,7 @@ def choose(network: FloatNetwork, calibration: Iterable[FloatArray],
     Find thresholds, and the layers to keep in float.
 
     Layers stay in float in the order of their error per weight: first those with half of the
-    error,
-    then twice as many at each step until the loss of AP is small enough.
+    error, then twice as many at each step until the loss of AP is small enough.
 
     :param network: Network in float.
     :param calibration: Network inputs for the thresholds.

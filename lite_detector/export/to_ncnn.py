@@ -24,9 +24,8 @@ def write_ncnn(model: nn.Module, folder: Path, input_size: ImageSize,
     Write ``model.param`` and ``model.bin``, weights in half precision, batch norm fused.
 
     The trace has a fixed size, because only then pnnx recognises the channel shuffle (with a
-    variable
-    size the network is 26 times slower). A network of convolutions that ends in raw heads is still
-    correct at any other size; the parity check tests one.
+    variable size the network is 26 times slower). A network of convolutions that ends in raw heads
+    is still correct at any other size; the parity check tests one.
 
     :param model: Network on the CPU; it stays unchanged, a folded copy is written.
     :param folder: Output folder.

@@ -76,8 +76,7 @@ class EpochLoader:
     Iterator over the batches of one epoch that belong to one process.
 
     A global batch is split into equal slices, one per process. The remainder at the end of an
-    epoch
-    is dropped, unless the dataset is smaller than one batch.
+    epoch is dropped, unless the dataset is smaller than one batch.
 
     :param dataset: ``Dataset`` or ``CachedDataset``.
     :param preprocess: Preprocessing of the card.

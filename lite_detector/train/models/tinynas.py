@@ -190,8 +190,7 @@ class Style(NamedTuple):
 
     :param stage: Function of input channels, stage and whether it pools; returns the layers.
     :param stem_kernel: Kernel size of the stem. 6 replaces a Focus layer (2x2 pixels into
-        channels)
-        and a 3x3 convolution, which are equivalent but slow in ncnn.
+        channels) and a 3x3 convolution, which are equivalent but slow in ncnn.
     :param activation: Activation of the stem.
     """
 

@@ -21,8 +21,7 @@ def lr_factor(iteration: int, total: int, spec: ScheduleSpec) -> float:
     :param iteration: Number of finished steps, 0 .. total - 1.
     :param total: Number of steps of the run.
     :param spec: Schedule: cosine (Loshchilov and Hutter, 2017, arXiv:1608.03983), step or
-        constant,
-        after a warm-up (Goyal et al., 2017, arXiv:1706.02677).
+        constant, after a warm-up (Goyal et al., 2017, arXiv:1706.02677).
     """
     if spec.warmup_share is None:
         warmup = min(spec.warmup_iterations, math.ceil(total * WARMUP_SHARE))

@@ -82,8 +82,7 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
 
     A weight is multiplied by the number of wide channels that its input represents. If these
     channels were equal, the outputs would stay the same. Batch norm statistics are those of the
-    wide
-    network and do not match: see ``renew_statistics``.
+    wide network and do not match: see ``renew_statistics``.
 
     :param wide: Wide network, in the same mode (training or evaluation) as the narrow one.
     :param narrow: Narrow network with the same operations; no layer is wider.

@@ -36,11 +36,9 @@ class TransferReport(NamedTuple):
     :param matched: Classes of the new network that the checkpoint has by the same name.
     :param fresh: Classes with new weights.
     :param boxes_kept: Whether the box weights are taken. Otherwise reg_max or the number of
-        anchors
-        differs, and they are new.
+        anchors differs, and they are new.
     :param narrowed: Whether the weights are a subset of the channels of a wider variant or
-        backbone.
-        Such a network needs training first, and its batch norm statistics do not match.
+        backbone. Such a network needs training first, and its batch norm statistics do not match.
     """
 
     matched: tuple[str, ...]

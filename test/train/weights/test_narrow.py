@@ -119,9 +119,8 @@ def test_what_passes_by_a_shuffle_unit_stays_in_its_place():
         return Net(in_a_row, nn.Conv2d(3, channels, 1), ShuffleUnit(channels, channels, 1, RELU),
                    numbered(channels, channels)).eval()
     narrow, wide = net(4), net(8)
-    # 1 3 5 7 come in, of which 1 3 move to 2 6; of the four outputs of the branch, which are
-    # equal,
-    # 0 2 are taken, which move to 1 5
+    # 1 3 5 7 come in, of which 1 3 move to 2 6; of the four equal outputs of the branch, 0 2 are
+    # taken, which move to 1 5
     weights = subset_weights(wide, narrow, NO_OUTPUTS)
     rows, columns = sources(weights['layers.2.weight'], 2)
     assert rows == [1, 3, 5, 7] and columns == [[2, 1, 6, 5]] * 4

@@ -175,8 +175,7 @@ def _turned(image_size: ImageSize, frame: Extent, flip: bool, angle: float
 
 def _snap(length: int, center: float, extent: float, low: int, high: int
           ) -> tuple[int, int, int, int]:
-    # One axis: first and last visible pixel of the image, and their targets. Both are whole
-    # pixels,
+    # One axis: first and last visible pixel of the image, and their targets. Both are integers,
     # so that a plain resize is enough; the boxes follow the rounded values.
     scale, start = extent / length, center - extent / 2
     first = min(max(0, math.floor((low - start) / scale)), length - 1)

@@ -39,8 +39,7 @@ def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
     Draw the position and size of an image in the network input, relative to the letterbox.
 
     The shift is limited by the room that the change of size leaves, so that an enlarged image
-    shows
-    any part equally often. ``translate`` extends the limit.
+    shows any part equally often. ``translate`` extends the limit.
     """
     base = serving_frame(image_size, input_size, preprocess)
     width, height = _draw_extent(rng, spec, base, 1.0)

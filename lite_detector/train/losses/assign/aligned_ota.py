@@ -36,8 +36,7 @@ def assign_aligned_ota(priors: Priors, logits: Tensor, boxes_xyxy: Tensor, truth
     positives are those of ``assign_dsla``.
 
     In the public code an object with few candidates also takes candidates of other objects,
-    however
-    far away. Here it does not.
+    however far away. Here it does not.
 
     :param priors: Priors of the image, n anchor points.
     :param logits: Predicted class scores before the sigmoid, shape (n, classes).

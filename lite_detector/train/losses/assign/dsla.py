@@ -30,12 +30,10 @@ def assign_dsla(centers: Tensor, logits: Tensor, boxes_xyxy: Tensor, truth: Grou
     Dynamic soft label assignment (NanoDet-Plus, https://github.com/RangiLyu/nanodet, after OTA,
     arXiv:2103.14259, and SimOTA of YOLOX, arXiv:2107.08430). The candidates of an object are the
     anchor points inside its box. Those inside the box of another object are candidates too if
-    their
-    predicted box overlaps the object, because an object between all anchor points has no others.
-    An
-    object takes its k cheapest candidates by ``cost_matrix``; k is the sum of its ``top_k`` best
-    IoUs, rounded down, and at least 1. If several objects take an anchor point, it goes to the one
-    with the lowest cost.
+    their predicted box overlaps the object, because an object between all anchor points has no
+    others. An object takes its k cheapest candidates by ``cost_matrix``; k is the sum of its
+    ``top_k`` best IoUs, rounded down, and at least 1. If several objects take an anchor point, it
+    goes to the one with the lowest cost.
 
     The authors' code also assigns anchor points whose predicted box does not overlap the object,
     so

@@ -35,8 +35,7 @@ def assign_yolov5(input_size: ImageSize, strides: Sequence[int], anchors: Tensor
     :param max_ratio: Largest ratio of the sides; anchor_t in YOLOv5.
     :return: Assignment of the priors by level, anchor, row and column, the order of
         ``decode_yolov5``. ``ious`` are those of the anchor in the centre of its cell. The
-        objectness
-        target is not this value but the IoU of the predicted box.
+        objectness target is not this value but the IoU of the predicted box.
     """
     gt_indices, ious, in_ignored = [], [], []
     grids = grid_sizes(input_size, strides)

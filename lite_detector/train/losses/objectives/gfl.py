@@ -188,8 +188,7 @@ class GflObjective(Objective):
         Return the normalizers of the score loss and of the box losses, over all processes.
 
         The sum of the box weights has no minimum, so a batch with one object trains its box as
-        much as
-        a batch with many. (The authors divide by at least 1.)
+        much as a batch with many. (The authors divide by at least 1.)
         """
         local = torch.stack((scores.sum(), weights.sum(), weights.new_tensor(images)))
         score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()

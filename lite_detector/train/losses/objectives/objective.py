@@ -63,8 +63,7 @@ class Objective(nn.Module, ABC):
     A network and its losses.
 
     ``DistributedDataParallel`` wraps it, and the optimizer gets its parameters. Every parameter
-    gets
-    a gradient in every step, also if no image has an object.
+    gets a gradient in every step, also if no image has an object.
 
     :param model: Network to train and export; ``objective.model.state_dict()`` is saved.
     :param card: Model card with strides, decoding and class names of the network.
