@@ -40,6 +40,7 @@ class AugmentSpec(Spec):
     brightness: Share = 0.1
     """Largest change of brightness, as a fraction of full white."""
     contrast: FactorRange = (0.7, 1.4)
+    """Limits of the factor on the difference from middle grey."""
     saturation: FactorRange = (0.6, 1.6)
     """Limits of the saturation factor; 1 means no change."""
     hue: Annotated[float, Meta(ge=0, le=180)] = 0.0

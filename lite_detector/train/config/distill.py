@@ -22,6 +22,7 @@ class FeatureSpec(Spec):
     """Kind of loss: cwd (attention of each channel), mgd (masked generation) or mimic (feature
     values)."""
     weight: TermWeight = 1.0
+    """Weight of the loss."""
     temperature: Temperature = 1.0
     """Softmax temperature of cwd; above 1 the weak positions of a channel count more."""
     masked: Annotated[float, Meta(ge=0, lt=1)] = 0.65
@@ -34,6 +35,7 @@ class HeadSpec(Spec):
     score_weight: TermWeight = 1.0
     """Weight of the loss on the scores of the classes that both networks have."""
     distribution_weight: TermWeight = 0.25
+    """Weight of the loss on the distance distributions."""
     temperature: Temperature = 1.0
     """Temperature of the distance distributions; above 1 unlikely distances count more."""
 

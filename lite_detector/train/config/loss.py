@@ -33,7 +33,9 @@ class DslaLoss(GflLoss):
     """Settings that NanoDet and NanoDet-Plus share (https://github.com/RangiLyu/nanodet)."""
 
     dsla_top_k: SmallCount = 13
+    """Number of best IoUs whose sum is the number of positives of an object (DSLA)."""
     dsla_iou_factor: Weight = 3.0
+    """Weight of the IoU in the assignment cost (DSLA)."""
 
 
 class NanoDetLoss(DslaLoss):
@@ -42,6 +44,7 @@ class NanoDetLoss(DslaLoss):
     assigner: Literal['atss', 'dsla'] = 'atss'
     """Assigner: atss uses the geometry alone (as published), dsla also the predictions."""
     atss_top_k: SmallCount = 9
+    """Number of candidates per level (ATSS)."""
     prior_scale: Annotated[float, Meta(gt=0, le=100)] = 5.0
     """Side of the square prior of an anchor point (ATSS), in strides."""
 
@@ -59,7 +62,9 @@ class DamoYoloLoss(GflLoss):
     """DAMO-YOLO (https://github.com/tinyvision/DAMO-YOLO)."""
 
     ota_top_k: SmallCount = 10
+    """Number of best IoUs whose sum is the number of positives of an object (AlignedOTA)."""
     ota_iou_factor: Weight = 3.0
+    """Weight of the IoU in the assignment cost (AlignedOTA)."""
     center_radius: Annotated[float, Meta(gt=0, le=100)] = 2.5
     """Radius around the centre of an object in strides; anchor points within it are
     preferred."""

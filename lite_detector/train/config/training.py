@@ -40,15 +40,20 @@ class NetworkSpec(Spec, kw_only=True):
     """The network to train and its model card; the class names come from the data."""
 
     name: Name
+    """Name of the model, for its card and folder."""
     family: Family
+    """Family of the network."""
     variant: str
     """One of ``lite_detector.train.config.model.VARIANTS[family]``."""
     backbone: str | StructureSpec | None = None
     """Name of another backbone, such as mobilenet_v2_1.0x (docs/reference/networks.md), or its
     stages, as ``search`` writes them (docs/guides/search.md); by default that of the family."""
     description: str = ''
+    """Description of the model for its card."""
     license: str = 'not stated'  # noqa: A003
+    """Licence of the model for its card."""
     source: str = ''
+    """Origin of the model for its card."""
     input_size: SizeSpec
     preprocess: PreprocessSpec
     decode: DecodeSpec
@@ -123,8 +128,11 @@ class OptimizerSpec(Spec):
     """The optimizer. Biases and batch norm have no weight decay."""
 
     kind: Literal['adamw', 'sgd'] = 'adamw'
+    """Kind of optimizer."""
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
+    """Learning rate after the warm-up."""
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    """Weight decay of all weights except biases and batch norm."""
     momentum: Fraction = 0.9
     """Momentum of sgd."""
     nesterov: bool = True
@@ -139,11 +147,13 @@ class ScheduleSpec(Spec):
     """The factor on the learning rate during the run."""
 
     kind: Literal['cosine', 'step', 'constant'] = 'cosine'
+    """Kind of schedule after the warm-up."""
     warmup_iterations: Count = 100
     """Length of the warm-up in iterations; at most a tenth of the run."""
     warmup_share: Fraction | None = None
     """Length of the warm-up as a share of the run; replaces ``warmup_iterations``."""
     warmup_factor: Fraction = 0.1
+    """Factor on the learning rate at the start of the warm-up."""
     warmup_power: Annotated[float, Meta(ge=1, le=10)] = 1.0
     """Exponent of the warm-up: 1 is linear, 2 quadratic."""
     final_factor: Fraction = 0.05
@@ -160,6 +170,7 @@ class EmaSpec(Spec):
     """Exponential moving average of the weights, which is validated, saved and exported."""
 
     decay: Fraction = 0.999
+    """Decay per step; the average covers about 1 / (1 - decay) steps."""
     ramp: AtLeastOne = 500
     """Iterations over which the decay grows, as 1 - exp(-iteration / ramp)."""
 
@@ -168,11 +179,13 @@ class PhaseSpec(Spec):
     """A part of the run with one input size and one augmentation."""
 
     epochs: Annotated[int, Meta(ge=1, le=100_000)]
+    """Number of epochs of the phase."""
     input_size: SizeSpec | None = None
     """Input size of training; by default that of the network, which validation always uses."""
     batch_size: AtLeastOne | None = None
     """Images per step; by default ``batch_size`` of the run."""
     learning_rate_factor: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """Factor on the learning rate in the phase."""
     augment: AugmentSpec | None = None
     """Augmentation of the phase; by default that of the run."""
 
@@ -210,6 +223,7 @@ class TrainConfig(Spec, kw_only=True):
     precision: Literal['fp32', 'fp16', 'bf16'] = 'fp32'
     """Number format of the forward pass on a GPU; on a CPU fp32 is as fast."""
     seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
+    """Seed of all random numbers of the run."""
     validation: ValidationSpec = ValidationSpec()
     save_every_minutes: Annotated[float, Meta(gt=0)] = 1.0
     """Interval of saving in minutes; the run is also saved after each validation."""
