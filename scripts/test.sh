@@ -8,7 +8,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 quick=(test/house test/core test/backends test/commands test/data test/labelling test/ros_core
-    -m 'not slow and not torch')
+    test/scene -m 'not slow and not torch')
 # The whole suite on all cores, file by file for what the tests of one share, and each network on
 # one thread. A few tests are faster without.
 all_cores=(--numprocesses auto --dist loadfile)

@@ -25,15 +25,15 @@ MAY_IMPORT = {
     'core': set(),
     'backends': {'core'},
     'download': {'core'},
-    'zoo': {'core', 'backends', 'download'},
+    'zoo': {'core', 'download'},
     'detector': {'core', 'backends'},
     'data': {'core'},
     'search': {'core'},
     'scene': {'core'},
     'ros': {'core', 'scene', 'detector', 'zoo'},
-    'evaluation': {'core', 'detector', 'zoo', 'data'},
+    'evaluation': {'core', 'detector', 'data'},
     'labelling': {'core', 'detector', 'data'},
-    'bench': {'core', 'backends', 'detector', 'zoo', 'search'},
+    'bench': {'core', 'backends', 'detector', 'search'},
     'train': {'core', 'data', 'detector', 'backends.base', 'train.weights'},
     'train.config': {'core', 'data.findings'},
     'train.torch_workarounds': set(),
@@ -156,6 +156,31 @@ def test_files_import_only_rooms_that_they_may():
             offenders[module] = [name for name in own_imports(path) if room_of(name) != room
                                  and not lies_in(name, MAY_IMPORT[room])]
     assert not only_offenders(offenders)
+
+
+def test_every_permission_is_used():
+    unused = {room: {name for name in names if not any(
+        lies_in(each, {name}) for module, path in MODULES.items() if room_of(module) == room
+        for each in own_imports(path))} for room, names in MAY_IMPORT.items()}
+    assert not only_offenders(unused)
+
+
+def test_contributing_lists_the_same_permissions():
+    def dotted(cell: str) -> list[str]:
+        return [name.removesuffix('/*.py').removesuffix('.py').replace('/', '.')
+                for name in re.findall('`([^`]+)`', cell)]
+
+    text = (PACKAGE.parent / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    rows = text.partition('| folder | may import |')[2].partition('\n\n')[0].splitlines()[2:]
+    listed = {}
+    for row in rows:
+        rooms, names = row.strip('| ').split(' | ')
+        listed.update(dict.fromkeys(dotted(rooms), names))
+    expected = {room: names for room, names in MAY_IMPORT.items() if room[0] != '_'}
+    assert set(listed) == {*expected, *REACH_EVERYTHING}
+    for room, names in expected.items():
+        found = set(dotted(listed[room]))
+        assert found == names | {'train'} if 'all of `train`' in listed[room] else found == names
 
 
 def test_files_import_libraries_only_where_they_belong():

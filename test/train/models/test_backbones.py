@@ -98,8 +98,8 @@ def agrees(value: float, published: str) -> bool:
     return abs(value - float(published)) <= max(0.01 * float(published), half)
 
 
-def test_every_architecture_has_a_backbone_and_a_classifier():
-    assert set(WIDTHS) == set(CLASSIFIERS) == {*BACKBONES, 'shufflenet_v2'}
+def test_every_architecture_has_a_backbone_and_only_these_have_classifiers():
+    assert set(WIDTHS) == {*BACKBONES, 'shufflenet_v2'} >= set(CLASSIFIERS)
 
 
 @pytest.mark.parametrize('name', NARROWEST)

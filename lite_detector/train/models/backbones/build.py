@@ -53,7 +53,8 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     **{f'shufflenet_v1_g{groups}': partial(ShuffleNetV1Classifier, groups) for groups in GROUPS},
     'shufflenet_v2': lambda width, **options: ShuffleNetV2Classifier(f'{width}x', **options),
 }
-"""Architecture -> function of the width factor that builds the published classifier."""
+"""Architecture with published weights -> function of the width factor that builds their
+classifier."""
 
 
 def build_backbone(name: str | StructureSpec | None, default: str,
