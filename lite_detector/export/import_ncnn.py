@@ -44,6 +44,12 @@ class StoredLayer(NamedTuple):
     convolution: ConvWeights | None
     data: bytes
 
+    @property
+    def weights(self) -> ConvWeights:
+        """Return the weights of a layer that has some."""
+        assert self.convolution is not None, 'a layer with weights'
+        return self.convolution
+
 
 def read_convolutions(param_path: Path, bin_path: Path) -> list[ConvWeights]:
     """
@@ -82,7 +88,7 @@ def read_graph(param_path: Path, bin_path: Path,
 
     reads = reads_in_order([makers[name].layer.name for name in outputs], inputs,
                            lambda name: by_layer[name].convolution is not None)
-    return {by_layer[name].convolution: frozenset(by_layer[each].convolution for each in found)
+    return {by_layer[name].weights: frozenset(by_layer[each].weights for each in found)
             for name, found in reads.items()}
 
 

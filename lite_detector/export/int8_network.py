@@ -60,8 +60,8 @@ def quantize_weight(convolution: ConvWeights) -> tuple[npt.NDArray[np.int8], Flo
     weight = convolution.weight
     peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     # a channel of zeros has no range, so any scale is correct
-    scales = convolution.shape.int8_levels / np.where(peaks > 0, peaks, 1)
-    scales = scales.astype(np.float32)
+    levels = convolution.shape.int8_levels
+    scales = (levels / np.where(peaks > 0, peaks, 1)).astype(np.float32)
     return np.rint(weight * scales[:, None, None, None]).astype(np.int8), scales
 
 
@@ -74,11 +74,12 @@ def write_int8(network: Sequence[StoredLayer], thresholds: Mapping[str, float]) 
         input that is not clipped, above 0.
     """
     layers, chunks = [], []
-    for layer, convolution, data in network:
+    for stored in network:
+        layer, data = stored.layer, stored.data
         if layer.name in thresholds:
             layer = layer.with_option(INT8_TERM, PER_CHANNEL)
-            weight, scales = quantize_weight(convolution)
-            bias = convolution.bias if layer.option(5) else convolution.bias[:0]
+            weight, scales = quantize_weight(stored.weights)
+            bias = stored.weights.bias if layer.option(5) else stored.weights.bias[:0]
             data = b''.join((tagged(weight), bias.astype('<f4').tobytes(),
                              scales.astype('<f4').tobytes(),
                              np.array(INT8_MAX / thresholds[layer.name], '<f4').tobytes()))
@@ -95,9 +96,9 @@ def calibration_table(network: Sequence[StoredLayer], thresholds: Mapping[str, f
     input.
     """
     chosen = [stored for stored in network if stored.layer.name in thresholds]
-    lines = [' '.join((layer.name + WEIGHTS, *(f'{scale:.6f}' for scale
-                                               in quantize_weight(convolution)[1])))
-             for layer, convolution, _ in chosen]
+    lines = [' '.join((stored.layer.name + WEIGHTS, *(f'{scale:.6f}' for scale
+                                                      in quantize_weight(stored.weights)[1])))
+             for stored in chosen]
     lines += [f'{layer.name} {INT8_MAX / thresholds[layer.name]:.6f}' for layer, _, _ in chosen]
     return '\n'.join(lines) + '\n'
 

@@ -163,7 +163,7 @@ class WeightFile:
         :param layer: Name of the layer, for the error message.
         """
         self._tag(layer)
-        return self._take('i1', count, layer)
+        return self._take('i1', count, layer).view(np.int8)
 
     def bias(self, count: int, layer: str) -> FloatArray:
         """Return the next values, which are float32 without a tag."""

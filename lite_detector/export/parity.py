@@ -226,10 +226,11 @@ def _summary(found: Mapping[str, Sequence[Detections]],
             for one, other in (('reference', name), (name, 'reference')))
         shares = [100 * (1 - count / total) for count, total
                   in ((missing, boxes['reference']), (invented, boxes[name])) if total]
-        ap_known = ap['reference'] is not None and ap[name] is not None
+        wanted_ap, found_ap = ap['reference'], ap[name]
         runtimes[name] = RuntimeParity(
             float(f'{difference[name]:.3g}'), boxes[name], max(missing, invented),
-            round(min(shares), 2) if shares else None, ap[name],
-            round(abs(ap[name] - ap['reference']), 2) if ap_known else None)
+            round(min(shares), 2) if shares else None, found_ap,
+            None if wanted_ap is None or found_ap is None
+            else round(abs(found_ap - wanted_ap), 2))
     return Parity(len(found['reference']), float(f'{scale:.3g}'), boxes['reference'], runtimes,
                   ap['reference'])

@@ -20,6 +20,7 @@ from lite_detector.export.import_ncnn import StoredLayer
 from lite_detector.export.int8_network import quantize_weight
 from lite_detector.train.weights.conv_weights import INT8_MAX
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
@@ -46,7 +47,7 @@ def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[st
     left = [stored for stored in network if stored.layer.name in thresholds]
     zero = np.int8(0) if signed else np.uint8(128)
     read: dict[tuple[str, float], str] = {}  # layers with the same input share its rounding
-    nodes = []
+    nodes: list[onnx.NodeProto] = []
     weights = _weights(graph)
     for node in graph.node:
         stored = _find(left, weights.get(node.input[1])) if node.op_type == 'Conv' else None
@@ -58,8 +59,8 @@ def write_qdq(path: Path, network: Sequence[StoredLayer], thresholds: Mapping[st
             if key not in read:
                 nodes += _rounded(graph, node.input[0], name, np.float32(scale), zero)
                 read[key] = f'{name}_read'
-            weight, scales = quantize_weight(stored.convolution)
-            nodes.append(_dequantize(graph, name, weight, 1 / scales))
+            weight, scales = quantize_weight(stored.weights)
+            nodes.append(_dequantize(graph, name, weight, np.float32(1) / scales))
             node.input[0], node.input[1] = read[key], f'{name}_weight'
         nodes.append(node)
     if left:
@@ -85,8 +86,10 @@ def _weights(graph: onnx.GraphProto) -> dict[str, FloatArray]:
 
 
 def _find(layers: Sequence[StoredLayer], weight: FloatArray | None) -> StoredLayer | None:
-    for stored in layers if weight is not None else ():
-        other = stored.convolution.weight
+    if weight is None:
+        return None
+    for stored in layers:
+        other = stored.weights.weight
         if weight.shape == other.shape and np.allclose(weight, other, rtol=0,
                                                        atol=HALF * np.abs(other).max()):
             return stored
@@ -103,10 +106,11 @@ def _rounded(graph: onnx.GraphProto, source: str, name: str, scale: np.float32,
     yield helper.make_node('DequantizeLinear', [f'{name}_int8', *parameters], [f'{name}_read'])
 
 
-def _dequantize(graph: onnx.GraphProto, name: str, weight: np.ndarray,
+def _dequantize(graph: onnx.GraphProto, name: str, weight: npt.NDArray[np.int8],
                 scales: FloatArray) -> onnx.NodeProto:
-    parts = {f'{name}_weight_int8': weight, f'{name}_weight_scale': scales.astype(np.float32),
-             f'{name}_weight_zero': np.zeros(len(scales), np.int8)}
+    parts: dict[str, npt.NDArray[np.generic]] = {
+        f'{name}_weight_int8': weight, f'{name}_weight_scale': scales.astype(np.float32),
+        f'{name}_weight_zero': np.zeros(len(scales), np.int8)}
     graph.initializer.extend(numpy_helper.from_array(value, part)
                              for part, value in parts.items())
     return helper.make_node('DequantizeLinear', list(parts), [f'{name}_weight'], axis=0)

@@ -86,16 +86,17 @@ class FloatNetwork:
 
     def __init__(self, card: ModelCard, folder: Path) -> None:
         files = card.runtime_files('ncnn')
-        self._card, self._folder = card, folder
+        assert isinstance(files, NcnnFiles), 'the section of ncnn'
+        self._card, self._folder, self._files = card, folder, files
         self._backend = open_backend(card, folder, 'ncnn', 1, 'fp32')
         self.layers: list[StoredLayer] = read_network(folder / files.param, folder / files.bin)
 
     @property
     def convolutions(self) -> dict[str, ConvWeights]:
         """Return name -> weights of the layers that can be int8."""
-        return {stored.layer.name: stored.convolution for stored in candidates(self.layers)}
+        return {stored.layer.name: stored.weights for stored in candidates(self.layers)}
 
-    def infer(self, blob: FloatArray) -> list[FloatArray]:
+    def infer(self, blob: FloatArray) -> Sequence[FloatArray]:
         """Return the outputs for a network input."""
         return self._backend.infer(blob)
 
@@ -109,7 +110,7 @@ class FloatNetwork:
         """
         read = {stored.layer.name: stored.layer.bottoms[0] for stored in candidates(self.layers)}
         names = tuple(dict.fromkeys(read.values()))  # in order of execution
-        files = msgspec.structs.replace(self._card.runtimes.ncnn, outputs=names)
+        files = msgspec.structs.replace(self._files, outputs=names)
         backend = open_backend(_with_ncnn(self._card, files), self._folder, 'ncnn', 1, 'fp32')
         histograms = {name: Histogram() for name in names}
         for blob in blobs:
@@ -122,8 +123,7 @@ class FloatNetwork:
     def open_int8(self, thresholds: Mapping[str, float]) -> Backend:
         """Load the form with these layers in int8."""
         with tempfile.TemporaryDirectory() as name:
-            files = NcnnFiles('model.param', 'model.bin', self._card.runtimes.ncnn.input,
-                              self._card.runtimes.ncnn.outputs)
+            files = NcnnFiles('model.param', 'model.bin', self._files.input, self._files.outputs)
             write_text(Path(name), files, write_int8(self.layers, thresholds))
             return open_backend(_with_ncnn(self._card, files), Path(name), 'ncnn', 1, 'fp32')
 

@@ -73,7 +73,7 @@ def write_fixed_onnx(model: nn.Module, folder: Path, input_size: ImageSize,
 
 def _onnx_graph(model: nn.Module, input_size: ImageSize, files: OnnxFiles,
                 axes: dict[str, dict[int, str]] | None) -> onnx.ModelProto:
-    data = io.BytesIO()
+    data: Any = io.BytesIO()  # which torch takes too; its types name only paths
     register_custom_op_symbolic('aten::channel_shuffle', _shuffle, OPSET)
     with warnings.catch_warnings():
         # The recommended exporter needs onnxscript and more; this one is enough for networks of
@@ -96,6 +96,7 @@ def _shuffle(graph: Any, features: Any, groups: Any) -> Any:
     """
     count = onnx_integer(groups, 'groups')
     _, channels, height, width = onnx_sizes(features)
+    assert channels is not None, 'a convolution made them'
 
     def reshape(value: Any, shape: list[int]) -> Any:
         return graph.op('Reshape', value, graph.op('Constant', value_t=torch.tensor(shape)))
