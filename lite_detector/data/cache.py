@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 
 from lite_detector.data.dataset import Dataset, Sample
@@ -13,7 +13,7 @@ from lite_detector.data.dataset import Dataset, Sample
 BYTES_PER_MB = 1 << 20
 
 
-class CachedDataset:
+class CachedDataset(Sequence[Sample]):
     """
     A dataset that reduces its images and keeps them until its memory limit is reached.
 
@@ -43,7 +43,7 @@ class CachedDataset:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # no slices
         """
         Return a sample, its longer side at most ``max_side``.
 

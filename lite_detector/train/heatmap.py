@@ -105,7 +105,8 @@ def eigen_cam(levels: Sequence[Tensor], fit: Letterbox) -> FloatArray:
     heat = torch.zeros_like(image)
     for level in levels:
         features = level[0].float().cpu()
-        share = functional.adaptive_avg_pool2d(image, features.shape[1:])[0, 0]
+        _, height, width = features.shape
+        share = functional.adaptive_avg_pool2d(image, (height, width))[0, 0]
         part = _first_component(features, share >= min(0.5, float(share.max())))
         heat += functional.interpolate(part[None, None], image.shape[2:], mode='bilinear')
     inside = heat[0, 0, rows, columns]

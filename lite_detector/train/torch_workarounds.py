@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 
-def lerp_all_(averages: Sequence[Tensor], values: Sequence[Tensor], weight: float) -> None:
+def lerp_all_(averages: list[Tensor], values: list[Tensor], weight: float) -> None:
     """
     Move each average towards its value, all in one kernel.
 
@@ -32,7 +32,7 @@ def lerp_all_(averages: Sequence[Tensor], values: Sequence[Tensor], weight: floa
     torch._foreach_lerp_(averages, values, weight)
 
 
-def iterate_forked(results: DataLoader) -> Iterator[Any]:
+def iterate_forked(results: DataLoader[Any]) -> Iterator[Any]:
     """
     Start the processes of a loader, and return an iterator over their results.
 

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     'train.weights': {'core', 'train.config', 'train.models'},
     'train.losses': {'core', 'train.config', 'train.data.truth', 'train.models'},
     'train.distill': {'core', 'train.config', 'train.data.truth', 'train.losses',
-                      'train.weights'},
+                      'train.models', 'train.weights'},
     'train.run': {'core', 'data', 'detector', 'evaluation', 'train'},
     'export': {'core', 'backends', 'detector', 'data', 'train.models', 'train.weights',
                'train.torch_workarounds'},

@@ -40,7 +40,9 @@ def test_linter_finds_nothing(tool):
 def test_types_agree():
     if find_spec('mypy') is None:
         pytest.skip('mypy is not installed here')
-    assert_silent([sys.executable, '-m', 'mypy'])
+    # Without torch its classes have no types, and ignores that are about them have no use.
+    without_torch = [] if find_spec('torch') else ['--no-warn-unused-ignores']
+    assert_silent([sys.executable, '-m', 'mypy', *without_torch])
 
 
 def test_shellcheck_finds_nothing():

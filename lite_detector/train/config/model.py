@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from lite_detector.core.config import Spec
-from lite_detector.core.model_card import Family, NetworkCard
+from lite_detector.core.model_card import DecodeSpec, Family, NetworkCard
 from lite_detector.core.structure import StructureSpec
 from lite_detector.train.config.backbones import split_name
 from msgspec import Meta
@@ -80,7 +80,7 @@ class ModelSpec(Spec):
                 what = 'a list of stages' if written_out else self.backbone
                 raise ValueError(f'backbone: {what}, which {self.family} {self.variant} cannot '
                                  f'have; expected one of the families {", ".join(families)}')
-            if not written_out:
+            if isinstance(self.backbone, str):
                 split_name(self.backbone)
 
     @property
@@ -92,11 +92,17 @@ class ModelSpec(Spec):
 
 def specs_for(card: NetworkCard) -> list[ModelSpec]:
     """Return all networks that fit a model card, which does not state the variant."""
-    shape = {}
-    if card.decode.reg_max is not None:
-        shape['reg_max'] = card.decode.reg_max
-    if card.decode.anchors is not None:
-        shape['num_anchors'] = len(card.decode.anchors[0])
-    return [ModelSpec(card.family, variant, len(card.class_names), **shape,
-                      batch_norm=PUBLISHED_BATCH_NORM.get(card.family))
+    return [spec_of(card.family, variant, len(card.class_names), card.decode)
             for variant in VARIANTS[card.family]]
+
+
+def spec_of(family: Family, variant: str, num_classes: int, decode: DecodeSpec,
+            backbone: str | StructureSpec | None = None) -> ModelSpec:
+    """Return the structure of a network whose outputs are decoded as a card states."""
+    outputs: dict[str, Any] = {}  # what the family does not have keeps its default
+    if decode.reg_max is not None:
+        outputs['reg_max'] = decode.reg_max
+    if decode.anchors is not None:
+        outputs['num_anchors'] = len(decode.anchors[0])
+    return ModelSpec(family, variant, num_classes, backbone=backbone,
+                     batch_norm=PUBLISHED_BATCH_NORM.get(family), **outputs)

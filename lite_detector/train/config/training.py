@@ -26,7 +26,7 @@ from lite_detector.data.findings import Crowds, Reading
 from lite_detector.train.config.augment import AugmentSpec
 from lite_detector.train.config.distill import DistillSpec
 from lite_detector.train.config.loss import LossSpec
-from lite_detector.train.config.model import ModelSpec, PUBLISHED_BATCH_NORM
+from lite_detector.train.config.model import ModelSpec, spec_of
 import msgspec
 from msgspec import Meta
 import yaml
@@ -249,15 +249,9 @@ class TrainConfig(Spec, kw_only=True):
 
     def model_spec(self, num_classes: int) -> ModelSpec:
         """Return the structure of the network for this number of classes."""
-        decode = self.network.decode
-        shape = {}
-        if decode.reg_max is not None:
-            shape['reg_max'] = decode.reg_max
-        if decode.anchors is not None:
-            shape['num_anchors'] = len(decode.anchors[0])
-        return ModelSpec(self.network.family, self.network.variant, num_classes,
-                         backbone=self.network.backbone, **shape,
-                         batch_norm=PUBLISHED_BATCH_NORM.get(self.network.family))
+        network = self.network
+        return spec_of(network.family, network.variant, num_classes, network.decode,
+                       network.backbone)
 
     @property
     def zoom(self) -> int:

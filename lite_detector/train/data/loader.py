@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lite_detector.core.errors import ConfigError, LiteDetectorError
 from lite_detector.core.model_card import PreprocessSpec
@@ -33,7 +33,7 @@ from lite_detector.train.torch_workarounds import iterate_forked
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 
 class Batch(NamedTuple):
@@ -177,16 +177,16 @@ class EpochLoader:
             yield coming.result()
 
     def _from_processes(self, numbers: range) -> Iterator[Batch]:
-        results = DataLoader(_BatchOrError(self), batch_size=None, sampler=numbers,
-                             collate_fn=_unchanged, num_workers=self.workers,
-                             multiprocessing_context='fork')
+        results: DataLoader[Any] = DataLoader(
+            _BatchOrError(self), batch_size=None, sampler=numbers, collate_fn=_unchanged,
+            num_workers=self.workers, multiprocessing_context='fork')
         for result in _until_a_worker_dies(iterate_forked(results)):
             if isinstance(result, Exception):
                 raise result
             yield result
 
 
-class _BatchOrError:
+class _BatchOrError(Dataset[Batch | Exception]):
     # An error is passed between processes as a value: torch wraps raised errors in a traceback.
 
     def __init__(self, loader: EpochLoader) -> None:
@@ -215,5 +215,5 @@ def _until_a_worker_dies(results: Iterator[Batch | Exception]) -> Iterator[Batch
         raise death from None
 
 
-def _unchanged(result: Batch | Exception) -> Batch | Exception:
+def _unchanged(result: Any) -> Any:
     return result

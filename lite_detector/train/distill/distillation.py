@@ -16,6 +16,7 @@ from lite_detector.train.distill.features import FEATURE_LOSSES
 from lite_detector.train.distill.heads import HeadImitation
 from lite_detector.train.distill.teacher import resized, Teacher
 from lite_detector.train.losses.objectives.objective import identity, ReduceMean
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -37,8 +38,8 @@ class Distillation(nn.Module):
     :raises ConfigError: if the two networks share no stride or no class.
     """
 
-    def __init__(self, spec: DistillSpec, teacher: Teacher, model: nn.Module, card: NetworkCard,
-                 reduce_mean: ReduceMean = identity) -> None:
+    def __init__(self, spec: DistillSpec, teacher: Teacher, model: PyramidNetwork,
+                 card: NetworkCard, reduce_mean: ReduceMean = identity) -> None:
         super().__init__()
         self._spec = spec
         self._teacher = teacher
@@ -99,12 +100,12 @@ class Distillation(nn.Module):
         lesson = self._teacher.look(images, self._heads is not None)
         terms: dict[str, Tensor] = {}
         with torch.autocast(images.device.type, enabled=False):
-            if self.features is not None:
+            if self.features is not None and self._spec.features is not None:
                 terms['distill_features'] = self._spec.features.weight * sum(
                     loss(levels[own].float(), resized(lesson.levels[other].float(),
                                                       levels[own].shape[2:]), self._iteration)
                     for loss, (own, other) in zip(self.features, self._pairs, strict=True))
-            if self._heads is not None:
+            if self._heads is not None and lesson.heads is not None:
                 terms |= self._heads.terms(heads, lesson.heads)
         return {name: self._factor * term for name, term in terms.items()}
 
@@ -112,7 +113,7 @@ class Distillation(nn.Module):
         """Return one line of text on teacher and losses."""
         teacher = self._teacher
         parts = []
-        if self.features is not None:
+        if self._spec.features is not None:
             parts.append(f'{self._spec.features.kind} of feature maps')
         if self._heads is not None:
             matched = len(self._heads.matched)

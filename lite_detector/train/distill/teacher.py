@@ -48,7 +48,8 @@ class Teacher:
         self.card = checkpoint.card
         self.spec = checkpoint.spec
         self._model = checkpoint.model().eval().requires_grad_(False)
-        self._model.to(memory_format=torch.channels_last)
+        # torch's own types lack memory_format
+        self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.strides: tuple[int, ...] = self._model.strides
         self.level_channels: tuple[int, ...] = self._model.level_channels
         self._flip = student.color != self.card.preprocess.color

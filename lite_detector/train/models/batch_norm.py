@@ -19,8 +19,9 @@ def absorbed(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     :param conv: Convolution without a bias.
     :param norm: Batch norm after it, with its current statistics.
     """
-    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return conv.weight * gain[:, None, None, None], norm.bias - gain * norm.running_mean
+    running_mean, running_var = _statistics(norm)
+    gain = norm.weight / (running_var + norm.eps).sqrt()
+    return conv.weight * gain[:, None, None, None], norm.bias - gain * running_mean
 
 
 @torch.no_grad()
@@ -28,8 +29,9 @@ def only_add(norm: nn.BatchNorm2d, bias: Tensor) -> None:
     """Make a batch norm add only a bias in evaluation mode."""
     norm.weight.fill_(1.0)
     norm.bias.copy_(bias)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1.0 - norm.eps)
+    running_mean, running_var = _statistics(norm)
+    running_mean.zero_()
+    running_var.fill_(1.0 - norm.eps)
 
 
 @torch.no_grad()
@@ -63,13 +65,14 @@ def measure_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
         for hook in hooks:
             hook.remove()
     for norm, (count, total, squares) in sums.items():
-        mean = (total / count).to(norm.running_mean)
-        variance = (squares / count - (total / count) ** 2).clamp(min=0).to(norm.running_var)
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        norm.bias += gain * (mean - norm.running_mean)
+        running_mean, running_var = _statistics(norm)
+        mean = (total / count).to(running_mean)
+        variance = (squares / count - (total / count) ** 2).clamp(min=0).to(running_var)
+        gain = norm.weight / (running_var + norm.eps).sqrt()
+        norm.bias.add_(gain * (mean - running_mean))
         norm.weight.copy_(gain * (variance + norm.eps).sqrt())
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+        running_mean.copy_(mean)
+        running_var.copy_(variance)
 
 
 @torch.no_grad()
@@ -97,5 +100,11 @@ def renew_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 def has_statistics(model: nn.Module) -> bool:
     """Return whether the batch norms of a network have measured statistics."""
-    return any(layer.running_mean.any() for layer in model.modules()
+    return any(_statistics(layer)[0].any() for layer in model.modules()
                if isinstance(layer, nn.BatchNorm2d))
+
+
+def _statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the running mean and variance, which every batch norm here has."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean, norm.running_var

@@ -38,6 +38,12 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride
     return layers if activation is None else [*layers, activation()]
 
 
+def bias_of(conv: nn.Conv2d) -> Tensor:
+    """Return the bias of a convolution that has one."""
+    assert conv.bias is not None, 'a convolution without batch norm'
+    return conv.bias
+
+
 def depthwise(channels: int, kernel_size: int, *, stride: int = 1,
               activation: MakeActivation | None = None) -> list[nn.Module]:
     """Return a depthwise convolution, batch norm and activation."""

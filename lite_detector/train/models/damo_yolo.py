@@ -35,10 +35,11 @@ class ZeroHead(nn.Module):
         super().__init__()
         self._classes = spec.num_classes
         values = spec.num_classes + 4 * (spec.reg_max + 1)
-        self.outputs = nn.ModuleList(
-            nn.Conv2d(width, values, kernel_size, padding=kernel_size // 2) for width in channels)
-        self.scales = nn.Parameter(torch.ones(len(channels)))
-        for conv in self.outputs:
+        outputs = [nn.Conv2d(width, values, kernel_size, padding=kernel_size // 2)
+                   for width in channels]
+        self.outputs = nn.ModuleList(outputs)
+        self.scales: nn.Parameter | None = nn.Parameter(torch.ones(len(channels)))
+        for conv in outputs:
             nn.init.normal_(conv.weight, std=0.01)
             reset_bias(conv, spec.num_classes)
 
@@ -54,9 +55,10 @@ class ZeroHead(nn.Module):
     def folded(self) -> ZeroHead:
         """Return a head whose convolutions include the factors."""
         head = copy.deepcopy(self)
+        assert head.scales is not None, 'not folded yet'
         for conv, scale in zip(head.outputs, head.scales, strict=True):
-            conv.weight[head._classes:] *= scale
-            conv.bias[head._classes:] *= scale
+            for values in conv.parameters():
+                values[head._classes:] *= scale
         head.scales = None
         return head
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import math
 
 from lite_detector.train.config.model import ModelSpec
-from lite_detector.train.models.blocks import LEAKY_RELU, separable
+from lite_detector.train.models.blocks import bias_of, LEAKY_RELU, separable
 from torch import nn, Tensor
 
 SCORE_PRIOR = 0.01
@@ -34,11 +34,12 @@ class GflHead(nn.Module):
                           *separable(channels, channels, kernel_size, LEAKY_RELU))
             for _ in range(levels))
         outputs = spec.num_classes + 4 * (spec.reg_max + 1)
-        self.outputs = nn.ModuleList(nn.Conv2d(channels, outputs, 1) for _ in range(levels))
+        convs = [nn.Conv2d(channels, outputs, 1) for _ in range(levels)]
+        self.outputs = nn.ModuleList(convs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
-        for conv in self.outputs:
+        for conv in convs:
             reset_bias(conv, spec.num_classes)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
@@ -49,5 +50,6 @@ class GflHead(nn.Module):
 
 def reset_bias(conv: nn.Conv2d, num_classes: int) -> None:
     """Set the first ``num_classes`` biases to the prior score, and the others to zero."""
-    nn.init.zeros_(conv.bias)
-    nn.init.constant_(conv.bias[:num_classes], math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))
+    bias = bias_of(conv)
+    nn.init.zeros_(bias)
+    nn.init.constant_(bias[:num_classes], math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))

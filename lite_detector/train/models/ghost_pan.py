@@ -90,11 +90,11 @@ class GhostPan(nn.Module):
         for fine, fuse in zip(reversed(range(len(levels) - 1)), self.top_down, strict=True):
             coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
             levels[fine] = fuse(torch.cat((coarse, levels[fine]), dim=1))
-        for coarse, down, fuse in zip(range(1, len(levels)), self.downs, self.bottom_up,
-                                      strict=True):
-            fine = down(levels[coarse - 1])
-            levels[coarse] = fuse(torch.cat((fine, levels[coarse]), dim=1))
-        if self.extra_in is None:
+        for index, down, fuse in zip(range(1, len(levels)), self.downs, self.bottom_up,
+                                     strict=True):
+            halved = down(levels[index - 1])
+            levels[index] = fuse(torch.cat((halved, levels[index]), dim=1))
+        if self.extra_in is None or self.extra_out is None:
             return levels
         return [*levels, self.extra_in(coarsest) + self.extra_out(levels[-1])]
 

@@ -59,5 +59,5 @@ def count_macs(model: nn.Module, input_size: ImageSize) -> int:
     for layer, shape in run_order(model, (nn.Conv2d, nn.Linear), input_size):
         # each weight is used once per position; a linear layer has one position
         positions = shape[2] * shape[3] if isinstance(layer, nn.Conv2d) else 1
-        macs += layer.weight.numel() * positions
+        macs += layer.get_parameter('weight').numel() * positions
     return macs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
-from lite_detector.train.models.blocks import LEAKY_RELU
+from lite_detector.train.models.blocks import bias_of, LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.pyramid_network import PyramidNetwork
 from torch import nn, Tensor
@@ -26,10 +26,11 @@ class Pan(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], channels: int) -> None:
         super().__init__()
-        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)
-        for conv in self.laterals:
+        laterals = [nn.Conv2d(width, channels, 1) for width in in_channels]
+        self.laterals = nn.ModuleList(laterals)
+        for conv in laterals:
             nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(bias_of(conv))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return one map per feature map, of the same size and with ``channels`` channels."""
@@ -38,9 +39,9 @@ class Pan(nn.Module):
         for fine in reversed(range(len(levels) - 1)):
             coarse = functional.interpolate(levels[fine + 1], scale_factor=2.0, mode='bilinear')
             levels[fine] = levels[fine] + coarse
-        for coarse in range(1, len(levels)):
+        for index in range(1, len(levels)):
             # Bilinear downsampling by 2 equals the mean of four pixels; pooling is faster.
-            levels[coarse] = levels[coarse] + functional.avg_pool2d(levels[coarse - 1], 2)
+            levels[index] = levels[index] + functional.avg_pool2d(levels[index - 1], 2)
         return levels
 
 

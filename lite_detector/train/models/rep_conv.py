@@ -10,7 +10,7 @@ import copy
 from typing import Protocol, runtime_checkable
 
 from lite_detector.train.models.batch_norm import absorbed
-from lite_detector.train.models.blocks import conv_bn, MakeActivation
+from lite_detector.train.models.blocks import bias_of, conv_bn, MakeActivation
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -70,12 +70,13 @@ class RepConv(nn.Module):
     @torch.no_grad()
     def folded(self) -> nn.Module:
         """Return one 3x3 convolution, with the current statistics of batch norm."""
-        dense, _ = self.dense
+        dense = self.dense[0]
+        assert isinstance(dense, nn.Conv2d)
         weight, bias = self._as_one()
-        conv = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride, 1)
+        conv = nn.Conv2d(dense.in_channels, dense.out_channels, 3, dense.stride[0], 1)
         conv.to(weight)
         conv.weight.copy_(weight)
-        conv.bias.copy_(bias)
+        bias_of(conv).copy_(bias)
         folded = nn.Sequential(OrderedDict(dense=nn.Sequential(conv), activation=self.activation))
         return folded.train(self.training)
 

@@ -70,7 +70,9 @@ class DilatedBlock(nn.Module):
         self.layers = nn.Sequential(*conv_bn(channels, middle, activation=RELU),
                                     *conv_bn(middle, middle, 3, activation=RELU),
                                     *conv_bn(middle, channels, activation=RELU))
-        _dilate(self.layers[3], dilation)
+        conv = self.layers[3]
+        assert isinstance(conv, nn.Conv2d)
+        _dilate(conv, dilation)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return a feature map of the same shape."""
@@ -111,12 +113,12 @@ class YolofHead(nn.Module):
             for count in (CLASS_CONVS, BOX_CONVS))
         rows = {'boxes': spec.num_anchors * 5, 'classes': spec.num_anchors * spec.num_classes}
         self.out_channels = sum(rows.values())
-        self.outputs = nn.ModuleDict({name: nn.Conv2d(channels, count, 1)
-                                      for name, count in rows.items()})
-        for conv in self.outputs.values():
+        outputs = {name: nn.Conv2d(channels, count, 1) for name, count in rows.items()}
+        for conv in outputs.values():
             nn.init.normal_(conv.weight, std=0.01)
-        reset_bias(self.outputs['boxes'], 0)
-        reset_bias(self.outputs['classes'], rows['classes'])
+        reset_bias(outputs['boxes'], 0)
+        reset_bias(outputs['classes'], rows['classes'])
+        self.outputs = nn.ModuleDict(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
         """
@@ -186,7 +188,7 @@ def dilate_last_stage(backbone: nn.Module) -> None:
     """
     convs = [conv for conv, shape in
              run_order(backbone, (nn.Conv2d,), ImageSize(2 * COARSEST, 2 * COARSEST))
-             if shape[2:] == (2, 2)]
+             if isinstance(conv, nn.Conv2d) and shape[2:] == (2, 2)]
     if not any(conv.stride == (2, 2) for conv in convs):
         raise ModelError('this backbone has no convolution of stride 2 in its last stage; '
                          'expected another backbone, or a variant without dc5')

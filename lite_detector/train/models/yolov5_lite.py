@@ -10,12 +10,12 @@ none of its code is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.shufflenet_v2 import ShuffleNetV2
-from lite_detector.train.models.blocks import conv_bn, RELU, separable, SILU
+from lite_detector.train.models.blocks import bias_of, conv_bn, RELU, separable, SILU
 from lite_detector.train.models.pyramid_network import PyramidNetwork
 import torch
 from torch import nn, Tensor
@@ -111,7 +111,7 @@ class CspNeck(nn.Module):
         return [level3, level4, level5]
 
 
-NECKS = {'e': AddNeck, 's': CspNeck}
+NECKS: dict[str, Callable[[Sequence[int]], AddNeck | CspNeck]] = {'e': AddNeck, 's': CspNeck}
 
 
 class Yolov5Lite(PyramidNetwork):
@@ -128,10 +128,10 @@ class Yolov5Lite(PyramidNetwork):
         self.backbone = ShuffleNetV2(CHANNELS, RELU, REPEATS[spec.variant])
         self.neck = NECKS[spec.variant](self.backbone.out_channels)
         self.level_channels = self.neck.out_channels
-        self.outputs = nn.ModuleList(
-            nn.Conv2d(channels, spec.num_anchors * (5 + spec.num_classes), 1)
-            for channels in self.level_channels)
-        for conv, stride in zip(self.outputs, self.strides, strict=True):
+        outputs = [nn.Conv2d(channels, spec.num_anchors * (5 + spec.num_classes), 1)
+                   for channels in self.level_channels]
+        self.outputs = nn.ModuleList(outputs)
+        for conv, stride in zip(outputs, self.strides, strict=True):
             _reset_bias(conv, stride, spec)
 
     def neck_levels(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -150,6 +150,6 @@ def _twice(levels: Tensor) -> Tensor:
 @torch.no_grad()
 def _reset_bias(conv: nn.Conv2d, stride: int, spec: ModelSpec) -> None:
     """Set the initial output to 8 objects per image of 640 pixels, with equal class scores."""
-    bias = conv.bias.view(spec.num_anchors, 5 + spec.num_classes)
+    bias = bias_of(conv).view(spec.num_anchors, 5 + spec.num_classes)
     bias[:, 4] += math.log(8 / (640 / stride) ** 2)
     bias[:, 5:] += math.log(0.6 / (spec.num_classes - 0.99))

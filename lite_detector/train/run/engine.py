@@ -74,8 +74,9 @@ class Engine:
         self._validation = None if select is None else self._measuring(to_coco(select), Path('/'))
         self.plan = Plan(config, samples, network.card.preprocess, accelerator, console)
         self.learner = Learner(config, network, self.plan.total_steps, accelerator, teacher)
-        if teacher is not None:
-            console.say(self.learner.objective.distillation.describe())
+        distillation = self.learner.objective.distillation
+        if distillation is not None:
+            console.say(distillation.describe())
         self._meter = LossMeter(self.learner.mean)
         self._saver = Saver(folder, network, self._is_main, config.save_every_minutes)
         self._state = RunState()
@@ -180,6 +181,7 @@ class Engine:
 
     def _measure(self) -> dict[str, float]:
         """Measure the averaged weights; every process gets the same figures."""
+        assert self._validation is not None, 'there is a selection set'
         found = [self._validation.measure(self.learner.averaged) if self._is_main else None]
         return broadcast_object_list(found)[0]
 
@@ -195,6 +197,7 @@ class Engine:
         start, model = self._folder.load_weights(START_FILE).state_dict, self.learner.averaged
         best = chosen = Candidate(checkpoint.state_dict, figures_of(checkpoint))
         if self._network.is_fine_tuned:
+            assert self._validation is not None, 'there is a selection set'
             chosen = best_mixture(start, best, self._config.validation.wise_factors, model,
                                   self._validation.measure, self._console.say)
         if self._state.start.get(MAIN):

@@ -46,6 +46,7 @@ class Learner:
         self._accelerator = accelerator
         objective = build_objective(network.model, network.card, config.loss, self.mean)
         if teacher is not None:
+            assert config.distill is not None, 'it names the teacher'
             objective.distillation = Distillation(config.distill, teacher, network.model,
                                                   network.card, self.mean)
         if accelerator.num_processes > 1 and accelerator.device.type == 'cuda':

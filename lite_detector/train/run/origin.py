@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import subprocess
@@ -18,7 +18,13 @@ from lite_detector.data.coco import labelled_by
 from lite_detector.data.findings import Findings
 from lite_detector.data.formats import open_dataset
 from lite_detector.train.config.training import DataSpec
-from lite_detector.train.data.sources import as_list, report_set, selection_set, train_sources
+from lite_detector.train.data.sources import (
+    as_list,
+    MeasuredSet,
+    report_set,
+    selection_set,
+    train_sources,
+)
 
 PACKAGE = Path(__file__).resolve().parents[2]
 RANDOM, NONE = 'random weights', 'none'
@@ -105,18 +111,28 @@ def _how_chosen(training: Mapping[str, Any], settings: Mapping[str, Any], data: 
 def _describe_data(data: DataSpec) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if data.train is not None:
-        counts = [_count(path, data, lambda path=path: dict(train_sources(data))[Path(path)])
+        counts = [_count(path, data, partial(_train_images, data, Path(path)))
                   for path in as_list(data.train)]
         if data.repeat:
             counts = [{**each, 'repeat': times} for each, times in zip(counts, data.repeat,
                                                                        strict=False)]
         told['train'] = counts[0] if len(counts) == 1 else counts
-    if data.select or data.val:
-        told['select'] = _count(data.select or data.val, data, lambda: selection_set(data).images,
+    select = data.select or data.val
+    if select:
+        told['select'] = _count(select, data, lambda: _images(selection_set(data)),
                                 data.select_min_score)
     if data.select and data.val:
-        told['report'] = _count(data.val, data, lambda: report_set(data).images)
+        told['report'] = _count(data.val, data, lambda: _images(report_set(data)))
     return told
+
+
+def _train_images(data: DataSpec, annotations: Path) -> Path:
+    return dict(train_sources(data))[annotations]
+
+
+def _images(measured: MeasuredSet | None) -> Path:
+    assert measured is not None, 'its annotations are given'
+    return measured.images
 
 
 def _with_counts(told: dict[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.cache import CachedDataset
+from lite_detector.train.config.loss import Yolov5Loss
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.config.training import TrainConfig
 from lite_detector.train.data.datasets import box_sizes
@@ -22,12 +23,13 @@ from lite_detector.train.models.batch_norm import (
     renew_statistics,
 )
 from lite_detector.train.models.build import build_model
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.run.optimizer import freeze
 from lite_detector.train.weights.checkpoint import Checkpoint, load_checkpoint
 from lite_detector.train.weights.transfer import init_backbone, transfer_weights, TransferReport
 import msgspec
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 ENOUGH_RECALL = 0.98
 """Minimum share of boxes that fit an anchor, as in YOLOv5; below it new anchors are found."""
@@ -44,7 +46,7 @@ class PreparedNetwork(NamedTuple):
 
     spec: ModelSpec
     card: NetworkCard
-    model: nn.Module
+    model: PyramidNetwork
     is_fine_tuned: bool = False
     """Whether it comes from a trained network, so that averages with it are useful."""
     is_detector: bool = False
@@ -81,13 +83,14 @@ def prepare(config: TrainConfig, samples: CachedDataset, batches: Callable[[], I
         is_fine_tuned = not report.narrowed
         is_detector = is_fine_tuned and report.boxes_kept and not report.fresh
     freeze(model, config.start.freeze)
-    return PreparedNetwork(spec, card, model.to(memory_format=torch.channels_last), is_fine_tuned,
-                           is_detector)
+    # torch's own types lack memory_format
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return PreparedNetwork(spec, card, model, is_fine_tuned, is_detector)
 
 
 def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card: NetworkCard,
              batches: Callable[[], Iterable[Tensor]],
-             say: Say) -> tuple[nn.Module, TransferReport]:
+             say: Say) -> tuple[PyramidNetwork, TransferReport]:
     """Return a network with the weights of a checkpoint, and a summary of the transfer."""
     model, report = transfer_weights(checkpoint, spec, card.class_names)
     _compare_cards(checkpoint, config, card, say)
@@ -111,7 +114,7 @@ def _started(checkpoint: Checkpoint, config: TrainConfig, spec: ModelSpec, card:
 def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCard,
                    say: Say) -> None:
     """Warn about preprocessing and decoding that differ from the training of the weights."""
-    sections = [('preprocess', PIXELS)]
+    sections: list[tuple[str, tuple[str, ...]]] = [('preprocess', PIXELS)]
     if checkpoint.card.family == card.family:
         sections.append(('decode', CELLS))
     for section, names in sections:
@@ -126,7 +129,8 @@ def _compare_cards(checkpoint: Checkpoint, config: TrainConfig, card: NetworkCar
 def _with_anchors_of(checkpoint: Checkpoint, card: NetworkCard, say: Say) -> NetworkCard:
     """Return the card with the anchors of a checkpoint, which its boxes are relative to."""
     known, anchors = checkpoint.card.decode.anchors, card.decode.anchors
-    if (checkpoint.card.family != card.family or anchors == known
+    if (checkpoint.card.family != card.family or known is None or anchors is None
+            or anchors == known
             or [len(level) for level in anchors] != [len(level) for level in known]):
         return card
     say(f'anchors of {checkpoint.card.name}')
@@ -140,8 +144,9 @@ def _with_anchors(card: NetworkCard, config: TrainConfig, samples: CachedDataset
     # the other families match the nearest anchors, whatever their size
     if card.family != 'yolov5_lite' or not config.start.auto_anchor:
         return card
-    sizes = box_sizes(samples, card)
-    max_ratio = config.loss.of('yolov5_lite').anchor_ratio
+    loss = config.loss.of('yolov5_lite')
+    assert anchors is not None and isinstance(loss, Yolov5Loss), 'checked by the card'
+    sizes, max_ratio = box_sizes(samples, card), loss.anchor_ratio
     given = measure_anchors(sizes, torch.tensor(anchors), max_ratio)
     say(f'anchors fit {given.recall:.1%} of the boxes, fitness {given.fitness:.3f}')
     if given.recall >= ENOUGH_RECALL:

@@ -108,7 +108,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     :raises LiteDetectorError: with a one-line message.
     """
     # raises errors before the long work
-    teacher = config.distill and load_teacher(config.distill, config.network.preprocess)
+    teacher = (None if config.distill is None
+               else load_teacher(config.distill, config.network.preprocess))
     datasets = _look_through(open_datasets(config.data), folder, accelerator, console, resume)
     console.say(_data_line(datasets))
     samples = cached(datasets.train, _cache_side(config), config.data, console.progress)
@@ -158,7 +159,8 @@ def _started_before(config: TrainConfig, folder: RunFolder) -> PreparedNetwork:
     start = folder.load_weights(START_FILE)
     model = start.model()
     freeze(model, config.start.freeze)
-    model = model.to(memory_format=torch.channels_last)
+    # torch's own types lack memory_format
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PreparedNetwork(start.spec, start.card, model,
                            bool(start.training.get('is_fine_tuned', config.start.checkpoint)))
 

@@ -21,9 +21,10 @@ from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.build import build_model
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 import msgspec
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 FORMAT = 1
 
@@ -44,7 +45,7 @@ class Checkpoint:
     state_dict: dict[str, Tensor]
     training: dict[str, Any] = field(default_factory=dict)
 
-    def model(self) -> nn.Module:
+    def model(self) -> PyramidNetwork:
         """
         Return the network with these weights, in training mode.
 

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lite_detector.core.errors import ModelError
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetClassifier
 from lite_detector.train.models.batch_norm import only_add
+from lite_detector.train.models.blocks import bias_of
 from lite_detector.train.models.build import build_model
 from lite_detector.train.models.layers import run_order
 from lite_detector.train.weights.conv_graph import reads_in_order
@@ -75,7 +77,7 @@ def convolutions(model: nn.Module) -> list[ConvAndNorm]:
     for layer, _ in run_order(model, (nn.Conv2d, nn.BatchNorm2d)):
         if isinstance(layer, nn.Conv2d):
             pairs.append((layer, None))
-        else:
+        elif isinstance(layer, nn.BatchNorm2d):
             pairs[-1] = (pairs[-1][0], layer)
     return pairs
 
@@ -106,8 +108,9 @@ class _Tracer(fx.Tracer):
     def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:  # noqa: A003
         if obj.node.op != 'get_attr':
             return super().iter(obj)
-        parameter = dict(self.root.named_parameters())[obj.node.target]
-        return (obj[index] for index in range(len(parameter)))
+        parameter = dict(self.root.named_parameters())[str(obj.node.target)]
+        proxy: Any = obj  # has all operators; its types name none
+        return (proxy[index] for index in range(len(parameter)))
 
 
 def _tensors(node: fx.Node) -> list[fx.Node]:
@@ -153,6 +156,7 @@ def _first_difference(weights: Sequence[ConvWeights],
 
 def shape_of(conv: nn.Conv2d) -> ConvShape:
     """Return the shape of a convolution with a square kernel."""
+    assert not isinstance(conv.padding, str), 'a number of pixels in all networks'
     return ConvShape(conv.out_channels, conv.in_channels, conv.kernel_size[0], conv.stride[0],
                      conv.padding[0], conv.groups, conv.dilation[0])
 
@@ -163,6 +167,6 @@ def _copy(source: ConvWeights, target: ConvAndNorm) -> None:
     conv.weight.copy_(torch.from_numpy(source.weight))
     bias = torch.from_numpy(source.bias)
     if norm is None:
-        conv.bias.copy_(bias)
+        bias_of(conv).copy_(bias)
         return
     only_add(norm, bias)

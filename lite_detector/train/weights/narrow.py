@@ -94,8 +94,8 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
     weights: dict[str, Tensor] = {}
     for wide_node, node in _steps(wide, narrow):
         if node.op == 'call_module':
-            name = node.target
-            inputs = values.get(node.args[0])
+            name, source = str(node.target), node.args[0]
+            inputs = values.get(source) if isinstance(source, fx.Node) else None
             layer, wide_layer = narrow.get_submodule(name), wide.get_submodule(name)
             values[node], found = _pass_layer(name, wide_layer, layer, inputs,
                                               name.startswith(outputs), _scores(wide, wide_node))
@@ -133,8 +133,9 @@ def _scores(wide: nn.Module, node: fx.Node) -> Tensor | None:
     It is the scale of the following batch norm (network slimming, Liu et al., 2017,
     arXiv:1708.06519). Channels that are added to others or gated must match those.
     """
-    norms = [user for user in node.users if user.op == 'call_module'
-             and isinstance(wide.get_submodule(user.target), nn.BatchNorm2d)]
+    layers = [wide.get_submodule(str(user.target)) for user in node.users
+              if user.op == 'call_module']
+    norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
     if not norms:
         return None
     reached, seen = [*node.users], set()
@@ -145,11 +146,11 @@ def _scores(wide: nn.Module, node: fx.Node) -> Tensor | None:
         if user not in seen and not _mixes(wide, user):
             reached += user.users
         seen.add(user)
-    return wide.get_submodule(norms[0].target).weight.abs()
+    return norms[0].weight.abs()
 
 
 def _mixes(model: nn.Module, node: fx.Node) -> bool:
-    layer = model.get_submodule(node.target) if node.op == 'call_module' else None
+    layer = model.get_submodule(str(node.target)) if node.op == 'call_module' else None
     return isinstance(layer, nn.Conv2d) and layer.groups == 1
 
 
@@ -157,18 +158,24 @@ def _pass_layer(name: str, wide: nn.Module, narrow: nn.Module, inputs: Value, wh
                 scores: Tensor | None) -> tuple[Value, dict[str, Tensor]]:
     """Return the channel mapping of a layer's output, and its weights."""
     if isinstance(narrow, nn.Conv2d) and isinstance(wide, nn.Conv2d):
-        if inputs is None:
-            raise ModelError(f'{name}: its input channels are unknown after an untraced operation')
-        outputs = _conv_outputs(name, wide, narrow, inputs, whole, scores)
-        return None if whole else outputs, _conv_weights(wide, narrow, inputs, outputs)
+        known = _known(name, inputs)
+        outputs = _conv_outputs(name, wide, narrow, known, whole, scores)
+        return None if whole else outputs, _conv_weights(wide, narrow, known, outputs)
     if isinstance(narrow, NORMS) and type(wide) is type(narrow):
-        return inputs, {key: value[inputs.channels] if value.ndim else value
+        channels = _known(name, inputs).channels
+        return inputs, {key: value[channels] if value.ndim else value
                         for key, value in wide.state_dict().items()}
     if str(wide) != str(narrow):
         raise ModelError(f'the structures differ: {name} is {wide}; expected {narrow}')
     if narrow.state_dict():
         raise ModelError(f'{name}: cannot take channels out of a {type(narrow).__name__}')
     return inputs, {}
+
+
+def _known(name: str, inputs: Value) -> Subset:
+    if not isinstance(inputs, Subset):
+        raise ModelError(f'{name}: its input channels are unknown after an untraced operation')
+    return inputs
 
 
 def _conv_outputs(name: str, wide: nn.Conv2d, narrow: nn.Conv2d, inputs: Subset, whole: bool,
@@ -288,7 +295,9 @@ def _item(args: Arguments, wide: Arguments, options: dict[str, Any]) -> Value:
 
 
 def _axis(args: Arguments, options: dict[str, Any]) -> int:
-    return options.get('dim', args[1] if len(args) > 1 else 0)
+    if 'dim' in options:
+        return options['dim']
+    return args[1] if len(args) > 1 else 0
 
 
 SUMS = (operator.add, operator.iadd, operator.mul, operator.imul, operator.truediv, torch.add,

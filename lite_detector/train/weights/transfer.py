@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family
+from lite_detector.core.structure import StructureSpec
 from lite_detector.train.config.model import ModelSpec
 from lite_detector.train.models.backbones.backbone import Backbone, load_torchvision
 from lite_detector.train.models.build import build_model
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.weights.checkpoint import Checkpoint, load_file
 from lite_detector.train.weights.narrow import subset_weights
 import torch
@@ -48,7 +50,8 @@ class TransferReport(NamedTuple):
 
 
 def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
-                     class_names: Sequence[str]) -> tuple[nn.Module, TransferReport]:
+                     class_names: Sequence[str]
+                     ) -> tuple[PyramidNetwork, TransferReport]:
     """
     Return a network with other classes, fewer channels or a coarser stem, with given weights.
 
@@ -88,7 +91,7 @@ def transfer_weights(checkpoint: Checkpoint, spec: ModelSpec,
                                  and not _is_coarser(old, spec))
 
 
-def init_backbone(model: nn.Module, path: Path) -> None:
+def init_backbone(model: PyramidNetwork, path: Path) -> None:
     """
     Load ImageNet weights of torchvision, such as ``shufflenet_v2_x1_0``, into the backbone.
 
@@ -125,7 +128,7 @@ def _fitting(checkpoint: Checkpoint, source: nn.Module, spec: ModelSpec,
                      f'{old.label}: {reason}')
 
 
-def _size(spec: ModelSpec) -> tuple[str, str | None]:
+def _size(spec: ModelSpec) -> tuple[str, str | StructureSpec | None]:
     return spec.variant, spec.backbone
 
 

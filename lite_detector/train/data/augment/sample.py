@@ -136,7 +136,8 @@ class _Painter(NamedTuple):
 
     def _paint_mosaic(self, index: int) -> Scene:
         canvas = self._blank()
-        labels, image_paths = [], []
+        labels: list[Labels] = []
+        image_paths = []
         for window in draw_mosaic_windows(self.rng, self.input_size):
             sample = self.samples[self.other() if labels else index]
             step = draw_tile(self.rng, self.augment, size_of(sample.image_bgr), window,

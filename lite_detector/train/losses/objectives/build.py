@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import Family, NetworkCard
@@ -16,7 +17,7 @@ from lite_detector.train.losses.objectives.nanodet_plus import NanoDetPlusObject
 from lite_detector.train.losses.objectives.objective import identity, Objective, ReduceMean
 from lite_detector.train.losses.objectives.yolof import YolofObjective
 from lite_detector.train.losses.objectives.yolov5_lite import Yolov5Objective
-from torch import nn
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 
 OBJECTIVES: dict[Family, Callable[..., Objective]] = {
     'nanodet': NanoDetObjective,
@@ -27,7 +28,7 @@ OBJECTIVES: dict[Family, Callable[..., Objective]] = {
 }
 
 
-def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
+def build_objective(model: PyramidNetwork, card: NetworkCard, spec: LossSpec,
                     reduce_mean: ReduceMean = identity) -> Objective:
     """
     Return the training objective of a network, in training mode.
@@ -41,12 +42,16 @@ def build_objective(model: nn.Module, card: NetworkCard, spec: LossSpec,
     :raises ModelError: if the card is of another network.
     """
     decode, classes = card.decode, len(card.class_names)
+    network: Any = model  # each family has its outputs elsewhere
     if card.family == 'yolov5_lite':
-        outputs, wanted = model.outputs, len(decode.anchors[0]) * (5 + classes)
-    elif card.family == 'yolof':
-        outputs, wanted = [model.head], len(decode.anchors[0]) * (5 + classes)
+        outputs = network.outputs
     else:
-        outputs, wanted = model.head.outputs, classes + 4 * (decode.reg_max + 1)
+        outputs = [network.head] if card.family == 'yolof' else network.head.outputs
+    if decode.anchors is not None:
+        wanted = len(decode.anchors[0]) * (5 + classes)
+    else:
+        assert decode.reg_max is not None, 'checked by the card'
+        wanted = classes + 4 * (decode.reg_max + 1)
     got = [(stride, conv.out_channels) for stride, conv
            in zip(model.strides, outputs, strict=True)]
     if got != [(stride, wanted) for stride in decode.strides]:

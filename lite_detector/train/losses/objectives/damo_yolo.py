@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.loss import DamoYoloLoss
 from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.losses.assign.aligned_ota import assign_aligned_ota
 from lite_detector.train.losses.assign.assignment import Assignment
@@ -22,6 +23,8 @@ class DamoYoloObjective(GflObjective):
 
     :param spec: Settings of the losses.
     """
+
+    spec: DamoYoloLoss
 
     def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
                truth: GroundTruth) -> Assignment:

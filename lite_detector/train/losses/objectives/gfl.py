@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
-from lite_detector.train.config.loss import GflLoss
+from lite_detector.train.config.loss import DslaLoss, GflLoss
 from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.losses.assign.assignment import Assignment, objects_of
 from lite_detector.train.losses.assign.dsla import assign_dsla
@@ -28,8 +29,9 @@ from lite_detector.train.losses.loss_functions import (
     soft_targets,
 )
 from lite_detector.train.losses.objectives.objective import loss_normalizer, Objective, ReduceMean
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 DISTANCE_MARGIN = 0.1
 """Difference of the largest target distance from reg_max, so that both bins exist."""
@@ -108,7 +110,7 @@ class GflObjective(Objective):
     :param spec: Settings of the losses.
     """
 
-    def __init__(self, model: nn.Module, card: NetworkCard, spec: GflLoss,
+    def __init__(self, model: PyramidNetwork, card: NetworkCard, spec: GflLoss,
                  reduce_mean: ReduceMean) -> None:
         super().__init__(model, card, reduce_mean)
         self.spec = spec
@@ -119,6 +121,7 @@ class GflObjective(Objective):
         key = (input_size, device)
         if key not in self._priors:
             decode = self.card.decode
+            assert decode.grid_offset is not None, 'checked by the card'
             self._priors[key] = grid_priors(input_size, decode.strides, decode.grid_offset, device)
         return self._priors[key]
 
@@ -137,16 +140,15 @@ class GflObjective(Objective):
                        in zip(heads.logits, boxes, truths, strict=True)]
         return targets_of(assignments, truths)
 
+    @abstractmethod
     def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
                truth: GroundTruth) -> Assignment:
         """
-        Assign objects by the predictions for one image (DSLA).
+        Assign objects by the predictions for one image.
 
         :param logits: Class scores before the sigmoid, shape (priors, classes).
         :param boxes_xyxy: Predicted boxes in network pixels, shape (priors, 4).
         """
-        return assign_dsla(priors.centers, logits, boxes_xyxy, truth, self.spec.dsla_top_k,
-                           self.spec.dsla_iou_factor)
 
     def terms(self, heads: GflHeads, targets: GflTargets, priors: Priors,
               qualities: Tensor | None = None) -> dict[str, Tensor]:
@@ -193,3 +195,15 @@ class GflObjective(Objective):
         local = torch.stack((scores.sum(), weights.sum(), weights.new_tensor(images)))
         score_sum, weight_sum, images_mean = self.reduce_mean(local).unbind()
         return loss_normalizer(score_sum, images_mean), weight_sum
+
+
+class DslaObjective(GflObjective):
+    """The objective of NanoDet and NanoDet-Plus, which can assign objects by DSLA."""
+
+    spec: DslaLoss
+
+    def assign(self, priors: Priors, logits: Tensor, boxes_xyxy: Tensor,
+               truth: GroundTruth) -> Assignment:
+        """Assign objects by the predictions for one image (DSLA)."""
+        return assign_dsla(priors.centers, logits, boxes_xyxy, truth, self.spec.dsla_top_k,
+                           self.spec.dsla_iou_factor)

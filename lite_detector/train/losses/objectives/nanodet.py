@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lite_detector.core.types import ImageSize
+from lite_detector.train.config.loss import NanoDetLoss
 from lite_detector.train.data.truth import GroundTruth
 from lite_detector.train.losses.assign.atss import assign_atss
-from lite_detector.train.losses.objectives.gfl import GflObjective, targets_of
+from lite_detector.train.losses.objectives.gfl import DslaObjective, targets_of
 from torch import Tensor
 
 
-class NanoDetObjective(GflObjective):
+class NanoDetObjective(DslaObjective):
     """
     ATSS, or DSLA on the predictions of the network itself, and the losses of ``GflObjective``.
 
     :param spec: Settings of the losses.
     """
+
+    spec: NanoDetLoss
 
     def losses(self, predictions: Sequence[Tensor], truths: Sequence[GroundTruth],
                input_size: ImageSize) -> dict[str, Tensor]:

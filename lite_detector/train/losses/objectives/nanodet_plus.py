@@ -12,7 +12,7 @@ from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
 from lite_detector.train.config.loss import NanoDetPlusLoss
 from lite_detector.train.data.truth import GroundTruth
-from lite_detector.train.losses.objectives.gfl import GflObjective
+from lite_detector.train.losses.objectives.gfl import DslaObjective
 from lite_detector.train.losses.objectives.objective import ReduceMean
 from lite_detector.train.models.assign_guidance import AssignGuidance
 from lite_detector.train.models.nanodet_plus import NanoDetPlus
@@ -31,7 +31,7 @@ class GuidedHeads(NamedTuple):
     guide: list[Tensor] | None
 
 
-class NanoDetPlusObjective(GflObjective):
+class NanoDetPlusObjective(DslaObjective):
     """
     DSLA on the predictions of an auxiliary head (the guide), for both the guide and the network.
 
@@ -43,11 +43,15 @@ class NanoDetPlusObjective(GflObjective):
     :param spec: Settings of the losses and of the guide.
     """
 
+    spec: NanoDetPlusLoss
+
     def __init__(self, model: NanoDetPlus, card: NetworkCard, spec: NanoDetPlusLoss,
                  reduce_mean: ReduceMean) -> None:
         super().__init__(model, card, spec, reduce_mean)
-        self.guide = AssignGuidance(model.pan, len(card.decode.strides), len(card.class_names),
-                                    card.decode.reg_max) if spec.guidance else None
+        decode = card.decode
+        assert decode.reg_max is not None, 'checked by the card'
+        self.guide = AssignGuidance(model.pan, len(decode.strides), len(card.class_names),
+                                    decode.reg_max) if spec.guidance else None
         self._follows = False
         self.start_epoch(0)
 

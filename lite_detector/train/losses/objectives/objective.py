@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
 from lite_detector.train.data.truth import GroundTruth
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 import torch
 from torch import nn, Tensor
 
@@ -58,6 +59,24 @@ def positives_normalizer(count: Tensor, score_sum: Tensor, images: Tensor) -> Te
     return torch.maximum(score_sum, torch.minimum(count, images))
 
 
+class AddedLosses(Protocol):
+    """The losses that ``lite_detector.train.distill.Distillation`` adds to an objective."""
+
+    def for_student(self, images: Tensor, truths: Sequence[GroundTruth]
+                    ) -> tuple[Tensor, Sequence[GroundTruth]]:
+        """Return images and labels in the size of the network's input."""
+
+    def start_step(self, iteration: int, total: int) -> None:
+        """Set the step; the first is 0, the last ``total - 1``."""
+
+    def describe(self) -> str:
+        """Return one line of text on the losses."""
+
+    def __call__(self, images: Tensor, levels: Sequence[Tensor],
+                 heads: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return name -> weighted loss."""
+
+
 class Objective(nn.Module, ABC):
     """
     A network and its losses.
@@ -70,13 +89,13 @@ class Objective(nn.Module, ABC):
     :param reduce_mean: Function that averages over processes.
     """
 
-    def __init__(self, model: nn.Module, card: NetworkCard, reduce_mean: ReduceMean) -> None:
+    def __init__(self, model: PyramidNetwork, card: NetworkCard,
+                 reduce_mean: ReduceMean) -> None:
         super().__init__()
         self.model = model
         self.card = card
         self.reduce_mean = reduce_mean
-        self.distillation: nn.Module | None = None
-        """A ``lite_detector.train.distill.Distillation``, whose losses are added."""
+        self.distillation: AddedLosses | None = None
 
     def forward(self, images: Tensor, truths: Sequence[GroundTruth]) -> dict[str, Tensor]:
         """

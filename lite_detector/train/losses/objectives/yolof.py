@@ -23,9 +23,10 @@ from lite_detector.train.losses.objectives.objective import (
     positives_normalizer,
     ReduceMean,
 )
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 from lite_detector.train.models.yolof import joint_logits
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 
 class Anchors(NamedTuple):
@@ -69,10 +70,15 @@ class YolofObjective(Objective):
     :param spec: Settings of losses and matching.
     """
 
-    def __init__(self, model: nn.Module, card: NetworkCard, spec: YolofLoss,
+    def __init__(self, model: PyramidNetwork, card: NetworkCard, spec: YolofLoss,
                  reduce_mean: ReduceMean) -> None:
         super().__init__(model, card, reduce_mean)
         self.spec = spec
+        decode = card.decode
+        assert (decode.anchors is not None and decode.grid_offset is not None
+                and decode.center_clamp is not None), 'checked by the card'
+        self._sizes, self._grid_offset = decode.anchors[0], decode.grid_offset
+        self._center_clamp = decode.center_clamp
         self._anchors: dict[tuple[ImageSize, torch.device], Anchors] = {}
 
     def losses(self, predictions: Sequence[Tensor], truths: Sequence[GroundTruth],
@@ -85,7 +91,7 @@ class YolofObjective(Objective):
         found = torch.cat([index * count + match.positives for index, match in enumerate(matches)])
         targets, weights = _box_targets(matches, truths)
         here = Anchors(*(each[found % count] for each in anchors))
-        predicted = here.moved(boxes.flatten(0, 1)[found, :4], self.card.decode.center_clamp)
+        predicted = here.moved(boxes.flatten(0, 1)[found, :4], self._center_clamp)
         labels, scores, not_ignored = _score_targets(matches, truths)
         score_normalizer, box_normalizer = self._normalizers(scores[labels >= 0], len(boxes))
         logits = logits.flatten(0, 1)
@@ -97,7 +103,7 @@ class YolofObjective(Objective):
 
     def _flat(self, head: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values of boxes and the logits of scores: (n, p, 5), (n, p, classes)."""
-        count = len(self.card.decode.anchors[0])
+        count = len(self._sizes)
         boxes, classes = (part.unflatten(1, (count, -1)).flatten(3).transpose(2, 3).flatten(1, 2)
                           for part in head.float().tensor_split((5 * count,), dim=1))
         return boxes, joint_logits(classes, boxes[..., 4:])
@@ -106,7 +112,7 @@ class YolofObjective(Objective):
     def _match(self, boxes: Tensor, anchors: Anchors,
                truths: Sequence[GroundTruth]) -> list[UniformMatch]:
         spec = self.spec
-        predicted = anchors.moved(boxes[..., :4], self.card.decode.center_clamp)
+        predicted = anchors.moved(boxes[..., :4], self._center_clamp)
         return [assign_uniform(anchors.boxes_xyxy, boxes_xyxy, truth, spec.top_k, spec.ignore_iou,
                                spec.min_iou, spec.dedupe)
                 for boxes_xyxy, truth in zip(predicted, truths, strict=True)]
@@ -115,9 +121,9 @@ class YolofObjective(Objective):
         """Return the anchors of an input size; they are cached."""
         key = (input_size, device)
         if key not in self._anchors:
-            decode = self.card.decode
-            centers = grid_priors(input_size, decode.strides, decode.grid_offset, device).centers
-            sizes = torch.tensor(decode.anchors[0], device=device)
+            centers = grid_priors(input_size, self.card.decode.strides, self._grid_offset,
+                                  device).centers
+            sizes = torch.tensor(self._sizes, device=device)
             self._anchors[key] = Anchors(centers.repeat(len(sizes), 1),
                                          sizes.repeat_interleave(len(centers), dim=0))
         return self._anchors[key]

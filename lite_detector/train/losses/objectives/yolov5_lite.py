@@ -22,8 +22,9 @@ from lite_detector.train.losses.objectives.objective import (
     positives_normalizer,
     ReduceMean,
 )
+from lite_detector.train.models.pyramid_network import PyramidNetwork
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 from torch.nn import functional
 
 FULL_AREA = 640 * 640
@@ -65,7 +66,7 @@ class Yolov5Objective(Objective):
     :raises ConfigError: if there is not one level_balance per stride.
     """
 
-    def __init__(self, model: nn.Module, card: NetworkCard, spec: Yolov5Loss,
+    def __init__(self, model: PyramidNetwork, card: NetworkCard, spec: Yolov5Loss,
                  reduce_mean: ReduceMean) -> None:
         super().__init__(model, card, reduce_mean)
         if len(spec.level_balance) != len(card.decode.strides):
@@ -116,6 +117,7 @@ class Yolov5Objective(Objective):
         key = (input_size, device)
         if key not in self._grids:
             decode, parts = self.card.decode, []
+            assert decode.anchors is not None, 'checked by the card'
             for level, (stride, anchors, balance) in enumerate(zip(
                     decode.strides, decode.anchors, self.spec.level_balance, strict=True)):
                 centers = grid_priors(input_size, (stride,), 0.5, device).centers

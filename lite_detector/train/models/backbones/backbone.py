@@ -15,7 +15,7 @@ from torch import nn, Tensor
 class Backbone(nn.Module, ABC):
     """A feature extractor. A subclass sets the attributes below."""
 
-    out_channels: tuple[int, int, int]
+    out_channels: tuple[int, ...]
     """Channels of the feature maps at strides 8, 16 and 32."""
     classifier_parts: tuple[str, ...]
     """Prefixes of the parameters that only a classifier's checkpoint has."""
@@ -57,16 +57,13 @@ class LayeredBackbone(Backbone):
     """
 
     def __init__(self, layers: Sequence[nn.Module], taps: tuple[int, ...],
-                 out_channels: tuple[int, int, int]) -> None:
+                 out_channels: tuple[int, ...]) -> None:
         super().__init__()
         self.features = nn.Sequential(*layers)
         self.out_channels = out_channels
         self._taps = taps
-
-    @property
-    def classifier_parts(self) -> tuple[str, ...]:
-        """Return the prefixes of the published classifiers: one more layer, and the classifier."""
-        return f'features.{self._taps[-1] + 1}.', 'classifier.'
+        # published classifiers have one more layer, and the classifier
+        self.classifier_parts = f'features.{taps[-1] + 1}.', 'classifier.'
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps at strides 8, 16 and 32."""

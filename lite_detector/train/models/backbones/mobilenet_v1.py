@@ -46,6 +46,6 @@ class MobileNetV1Classifier(MobileNetV1):
         super().__init__(width)
         self.classifier = nn.Linear(self.out_channels[-1], num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # no feature maps
         """Return logits, shape (n, num_classes)."""
         return self.classifier(self.features(images).mean((2, 3)))

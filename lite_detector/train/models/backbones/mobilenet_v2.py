@@ -53,7 +53,8 @@ class MobileNetV2(LayeredBackbone):
 
     def __init__(self, width: float = 1.0) -> None:
         channels = scaled(STEM * width)
-        layers = [nn.Sequential(*conv_bn(3, channels, 3, stride=2, activation=RELU6))]
+        layers: list[nn.Module] = [
+            nn.Sequential(*conv_bn(3, channels, 3, stride=2, activation=RELU6))]
         widths = [channels]
         for expansion, out_channels, repeats, first_stride in STAGES:
             for stride in (first_stride, *[1] * (repeats - 1)):
@@ -73,6 +74,6 @@ class MobileNetV2Classifier(MobileNetV2):
                                                     activation=RELU6)))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(head, num_classes))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # no feature maps
         """Return logits, shape (n, num_classes)."""
         return self.classifier(self.features(images).mean((2, 3)))

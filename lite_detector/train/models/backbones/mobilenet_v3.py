@@ -100,7 +100,7 @@ class GatedResidual(nn.Module):
     def __init__(self, in_channels: int, block: Block, width: float) -> None:
         super().__init__()
         wide, out_channels = scaled(block.wide * width), scaled(block.channels * width)
-        layers = []
+        layers: list[nn.Module] = []
         if wide != in_channels:
             layers.append(nn.Sequential(*conv_bn(in_channels, wide,
                                                  activation=block.activation)))
@@ -127,11 +127,13 @@ class MobileNetV3(LayeredBackbone):
 
     def __init__(self, size: str, width: float = 1.0) -> None:
         channels = scaled(STEM * width)
-        layers = [nn.Sequential(*conv_bn(3, channels, 3, stride=2, activation=HARD_SWISH))]
+        layers: list[nn.Module] = [
+            nn.Sequential(*conv_bn(3, channels, 3, stride=2, activation=HARD_SWISH))]
         widths = [channels]
         for block in BLOCKS[size]:
-            layers.append(GatedResidual(widths[-1], block, width))
-            widths.append(layers[-1].out_channels)
+            residual = GatedResidual(widths[-1], block, width)
+            layers.append(residual)
+            widths.append(residual.out_channels)
         super().__init__(layers, TAPS[size], tuple(widths[tap] for tap in TAPS[size]))
         _set_eps(self)
 
@@ -148,7 +150,7 @@ class MobileNetV3Classifier(MobileNetV3):
                                         nn.Linear(head, num_classes))
         _set_eps(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # no feature maps
         """Return logits, shape (n, num_classes)."""
         return self.classifier(self.features(images).mean((2, 3)))
 

@@ -47,7 +47,8 @@ MakeBlock = Callable[[int, StageSpec, int, MakeActivation], nn.Module]
 
 
 def _mobile(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
-    return InvertedBlock(width, stage.inner, stage.channels, stride, stage.kernel, activation)
+    return InvertedBlock(width, stage.inner_channels, stage.channels, stride, stage.kernel,
+                         activation)
 
 
 def _shuffle(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
@@ -55,7 +56,7 @@ def _shuffle(width: int, stage: StageSpec, stride: int, activation: MakeActivati
 
 
 def _residual(width: int, stage: StageSpec, stride: int, activation: MakeActivation) -> nn.Module:
-    return ResidualBlock(width, stage.inner, stage.channels, stride, 1, activation)
+    return ResidualBlock(width, stage.inner_channels, stage.channels, stride, 1, activation)
 
 
 def _in_a_row(block: MakeBlock, width: int, stage: StageSpec,
@@ -66,8 +67,8 @@ def _in_a_row(block: MakeBlock, width: int, stage: StageSpec,
 
 
 def _csp(width: int, stage: StageSpec, activation: MakeActivation) -> nn.Module:
-    return CspStage(width, Stage(stage.channels, stage.inner, stage.blocks), pooling=False,
-                    activation=activation, inside=activation)
+    inside = Stage(stage.channels, stage.inner_channels, stage.blocks)
+    return CspStage(width, inside, pooling=False, activation=activation, inside=activation)
 
 
 STAGES: dict[BlockKind, Callable[[int, StageSpec, MakeActivation], nn.Module]] = {

@@ -52,7 +52,9 @@ class GroupUnit(nn.Module):
         if self._stride == 1:
             return functional.relu(inputs + computed)
         # read the stride from the filter, because the last stage may be dilated instead
-        halved = functional.avg_pool2d(inputs, 3, self.filter[0].stride, padding=1)
+        conv = self.filter[0]
+        assert isinstance(conv, nn.Conv2d)
+        halved = functional.avg_pool2d(inputs, 3, conv.stride, padding=1)
         return functional.relu(torch.cat((halved, computed), dim=1))
 
 
@@ -86,7 +88,7 @@ class ShuffleNetV1Classifier(ShuffleNetV1):
         super().__init__(groups, width)
         self.fc = nn.Linear(self.out_channels[-1], num_classes, bias=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]  # no feature maps
         """Return logits, shape (n, num_classes)."""
         return self.fc(super().forward(images)[-1].mean((2, 3)))
 

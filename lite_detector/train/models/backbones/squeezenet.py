@@ -10,11 +10,13 @@ Its parameter names are those of torchvision, so torchvision's checkpoints load 
 from __future__ import annotations
 
 from lite_detector.train.models.backbones.backbone import LayeredBackbone, scaled
+from lite_detector.train.models.blocks import bias_of
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-POOL = 'pool'
+POOL = 0
+"""Stands for a pooling layer among the squeeze channels."""
 FIRES = {
     '1.0': (POOL, 16, 16, 32, POOL, 32, 48, 48, 64, POOL, 64),
     '1.1': (POOL, 16, 16, POOL, 32, 32, POOL, 48, 48, 64, 64),
@@ -61,7 +63,6 @@ class SqueezeNet(LayeredBackbone):
     :param width: Factor on all channels.
     """
 
-    classifier_parts = ('classifier.',)
     fresh_parts = ('extra.',)
 
     def __init__(self, version: str, width: float = 1.0) -> None:
@@ -70,6 +71,7 @@ class SqueezeNet(LayeredBackbone):
         taps = pools[2] - 1, len(layers) - 1  # the last layers at strides 8 and 16
         squeeze = scaled(FIRES[version][-1] * width)
         super().__init__(layers, taps, (*(widths[tap] for tap in taps), EXPAND * squeeze))
+        self.classifier_parts = ('classifier.',)
         self.extra = nn.Sequential(_pool(padded=True),
                                    Fire(widths[-1], squeeze, EXPAND * squeeze))
         _initialise(self)
@@ -110,9 +112,10 @@ def _features(version: str, width: float, padded: bool) -> tuple[list[nn.Module]
     channels, kernel_size = STEMS[version]
     channels = scaled(channels * width)
     stem = nn.Conv2d(3, channels, kernel_size, 2, kernel_size // 2 if padded else 0)
-    layers, widths = [stem, nn.ReLU(inplace=True)], [channels, channels]
+    layers: list[nn.Module] = [stem, nn.ReLU(inplace=True)]
+    widths = [channels, channels]
     for squeeze in FIRES[version]:
-        if squeeze is POOL:
+        if squeeze == POOL:
             layers.append(_pool(padded))
         else:
             squeeze = scaled(squeeze * width)
@@ -133,4 +136,4 @@ def _initialise(model: nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(bias_of(layer))
