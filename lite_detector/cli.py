@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The command line: one table of commands, each imported only when it is called.
+Command line of the package: a table of commands, each imported only when it is called.
 
-Exit status 0; 1 where ``replay`` finds a difference; 2 with one line ``error: ...`` for wrong
-usage or bad input; 130 for Ctrl-C.
+Exit status: 0 for success; 1 if ``replay`` finds a difference; 2 with one line ``error: ...`` for
+wrong usage or invalid input; 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from typing import Any, NoReturn
 from lite_detector.core.errors import LiteDetectorError
 
 COMMANDS = {
-    'detect': 'find objects in images, folders and video files',
+    'detect': 'detect objects in images, folders and video files',
     'evaluate': 'measure COCO AP of a model',
     'benchmark': 'measure the speed of a model on this board',
-    'profile_latency': 'measure operators on this board, to predict networks by',
-    'compare': 'draw AP against time of several models and input sizes on this board',
-    'label': 'let a model label images, to train on what it believes',
-    'dataset_from_bag': 'make a dataset of a recording: images, and labels if there are any',
-    'replay': 'hold every frame of a recording against a stored baseline',
+    'profile_latency': 'measure the latency of operators on this board, for search',
+    'compare': 'compare AP and latency of several models and input sizes on this board',
+    'label': 'label images with a model, as soft labels for training',
+    'dataset_from_bag': 'extract a dataset from a recording: images and, on request, labels',
+    'replay': 'regression-test a model on a recording',
     'fetch_model': 'download public weights into the user cache',
     'train': 'train or fine-tune a detector on labelled images',
-    'check_data': 'say what is wrong with a dataset before training',
-    'import_weights': 'make a torch checkpoint of public ncnn weights',
-    'search': 'find the backbone that makes the most of the milliseconds of a board',
-    'export': 'make a model folder of a checkpoint: ncnn, ONNX, compared with torch',
-    'quantize': 'make a model folder with an int8 form, refused if it loses too much',
+    'check_data': 'list the faults of a dataset before training',
+    'import_weights': 'convert public ncnn weights into a torch checkpoint',
+    'search': 'search the best backbone for a latency budget on a board',
+    'export': 'export a checkpoint to a model folder (ncnn and ONNX, checked against torch)',
+    'quantize': 'add an int8 variant to a model folder, unless the AP loss is too large',
 }
-"""Commands with options; each is a file of ``lite_detector.commands``."""
+"""Commands with options; each is a module of ``lite_detector.commands``."""
 
 TRAINING_LIBRARIES = ('torch', 'torchvision', 'accelerate', 'tensorboard', 'pnnx', 'onnx',
                       'onnxruntime')
-"""What `make setup-train` installs and a robot does without."""
+"""Libraries that `make setup-train` installs; serving on a robot does not need them."""
 
 SERVING_LIBRARIES = {'cv2': 'opencv-python-headless', 'msgspec': 'msgspec', 'ncnn': 'ncnn',
                      'numpy': 'numpy', 'tqdm': 'tqdm', 'yaml': 'PyYAML'}
-"""Module -> what pip calls it."""
+"""Module -> name of its pip package."""
 
 MODEL_OPTIONS = ('model', 'reference')
-"""Options that are a path or a name."""
+"""Options that take the path or the name of a model."""
 
 NODES = {
     'detect_node': 'lite_detector.ros.node',
@@ -61,10 +61,10 @@ NODES = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers wrong usage with one line."""
+    """Parser that reports wrong usage in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
+        """Print the error and exit with status 2."""
         self.exit(2, f'error: {message} (see `{self.prog} --help`)\n')
 
 
@@ -72,11 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command.
 
-    :param argv: command and its options; the process's own by default.
-    :return: exit status.
+    :param argv: Command and its options; None: those of this process.
+    :return: Exit status.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):  # file names may hold what the terminal cannot show
+    for stream in (sys.stdout, sys.stderr):  # the terminal may lack characters of file names
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
     try:
@@ -93,22 +93,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             libraries, target = TRAINING_LIBRARIES, 'setup-train'
         elif error.name not in SERVING_LIBRARIES:
             raise
-        print(f'error: this needs {error.name}; in a checkout run `make {target}`, elsewhere '
+        print(f'error: {error.name}: not installed; in a checkout run `make {target}`, elsewhere '
               f'`python3 -m pip install {" ".join(libraries)}`', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `... | head` closed our output; Python would complain once more
+    except BrokenPipeError:  # `... | head` closed the output; without this Python prints an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # full disk, no permission, a name too long: the user's to mend
+    except OSError as error:  # full disk, no permission, a name too long: the user can fix these
         where = f'{error.filename}: ' if error.filename else ''
         print(f'error: {where}{error.strerror or error}', file=sys.stderr)
         return 2
 
 
 def script() -> int:
-    """Run the command whose name this program was started under (``ros2 run``)."""
+    """Run the command that has the name of this executable (``ros2 run``)."""
     return main([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
@@ -132,11 +132,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _with_home(value: Any, is_model: bool) -> Any:
-    """Return an option with the home directory in place of ~, which not every shell expands."""
+    """Replace ~ in an option by the home directory, because not every shell expands it."""
     if isinstance(value, list):
         return [_with_home(each, is_model) for each in value]
     if isinstance(value, Path) or is_model and isinstance(value, str):
-        # not Path.expanduser, which raises where there is no home
+        # Path.expanduser raises an error if the home directory is unknown
         return type(value)(os.path.expanduser(value))
     return value
 
@@ -145,6 +145,7 @@ def _run_node(name: str, argv: list[str]) -> int:
     try:
         import rclpy  # noqa: F401
     except ImportError as error:
-        raise LiteDetectorError(f'{name} needs ROS 2 ({error}); source its setup.bash, or in a '
-                                'checkout run `make setup` and `source scripts/env.sh`') from None
+        raise LiteDetectorError(f'{name}: ROS 2 not found ({error}); source its setup.bash, or in '
+                                'a checkout run `make setup` and `source scripts/env.sh`'
+                                ) from None
     return import_module(NODES[name]).main(argv)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``benchmark``: speed of a model on this board, and the settings that keep a time budget."""
+"""``benchmark``: measure the speed of a model on this board, and choose settings for a budget."""
 
 from __future__ import annotations
 
@@ -43,24 +43,25 @@ from tqdm import tqdm
 DEFAULT_SIZE = ImageSize(480, 640)
 DEFAULTS = {'model': DEFAULT_MODEL, 'size': None, 'resize': None, 'threads': 1,
             'precision': 'auto'}
-"""Options with several values, and what holds where one setting is measured."""
+"""Options that take several values -> value for the measurement of one setting."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--sweep', action='store_true',
-                        help='measure all combinations of the values given, and of all values '
-                             'worth trying where none are given')
+                        help='measure all combinations of the given values; an option without a '
+                             'value takes the range named in its help')
     add_measuring_options(parser, {
         'model': f'{DEFAULT_MODEL}; one setting: also a checkpoint (.pt)',
-        'size': "the card's; --sweep and --budget-ms: also smaller ones",
-        'resize': "the card's", 'threads': '1; --sweep: 1, 2 and 4',
+        'size': 'size of the model card; --sweep and --budget-ms: also smaller ones',
+        'resize': 'resize of the model card', 'threads': '1; --sweep: 1, 2 and 4',
         'precision': 'auto; --sweep: auto, bf16, and int8 if the folder has it',
-        'image': 'a generated picture', 'image-size': f'{DEFAULT_SIZE}, or as --image is'}, 5.0)
+        'image': 'a generated image',
+        'image-size': f'size of --image, else {DEFAULT_SIZE}'}, 5.0)
     parser.set_defaults(model=[DEFAULT_MODEL])
     parser.add_argument('--compared', type=Path, metavar='FILE',
-                        help='file of `compare --json` with the AP at each size and precision '
-                             '(AP of the cards, at their own size)')
+                        help='file from `compare --json` with the AP of each size and precision '
+                             '(AP of the model cards, valid at the size of the card)')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,25 +69,26 @@ def run(args: argparse.Namespace) -> None:
     check_measuring_options(args)
     several = _are_several(args)
     if args.output and args.budget_ms is None and several:
-        raise ConfigError('--output: of several settings, the one is written that fits a budget; '
-                          'wanted --budget-ms too')
+        raise ConfigError('--output: several settings and no budget; expected --budget-ms, which '
+                          'chooses the setting to write')
     image_bgr = _image(args)
     if several:
         _measure_several(args, image_bgr)
         return
     for option in ('markdown', 'plot', 'wait_policy', 'compared'):
         if getattr(args, option):
-            raise ConfigError(f'--{option.replace("_", "-")}: belongs to several settings; name '
-                              'some, or give --sweep or --budget-ms')
+            raise ConfigError(f'--{option.replace("_", "-")}: one setting; expected several '
+                              'settings: give several values, --sweep or --budget-ms')
     _measure_one(_with_one_value_each(args), image_bgr)
 
 
 def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
     if args.output and is_checkpoint(args.model):
-        raise ConfigError(f'--output: the node cannot run a checkpoint: {args.model}')
+        raise ConfigError(f'--output: {args.model} is a checkpoint; expected a model folder, '
+                          'because the node cannot run a checkpoint')
     if args.output and args.resize:
-        raise ConfigError('--resize goes into no parameter file: the node fits images as the '
-                          'model card says')
+        raise ConfigError('--resize: not possible with --output: the node has no such parameter, '
+                          'it resizes images according to the model card')
     detector = detector_from(args)
     with (busy_processes(args.load),
           tqdm(total=args.seconds, desc=f'input {detector.input_size}', leave=False, disable=None,
@@ -99,10 +101,10 @@ def _measure_one(args: argparse.Namespace, image_bgr: ImageArray) -> None:
         write_parameter_file(
             args.output, node_parameters(args.model, detector.card, detector.input_size,
                                          args.threads, args.runtime, args.precision, args.device),
-            f'Measured by `{args.prog}`: {speed.end_to_end_ms:.1f} ms per image of '
-            f'{speed.image_size}, {speed.end_to_end_p95_ms:.1f} ms for 19 of 20, beside '
-            f'{args.load} busy processes.')
-        print(f'parameters in {args.output}')
+            f'Measured by `{args.prog}` with {args.load} busy processes, images of '
+            f'{speed.image_size}: median {speed.end_to_end_ms:.1f} ms, p95 '
+            f'{speed.end_to_end_p95_ms:.1f} ms.')
+        print(f'wrote parameters to {args.output}')
 
 
 def _measure_several(args: argparse.Namespace, image_bgr: ImageArray) -> None:
@@ -119,7 +121,7 @@ def _measure_several(args: argparse.Namespace, image_bgr: ImageArray) -> None:
 
 
 def settings_to_try(card: ModelCard, args: argparse.Namespace) -> list[Setting]:
-    """Return what the options, or where they are silent the defaults, ask of a model."""
+    """Return the settings of a model to measure, from the options and their defaults."""
     sizes = [card.size]
     if args.size:
         sizes = fitting_sizes(card, args.size)
@@ -139,10 +141,10 @@ def _compared(path: Path, settings: list[Setting]) -> ComparedAps:
     compared = ComparedAps(path)
     unknown = sum(compared.ap_of(setting) is None for setting in settings)
     if unknown == len(settings):
-        raise ConfigError(f'{path}: tells AP of {compared}, and of none of the settings to '
-                          f'measure, such as {settings[0]}')
+        raise ConfigError(f'{path}: AP of {compared}; expected AP of a setting to measure, such '
+                          f'as {settings[0]}')
     print(f'AP on {compared.title}, from {path}'
-          + (f'; nothing of {unknown} of {len(settings)} settings' if unknown else ''))
+          + (f'; no AP for {unknown} of {len(settings)} settings' if unknown else ''))
     return compared
 
 
@@ -168,14 +170,14 @@ def _image(args: argparse.Namespace) -> ImageArray:
 
 
 def _table(speed: Speed, detector: Detector, load: int) -> str:
-    neighbours = f', beside {load} busy processes' if load else ''
+    under_load = f', with {load} busy processes' if load else ''
     memory = '' if speed.peak_rss_mb is None else f', peak memory {speed.peak_rss_mb:.0f} MB'
     return '\n'.join((
         f'{speed.model} at {detector.input_size}, image {speed.image_size}, '
-        f'threads {speed.threads}{neighbours}; medians',
+        f'threads {speed.threads}{under_load}; medians',
         f'  {"":12} {"wall ms":>9} {"CPU ms":>9}',
         f'  {"forward":12} {speed.forward_ms:9.2f} {speed.forward_cpu_ms:9.2f}',
         f'  {"end to end":12} {speed.end_to_end_ms:9.2f} {speed.end_to_end_cpu_ms:9.2f}',
-        f'  19 of 20 images take at most {speed.end_to_end_p95_ms:.2f} ms',
-        f'  {speed.overhead_ratio:.3f} times the CPU time of the network alone, '
+        f'  p95 end to end {speed.end_to_end_p95_ms:.2f} ms',
+        f'  CPU time end to end / forward {speed.overhead_ratio:.3f}, '
         f'{speed.fps:.1f} images/s{memory}'))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``check_data``: what is wrong with a dataset, before training on it."""
+"""``check_data``: list the faults of a dataset before training."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from lite_detector.data.pictures import require_matplotlib, write_histograms, wr
 from tqdm import tqdm
 
 EXAMPLES = 3
-"""Findings of a kind that are printed; the JSON file has all."""
+"""Number of findings printed for each kind; the JSON file has all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_dataset_options(parser)
     parser.add_argument('--compare', type=Path, metavar='F',
-                        help='annotations of another split, which must share no image')
+                        help='annotations of another split; images in both splits are reported')
     parser.add_argument('--compare-images', type=Path, metavar='DIR',
-                        help='folder of its images (that of --images)')
+                        help='folder of the images of --compare (folder of --images)')
     parser.add_argument('--class-names', nargs='+', metavar='NAME',
-                        help='the classes that there ought to be (those of --annotations)')
+                        help='expected classes (classes of --annotations)')
     parser.add_argument('--output', type=Path, metavar='DIR',
-                        help='samples.jpg and histograms.png go here')
+                        help='folder for samples.jpg and histograms.png')
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='write the figures and all findings')
+                        help='file for the figures and all findings')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Look at every image, print a table and the findings, draw pictures."""
+    """Check every image, print a table and the findings, draw pictures."""
     check_writable(args.json)
     if args.output:
         require_matplotlib()
@@ -67,10 +67,11 @@ def run(args: argparse.Namespace) -> None:
         write_sheet(args.output / 'samples.jpg', datasets[0],
                     reports[0].images - len(reports[0].prints))
         write_histograms(args.output / 'histograms.png', reports)
-        print(f'pictures in {args.output}')
+        print(f'wrote pictures to {args.output}')
     for report in reports:
         if not len(report.prints):
-            raise DataError(f'{report.annotations}: none of {report.images} images can be read')
+            raise DataError(f'{report.annotations}: 0 of {report.images} images readable; '
+                            'expected at least one')
         if report.refused and (args.strict or args.max_broken is not None):
             raise DataError(report.refused)
 
@@ -83,7 +84,7 @@ def _open(args: argparse.Namespace) -> list[Dataset]:
         datasets.append(read_annotations(args.compare, args.compare_images or args.images, names,
                                          findings_from(args, keep_going=True)))
     elif args.compare_images:
-        raise DataError('--compare-images: wanted --compare too')
+        raise DataError('--compare-images: no --compare; expected both options')
     return datasets
 
 
@@ -124,6 +125,6 @@ def _warnings(reports: Sequence[SplitReport]) -> str:
             if len(found) > EXAMPLES:
                 lines.append(f'  and {len(found) - EXAMPLES} more')
         if report.refused:
-            lines.append(f'warning: {Path(report.annotations).name}: train refuses it: '
+            lines.append(f'warning: {Path(report.annotations).name}: train refuses this dataset: '
                          f'{report.refused}')
-    return '\n'.join(lines) or 'nothing is wrong'
+    return '\n'.join(lines) or 'no faults found'

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``compare``: which model at which size is best on this board, for labelled images."""
+"""``compare``: compare AP and latency of models and input sizes on labelled images."""
 
 from __future__ import annotations
 
@@ -59,27 +59,28 @@ FULL_PRECISION = 'fp32'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--annotations', action='append', required=True, type=Path, metavar='F',
-                        help='labels in any format of check_data; may be given several times')
+                        help='labels in any format of check_data; repeat for several sets')
     parser.add_argument('--images', action='append', required=True, type=Path, metavar='DIR',
-                        help='folder of the images, once for each --annotations')
+                        help='folder of the images; one for each --annotations')
     add_reading_options(parser)
     add_measuring_options(parser, {
-        'model': 'all in reach that have weights', 'size': ' '.join(map(str, SIDES)),
-        'resize': "both letterboxes, and the card's", 'threads': '1', 'precision': 'fp32 bf16',
-        'image': 'the first one that is labelled', 'image-size': f'{CAMERA}'}, 0.5)
+        'model': 'all installed models with weights', 'size': ' '.join(map(str, SIDES)),
+        'resize': 'both letterboxes, and resize of the model card', 'threads': '1',
+        'precision': 'fp32 bf16', 'image': 'the first labelled image',
+        'image-size': f'{CAMERA}'}, 0.5)
     parser.set_defaults(image_size=CAMERA)
     for old in ('model', 'size', 'resize', 'precision'):
         parser.add_argument(f'--{old}s', nargs='+', dest=old, action=RenamedOption,
                             type=int if old == 'size' else str)
-    parser.add_argument('--reference', metavar='M', help='model that others are compared with, '
-                        'as its card has it (the first)')
+    parser.add_argument('--reference', metavar='M', help='reference model for AP differences, at '
+                        'the size and resize of its model card (the first model)')
     parser.add_argument('--draws', type=int, default=DRAWS, metavar='N',
                         help='bootstrap draws of images for the 95 %% interval of the AP '
-                             f'difference to the reference; 0: none ({DRAWS})')
+                             f'difference to the reference; 0: no interval ({DRAWS})')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure times in turn, then AP model by model; what is done is kept if it is cut short."""
+    """Measure all latencies, then AP model by model; write the report also after Ctrl-C."""
     _check(args)
     models = models_from(args.model or _all_models(args.runtime))
     labelled = _labelled(args, {name: model.card for name, model in models.items()})
@@ -110,18 +111,19 @@ def _check(args: argparse.Namespace) -> None:
     if args.draws < 0:
         raise ConfigError(f'--draws: {args.draws}; expected 0 or more')
     if args.output and args.budget_ms is None:
-        raise ConfigError('--output: the setting is written that fits a budget; expected '
-                          '--budget-ms too')
+        raise ConfigError('--output: no budget; expected --budget-ms, which chooses the setting '
+                          'to write')
     if len(args.annotations) != len(args.images):
-        raise ConfigError(f'--images: got {len(args.images)} folders for {len(args.annotations)} '
-                          'annotations; wanted one for each')
+        raise ConfigError(f'--images: {len(args.images)} folders for {len(args.annotations)} '
+                          'annotations; expected one for each')
 
 
 def _all_models(runtime: str) -> list[str]:
     found = {folder for folder in list_models().values()
              if has_weights(folder) and getattr(load_card(folder).runtimes, runtime)}
     if not found:
-        raise ConfigError('--model: no model in reach has weights; get some with fetch_model')
+        raise ConfigError('--model: no installed model has weights; download one with '
+                          '`lite_detector fetch_model`')
     return [str(folder) for folder in sorted(found, key=lambda each: each.name)]
 
 
@@ -138,7 +140,8 @@ def _labelled(args: argparse.Namespace, cards: Mapping[str, ModelCard]) -> list[
                              _open(args, annotations, images), images, names)
              for annotations, images in zip(args.annotations, args.images, strict=True)]
     if len({each.title for each in found}) < len(found):
-        raise ConfigError(f'--annotations: the same twice: {found[0].title}')
+        raise ConfigError(f'--annotations: {found[0].title} is a duplicate; expected different '
+                          'sets')
     return found
 
 
@@ -152,7 +155,7 @@ def _open(args: argparse.Namespace, annotations: Path, images: Path) -> CocoData
 def _reference(model: str | None, models: Models, settings: Sequence[Setting]) -> Setting:
     name = model or next(iter(models))
     if name not in models:
-        raise ConfigError(f'--reference: got {name!r}, wanted one of {", ".join(models)}')
+        raise ConfigError(f'--reference: {name!r}; expected one of {", ".join(models)}')
     card = models[name].card
     square = ImageSize(card.size.width, card.size.width)
     own = Setting(name, square, card.preprocess.resize, FULL_PRECISION)
@@ -170,7 +173,7 @@ def _image(args: argparse.Namespace, labelled: LabelledImages) -> ImageArray:
 def _measure_aps(args: argparse.Namespace, models: Models, settings: Sequence[Setting],
                  labelled: Sequence[LabelledImages], reference: Setting
                  ) -> Iterator[tuple[Setting, str, ApOnImages]]:
-    """Measure each setting once, whatever its threads, model by model; the reference first."""
+    """Measure AP model by model, the reference first; threads do not change AP."""
     networks = list(dict.fromkeys(each.with_one_thread for each in settings))
     folders = {name: model.folder for name, model in models.items()}
     total = sum(len(images.dataset.images) * sum(each.model in images.models for each in networks)

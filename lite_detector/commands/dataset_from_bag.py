@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``dataset_from_bag``: a recording -> images and COCO labels to train on."""
+"""``dataset_from_bag``: extract images and COCO labels from a recording."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ import msgspec
 from tqdm import tqdm
 
 IMAGES = 'images'
-"""Where `train` looks beside the labels."""
+"""Folder of the images, in which `train` searches by default."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,34 +46,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice = FrameChoice()
     parser.add_argument('bag', type=Path, metavar='BAG',
                         help='folder of a recording, or its .mcap or .db3 file')
-    parser.add_argument('--topic', help='of the images, raw or compressed (the only one)')
+    parser.add_argument('--topic', help='topic of raw or compressed images (the only image topic '
+                                        'of the recording)')
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
                         help='new folder: images/, instances_train.json, instances_val.json')
     parser.add_argument('--start', type=float, default=0.0, metavar='S',
-                        help='seconds after the first image (0)')
+                        help='start in s after the first image (0)')
     parser.add_argument('--end', type=float, default=math.inf, metavar='S',
-                        help='the same (its end)')
+                        help='end in s after the first image (end of the recording)')
     parser.add_argument('--every', type=int, default=1, metavar='N',
-                        help='look at one image of N only (1)')
+                        help='use only every Nth image (1)')
     parser.add_argument('--min-difference', type=int, default=choice.min_difference, metavar='N',
-                        help='drop an image whose look differs in fewer bits of 256 from one that '
-                             f'is kept ({choice.min_difference}; 0: keep all)')
+                        help='minimum difference of the perceptual hash to every kept image, in '
+                             f'bits of 256; 0: keep all ({choice.min_difference})')
     parser.add_argument('--blur', type=float, default=choice.blur, metavar='X',
-                        help='drop an image less than X times as sharp as its neighbours '
-                             f'({choice.blur}; 0: keep all)')
+                        help='minimum sharpness of an image relative to the images around it; 0: '
+                             f'keep all ({choice.blur})')
     parser.add_argument('--val-fraction', type=float, default=choice.val_fraction, metavar='X',
-                        help=f'part of each minute that is for validation ({choice.val_fraction})')
+                        help='share of each minute for the validation set '
+                             f'({choice.val_fraction})')
     parser.add_argument('--labels-topic', metavar='TOPIC',
-                        help='recorded Detection2DArray that become labels, by the stamps')
+                        help='topic of recorded Detection2DArray messages to use as labels, '
+                             'matched by stamp')
     add_model_options(parser, required=False)
     add_selection_options(parser, SCORE_THRESHOLD)
     parser.add_argument('--classes', nargs='+', metavar='NAME', default=(),
-                        help='what --model looks for (all that it knows)')
+                        help='classes that --model labels (all classes of the model)')
     parser.set_defaults(flip=False)
 
 
 class Split(NamedTuple):
-    """One of the two parts of a dataset, as it is written."""
+    """Training or validation part of the written dataset."""
 
     name: str
     images: Sequence[WrittenImage]
@@ -81,11 +84,11 @@ class Split(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> None:
-    """Choose frames, write them, label them, and say what became of the others."""
+    """Choose frames, write and label them, and report the frames left out."""
     choice = _choice(args)
     if not args.model and (args.classes or args.score_threshold != SCORE_THRESHOLD):
-        raise ConfigError('--classes, --score-threshold: they choose what --model finds; wanted '
-                          '--model too')
+        raise ConfigError('--classes, --score-threshold: no --model; expected --model, whose '
+                          'detections they select')
     _check_new(args.output)
     selection = msgspec.structs.replace(selection_from(args), classes=tuple(args.classes))
     detector = detector_from(args, selection) if args.model else None
@@ -102,7 +105,8 @@ def run(args: argparse.Namespace) -> None:
         chosen, left_out = choose_frames(found.frames, choice)
         left_out += found.left_out
         if not chosen:
-            raise DataError(f'{args.bag}: no image of {topic} is left{_reasons(left_out)}'
+            raise DataError(f'{args.bag}: 0 images of {topic} left; expected at least one'
+                            f'{_reasons(left_out)}'
                             f'{_in_brackets(found.problem)}{_in_brackets(bag.damage)}')
         splits = {found.numbers[index]: split for index, split in chosen.items()}
         with atomic_folder(args.output) as folder:
@@ -111,30 +115,29 @@ def run(args: argparse.Namespace) -> None:
                     for split in (TRAIN, VAL)]
         print(_summary(args, done, left_out, bool(recorded or labeller)))
         if found.problem:
-            print(f'warning: the first that cannot be read: {found.problem}', file=sys.stderr)
+            print(f'warning: first unreadable image: {found.problem}', file=sys.stderr)
         if bag.other_topics:
             name, encoding = next(iter(bag.other_topics.items()))
-            print(f'warning: {len(bag.other_topics)} topics skipped: no ROS messages, first '
+            print(f'warning: {len(bag.other_topics)} topics without ROS messages skipped, e.g. '
                   f'{name} ({encoding})', file=sys.stderr)
         if bag.damage:
-            print(f'warning: damaged: {bag.damage}; {len(found.frames)} images could be read',
+            print(f'warning: {args.bag}: damaged: {bag.damage}; {len(found.frames)} images read',
                   file=sys.stderr)
 
 
 def _choice(args: argparse.Namespace) -> FrameChoice:
-    for option, is_right, wanted in (
+    for option, is_right, expected in (
             ('--every', args.every >= 1, '1 or more'), ('--start', args.start >= 0, '0 or more'),
             ('--end', args.end > args.start, 'more than --start')):
         if not is_right:
-            got = getattr(args, option[2:])
-            raise ConfigError(f'{option}: got {got:g}, wanted {wanted}')
+            raise ConfigError(f'{option}: {getattr(args, option[2:]):g}; expected {expected}')
     return from_mapping({'min_difference': args.min_difference, 'blur': args.blur,
                          'val_fraction': args.val_fraction}, FrameChoice, 'options')
 
 
 def _check_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f'--output {folder}: exists; wanted a new folder')
+        raise ConfigError(f'--output {folder}: exists; expected a new or empty folder')
 
 
 def _frames(bag: Bag, topic: str, args: argparse.Namespace) -> Iterator[BagFrame]:
@@ -145,7 +148,7 @@ def _frames(bag: Bag, topic: str, args: argparse.Namespace) -> Iterator[BagFrame
 def _label(args: argparse.Namespace, folder: Path, topic: str, split: str,
            images: Sequence[WrittenImage], recorded: RecordedLabels | None,
            labeller: Labeller | None) -> Split:
-    """Label the images of a split and write them down, where there is anybody to label them."""
+    """Label the images of a split and write the labels, if there is a model or recorded labels."""
     labelled: dict[str, LabelledImage] = {}
     for name, size, labels in tqdm(images, unit='image', leave=False, disable=None):
         if labeller:
@@ -169,7 +172,7 @@ def _summary(args: argparse.Namespace, splits: Sequence[Split], left_out: Counte
         lines.append(f'  {name:5} {len(images):6} images{counted}')
     lines += [f'  {count:12} left out: {reason}' for reason, count in left_out.items() if count]
     if not is_labelled:
-        lines.append(f'no labels yet; a model gives some: lite_detector label --images '
+        lines.append('no labels; label the images with a model: lite_detector label --images '
                      f'{args.output / IMAGES / TRAIN} --model M --output labels.json')
     return '\n'.join(lines)
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``detect``: images, folders and video files -> annotated pictures and JSON."""
+"""``detect``: detect objects in images, folders and video files; write pictures and JSON."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_class_options(parser)
     add_view_options(parser)
     parser.add_argument('--output', type=Path, metavar='DIR',
-                        help='annotated pictures and videos go here')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the detections')
+                        help='folder for annotated images and videos')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file for the detections')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Detect in every source; a file that cannot be read is named and passed over."""
+    """Detect in every source; report and skip a file that cannot be read."""
     check_writable(args.json)
     files = find_media(args.sources)
     detector = detector_from(args, selection_from(args), view_from(args))
@@ -76,13 +76,14 @@ def run(args: argparse.Namespace) -> None:
             except LiteDetectorError as error:
                 failed += 1
                 reason = str(error).removeprefix(f'{path}: ')
-                progress.write(f'warning: passed over: {path}: {reason}', file=sys.stderr)
+                progress.write(f'warning: skipped: {path}: {reason}', file=sys.stderr)
     if failed == len(files):
-        raise DataError(f'none of {len(files)} files could be worked on')
+        raise DataError(f'SOURCE: 0 of {len(files)} files processed; the warnings give the '
+                        'reasons')
     if args.json:
         write_json(args.json, records)
     if args.output:
-        print(f'pictures in {args.output}')
+        print(f'wrote annotated files to {args.output}')
 
 
 def _detect_file(path: Path, detector: Detector,
@@ -125,7 +126,7 @@ def _summary(record: dict[str, Any]) -> str:
 
 
 class _Names:
-    """File names that keep a.jpg and other/a.png of one run apart, and sources as they are."""
+    """Unique output names: a.jpg and other/a.png get different ones, and no source is replaced."""
 
     def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
         self._folder = folder.resolve()

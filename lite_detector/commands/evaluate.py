@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``evaluate``: COCO AP of a model."""
+"""``evaluate``: measure the COCO AP of a model."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection_options(parser, AP_SELECTION.score_threshold)
     add_view_options(parser)
     parser.add_argument('--plots', type=Path, metavar='DIR',
-                        help='write curves, a confusion matrix, the worst mistakes, a parameter '
-                             'file of score thresholds and, for a checkpoint, heat maps')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+                        help='folder for curves, a confusion matrix, the worst errors, a ROS '
+                             'parameter file of score thresholds and, for a checkpoint, heat maps')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file for the figures')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
     findings = findings_from(args)
     dataset = open_as_coco(args.annotations, args.images, names, findings)
     print_findings(findings, args.annotations)
-    _tell_soft(dataset)
-    _tell_unknown(dataset, detector)
+    _warn_of_soft(dataset)
+    _warn_of_unknown(dataset, detector)
     found = detect_dataset(detector, dataset, args.images, _show_progress)
     metrics = measure(dataset, found, names)
     matches = match_dataset(dataset, found, names)
@@ -87,20 +87,20 @@ def run(args: argparse.Namespace) -> None:
         has_thresholds = write_thresholds(thresholds, detector, matches)
         if is_checkpoint(args.model):
             _write_heat_maps(args, detector, dataset, matches)
-    # last, for a reader may have gone away: `... | head -1`
+    # print after all files are written: the reader of a pipe may stop early, as `... | head -1`
     print(_table(metrics, detector, spread))
     print(_describe(best))
     if args.plots:
         if has_thresholds:
-            print(f'score thresholds for the node in {thresholds}')
+            print(f'wrote score thresholds for the node to {thresholds}')
         if not is_checkpoint(args.model):
-            print('no heat maps: they need a checkpoint (.pt)')
-        print(f'pictures in {args.plots}')
+            print('no heat maps: expected a checkpoint (.pt) as --model')
+        print(f'wrote plots to {args.plots}')
 
 
 def _write_heat_maps(args: argparse.Namespace, detector: Detector, dataset: CocoDataset,
                      matches: Matches) -> None:
-    # here, because only this needs torch
+    # imported here, because only heat maps need torch
     from lite_detector.train.heatmap import HEAT_MAPS, write_heat_maps
     threshold = working_threshold(matches, detector)
     paths = find_images(dataset, args.images)
@@ -111,29 +111,29 @@ def _write_heat_maps(args: argparse.Namespace, detector: Detector, dataset: Coco
 
 def _describe(best: Suggestion | None) -> str:
     if best is None:
-        return 'suggested score threshold: none, as nothing was found'
-    return (f'suggested score threshold: {best.threshold:.3f}, where precision is '
-            f'{100 * best.precision:.0f} % and recall {100 * best.recall:.0f} % (best F1)')
+        return 'suggested score threshold: none, because the model detected nothing'
+    return (f'suggested score threshold: {best.threshold:.3f} (best F1: precision '
+            f'{100 * best.precision:.0f} %, recall {100 * best.recall:.0f} %)')
 
 
 def _show_progress(images: Sequence[CocoImage]) -> Iterable[CocoImage]:
     return tqdm(images, unit='image', disable=None)
 
 
-def _tell_unknown(dataset: CocoDataset, detector: Detector) -> None:
+def _warn_of_unknown(dataset: CocoDataset, detector: Detector) -> None:
     shared = shared_categories(dataset, detector.card.class_names)
     unknown = [category.name for category in dataset.categories
                if category not in shared.values()]
     if unknown:
-        print(f'warning: not measured, since {detector.card.name} has no such class: '
+        print(f'warning: classes not measured, because {detector.card.name} does not have them: '
               + ', '.join(unknown), file=sys.stderr)
 
 
-def _tell_soft(dataset: CocoDataset) -> None:
+def _warn_of_soft(dataset: CocoDataset) -> None:
     soft = sum(annotation.score is not None for annotation in dataset.annotations)
     if soft:
-        print(f'warning: {soft} of {len(dataset.annotations)} boxes have a score, so a model gave '
-              'them: what is measured is how far two models agree', file=sys.stderr)
+        print(f'warning: {soft} of {len(dataset.annotations)} boxes have a score: they are soft '
+              'labels of a model, so AP measures the agreement of two models', file=sys.stderr)
 
 
 def _table(metrics: CocoMetrics, detector: Detector, spread: Interval | None) -> str:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``export``: a checkpoint into a model folder for the robot, compared before it appears."""
+"""``export``: export a checkpoint to a model folder, checked against torch."""
 
 from __future__ import annotations
 
@@ -40,30 +40,31 @@ import msgspec
 from tqdm import tqdm
 
 MAX_IMAGES = 200
-"""Of a larger set, as many are taken from all over it."""
+"""Maximum number of images to compare on, spread evenly over a larger set."""
 LIBRARIES = ('pnnx', 'onnx', 'onnxruntime')
-"""What exporting needs beside torch."""
+"""Libraries that export needs in addition to torch."""
 
 Progress = Callable[[str, Sequence[Any]], Iterable[Any]]
-"""Hands on the items of one step, and may show how far it is."""
+"""Function that yields the items of one step, and may show the progress."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--checkpoint', required=True, type=Path, metavar='FILE',
-                        help='as `train` or `import_weights` wrote it')
+                        help='checkpoint from `train` or `import_weights`')
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
-                        help='model folder to write; one that is there is replaced')
+                        help='model folder to write; an existing model folder is replaced')
     parser.add_argument('--images', type=Path, metavar='DIR',
                         help='images to compare the runtimes on (the selection set of the '
                              'training, else sample photographs)')
     parser.add_argument('--annotations', type=Path, metavar='PATH',
-                        help='labels of these images, in any format of check_data: compares AP')
+                        help='labels of --images in any format of check_data; the AP of the '
+                             'runtimes is compared too')
     parser.add_argument('--fixed', action='store_true',
-                        help='also write model.fixed.onnx: fixed sides, single precision, the '
-                             'form that compilers for accelerators take')
-    parser.add_argument('--name', help='name of the model (that of the folder)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+                        help='also write model.fixed.onnx for accelerator compilers: fixed input '
+                             'size, fp32')
+    parser.add_argument('--name', help='name of the model (name of the folder)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file for the figures')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -86,25 +87,26 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
                       annotations: Path | None = None, name: str | None = None,
                       fixed: bool = False, progress: Progress = lambda _, items: items) -> Parity:
     """
-    Write the model folder of a checkpoint: ncnn, ONNX, and a card with what was measured.
+    Write the model folder of a checkpoint: ncnn, ONNX, and a card with the measured figures.
 
-    The folder appears whole, after the exported files have found what torch finds, or not at all.
+    The folder appears complete, after the outputs of the exported files match those of torch. If
+    they differ, no folder is written.
 
-    :param checkpoint_path: as training wrote it.
-    :param folder: must be absent, or a model folder to replace.
-    :param images: folder of images to compare on; None: the selection set of the training, if it
-        is still there, else sample photographs.
-    :param annotations: their labels; AP on them goes into the card, which else tells that of the
-        training's report set.
-    :param name: of the model; None: that of the folder.
-    :param fixed: also write ``model.fixed.onnx``, for the input size of the card alone.
-    :param progress: called with what is done and the steps it takes.
-    :raises ModelError: if a runtime differs, or the checkpoint is none.
+    :param checkpoint_path: Checkpoint of a training.
+    :param folder: Folder to write; absent, or a model folder to replace.
+    :param images: Folder of images to compare on; None: the selection set of the training, if its
+        images exist, else sample photographs.
+    :param annotations: Labels of ``images``; the card contains the AP on them. None: the card
+        contains the AP on the report set of the training.
+    :param name: Name of the model; None: name of the folder.
+    :param fixed: True: also write ``model.fixed.onnx`` for the input size of the card.
+    :param progress: Function called with the name of a step and its items.
+    :raises ModelError: if a runtime differs, or the file is not a checkpoint.
     :raises ConfigError: if the folder cannot be written.
     :raises ModuleNotFoundError: if a library is missing.
     """
     check_libraries()
-    # here, because `--help` has to work without torch
+    # imported here, because `--help` must work without torch
     from lite_detector.export.to_ncnn import write_ncnn
     from lite_detector.export.to_onnx import write_onnx
     from lite_detector.train.run.origin import describe_training
@@ -143,7 +145,7 @@ def export_checkpoint(checkpoint_path: Path, folder: Path, *, images: Path | Non
 
 def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: Detector,
                  chosen: ParityImages) -> None:
-    """Write ONNX of fixed sides; refuse what differs from torch on images padded to squares."""
+    """Write ONNX with a fixed input size; compare it with torch on images padded to squares."""
     from lite_detector.export.to_onnx import write_fixed_onnx
     files = write_fixed_onnx(model, folder, reference.card.size, outputs)
     square = Detector(with_resize(reference.card, 'letterbox_square'), reference.backend,
@@ -155,7 +157,7 @@ def _write_fixed(model: Any, folder: Path, outputs: Sequence[str], reference: De
 
 
 def _onnx_readers(files: OnnxFiles, folder: Path) -> dict[str, Backend]:
-    """Return an ONNX file in each library that is there to read it."""
+    """Open an ONNX file in each installed library that can run it."""
     from lite_detector.backends.onnx_backend import open_network
     readers: dict[str, Backend] = {
         'onnx': open_network(files, {'file': folder / files.file}, 1, 'fp32')}
@@ -167,9 +169,9 @@ def _onnx_readers(files: OnnxFiles, folder: Path) -> dict[str, Backend]:
 
 def check_libraries() -> None:
     """
-    Find out before the long work whether its end can be exported.
+    Check before a long training that its result can be exported.
 
-    :raises ModuleNotFoundError: naming what is missing.
+    :raises ModuleNotFoundError: if a library is missing; it contains the name.
     """
     for library in LIBRARIES:
         if find_spec(library) is None:
@@ -179,13 +181,13 @@ def check_libraries() -> None:
 @dataclass(frozen=True)
 class ParityImages:
     """
-    What to compare the runtimes on.
+    Images to compare the runtimes on.
 
-    :param source: where they come from, in words.
-    :param items: what ``read`` takes.
-    :param read: gives an image, uint8 BGR.
-    :param measure: gives the AP, where the images have labels.
-    :param labelled: these labels, of more images where there are many; and the folder.
+    :param source: Origin of the images, for the card.
+    :param items: Arguments for ``read``, one per image.
+    :param read: Function that returns an image, shape (h, w, 3), uint8 BGR.
+    :param measure: Function that returns the AP; None: the images have no labels.
+    :param labelled: Labels of the full set and the folder of its images; None: no labels.
     """
 
     source: str
@@ -199,12 +201,12 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
                    annotations: Path | None) -> ParityImages:
     if annotations is not None:
         if images is None:
-            raise ConfigError('--annotations: needs --images, the folder of the images')
+            raise ConfigError('--annotations: no --images; expected the folder of the images')
         whole = open_as_coco(annotations, images, network.class_names)
         return _labelled(network, annotations.name, whole, images)
     if images is not None:
         if not images.is_dir():
-            raise ConfigError(f'--images {images}: no such folder')
+            raise ConfigError(f'--images {images}: not found; expected a folder')
         paths = [path for path in find_media([images]) if not is_video(path)]
         return ParityImages(images.name, _some(paths), read_image)
     validation = _validation(network, training)
@@ -215,7 +217,7 @@ def _parity_images(network: NetworkCard, training: Mapping[str, Any], images: Pa
 
 
 def _validation(network: NetworkCard, training: Mapping[str, Any]) -> ParityImages | None:
-    """Return the selection set of the training, if all of its images are still there."""
+    """Return the selection set of the training, if all of its images exist."""
     from lite_detector.train.config.training import DataSpec
     from lite_detector.train.data.sources import selection_set
 
@@ -249,7 +251,7 @@ def _labelled(network: NetworkCard, source: str, whole: CocoDataset,
                     in zip(taken, found, strict=False)}
         return measure(coco, by_image, network.class_names).ap
 
-    measure_ap([])  # a class or a library that is missing shows now, not after the work
+    measure_ap([])  # a missing class or library raises its error now, before the long work
     return ParityImages(source, taken, read, measure_ap, (whole, images))
 
 
@@ -265,14 +267,14 @@ def _card(network: NetworkCard, name: str, runtimes: Mapping[str, Any],
 
 
 def _reported(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what training measured on its report set, which is not measured again."""
+    """Return the figures that training measured on its report set."""
     figures = training.get('report')
     return figures and {'runtime': 'torch', 'precision': 'fp32',
                         'score_threshold': AP_SELECTION.score_threshold, **figures} or {}
 
 
 def _metrics(detector: Detector, chosen: ParityImages, progress: Progress) -> dict[str, Any]:
-    """Return the AP of the exported files on all labelled images, as a card tells it."""
+    """Return the AP of the exported files on all labelled images, in the form of a card."""
     if chosen.labelled is None:
         return {}
     metrics = msgspec.to_builtins(evaluate(detector, *chosen.labelled,
@@ -287,18 +289,18 @@ def _show_progress(what: str, items: Sequence[Any]) -> Iterable[Any]:
 
 
 def parity_table(parity: Parity) -> str:
-    """Return what was compared, in lines to print."""
+    """Return the figures of the comparison as lines to print."""
     def row(name: str, difference: object, boxes: object, matched: object, ap: object) -> str:
         return f'  {name:8} {difference:>12} {boxes:>7} {matched:>10} {ap:>7}'
 
-    lines = [f'{parity.images} images, outputs up to {parity.output_range}',
+    lines = [f'{parity.images} images, largest output {parity.output_range}',
              row('', 'difference', 'boxes', 'matched %', 'AP'),
              row('torch', '', parity.boxes, '', _or_dash(parity.ap))]
     lines += [row(name, runtime.output_difference, runtime.boxes,
                   _or_dash(runtime.matched_percent), _or_dash(runtime.ap))
               for name, runtime in parity.runtimes.items()]
     if parity.boxes == 0:
-        lines.append('  torch finds no box in these images: compared by their outputs only')
+        lines.append('  torch detects nothing in these images: only the outputs were compared')
     return '\n'.join(lines)
 
 

@@ -16,21 +16,23 @@ from tqdm import tqdm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('names', nargs='*', metavar='NAME', help='models; none: list all')
+    parser.add_argument('names', nargs='*', metavar='NAME',
+                        help='models to download; none: list all')
     parser.add_argument('--from', dest='source', type=Path, metavar='DIR',
-                        help='take the files from this folder (known by sha256) instead')
+                        help='folder to copy the files from instead of downloading them; files '
+                             'are found by their SHA-256')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fetch each model, or list what there is."""
+    """Download each model, or list all models."""
     if not args.names:
         for name, folder in sorted(list_models().items()):
             try:
                 card = load_card(folder)
             except ConfigError as error:
-                print(f'{name:22} wrong card      {error}')
+                print(f'{name:22} invalid card    {error}')
                 continue
-            state = 'ready' if has_weights(folder) else 'no weights yet'
+            state = 'ready' if has_weights(folder) else 'no weights'
             print(f'{name:22} {state:15} {card.description}; licence: {card.license}')
         return
     for name in args.names:
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 class _ProgressBar:
-    """One tqdm bar per file, fed with totals as the download learns them."""
+    """Progress bars of a download, one per file; a size may become known late."""
 
     def __init__(self) -> None:
         self._bars: dict[str, tqdm] = {}

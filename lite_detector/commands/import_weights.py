@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``import_weights``: public ncnn weights into a torch checkpoint, to train them further."""
+"""``import_weights``: convert public ncnn weights into a torch checkpoint for fine-tuning."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--model', help='name or folder of a model with ncnn files')
     source.add_argument('--squeezenet', type=Path, metavar='FILE',
-                        help='.param of a SqueezeNet 1.0 or 1.1, its .bin beside it: weights to '
-                        'put into start.backbone of a training')
+                        help='.param file of a SqueezeNet 1.0 or 1.1, with its .bin file in the '
+                             'same folder: weights for start.backbone of a training')
     parser.add_argument('--output', required=True, type=Path, metavar='FILE',
                         help='checkpoint to write')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, check and write."""
+    """Read the weights, check them and write the checkpoint."""
     check_writable(args.output)
     if args.squeezenet is not None:
         _import_squeezenet(args.squeezenet, args.output)
         return
-    # here, because `--help` has to work without torch
+    # imported here, because `--help` must work without torch
     from lite_detector.export.import_ncnn import read_graph
     from lite_detector.train.config.model import specs_for
     from lite_detector.train.models.layers import count_parameters
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
     except ModelError as error:
         raise ModelError(f'{paths["param"]}: {error}') from None
     if card.decode.strides != model.strides:
-        raise ModelError(f'{card.name}: card has strides {card.decode.strides}, the network '
-                         f'{model.strides}')
+        raise ModelError(f'{card.name}: decode.strides: {card.decode.strides}; expected '
+                         f'{model.strides}, the strides of the network')
     source = {'imported_from': card.name, 'sha256': dict(card.runtime_files('ncnn').sha256)}
     save_checkpoint(args.output, Checkpoint(spec, _with_raw_scores(card), model.state_dict(),
                                             source))
@@ -68,7 +68,7 @@ def _import_squeezenet(param: Path, output: Path) -> None:
     except ModelError as error:
         raise ModelError(f'{param}: {error}') from None
     save_file(output, model.state_dict())
-    print(f'{output}: SqueezeNet {version}; a training takes it with '
+    print(f'{output}: SqueezeNet {version}; train with '
           f'network.backbone=squeezenet_{version}_1.0x start.backbone={output}')
 
 

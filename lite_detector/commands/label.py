@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``label``: let a model label images, for training to learn from what it believes."""
+"""``label``: label images with a model; training uses the scores as soft labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ import msgspec
 from tqdm import tqdm
 
 SCORE_THRESHOLD = 0.1
-"""Low, for a box counts only as much as it is believed."""
+"""Low default, because the score of a box is its weight in training."""
 KEEP_EVERY_S = 60.0
 
 
@@ -47,23 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--images', required=True, type=Path, metavar='DIR',
                         help='folder of the images')
     parser.add_argument('--annotations', type=Path, metavar='F',
-                        help='label only the images that these name, and take over their boxes: '
-                             'the model adds the classes that they do not know')
+                        help='annotations to extend: their images are labelled, their boxes kept, '
+                             'and the model adds boxes of other classes')
     parser.add_argument('--unlabelled', action='store_true',
-                        help='take from --annotations the names of the images and no box')
+                        help='use only the image names of --annotations, not the boxes')
     parser.add_argument('--output', required=True, type=Path, metavar='F',
-                        help='COCO file to write, or to go on with')
+                        help='COCO file to write; an existing file of the same options is '
+                             'continued')
     add_reading_options(parser)
     add_model_options(parser)
     add_selection_options(parser, SCORE_THRESHOLD)
     parser.add_argument('--classes', nargs='+', metavar='NAME', default=(),
-                        help='what the model looks for (all that it knows)')
+                        help='classes to label (all classes of the model)')
     parser.add_argument('--flip', action='store_true',
-                        help='mean of the image and its mirror image: better, takes twice as long')
+                        help='average the predictions of the image and its mirror image: better '
+                             'labels in twice the time')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Label what is not labelled yet; an image that cannot be read is named and passed over."""
+    """Label the images that have no labels; report and skip an image that cannot be read."""
     check_writable(args.output)
     wanted, labelled = _wanted(args)
     selection = msgspec.structs.replace(selection_from(args), classes=tuple(args.classes))
@@ -74,19 +76,21 @@ def run(args: argparse.Namespace) -> None:
     images = known_images(labeller, wanted, args.images, earlier)
     known = len(images)
     if len(earlier) > known:
-        print(f'{len(earlier) - known} images that were labelled before are gone and left out')
+        print(f'{len(earlier) - known} images of {args.output} do not exist: their labels are '
+              'removed')
     try:
         failed = _label(args, labeller, wanted, images, info)
     finally:  # also after Ctrl-C
         if images:
             _write(args.output, info, wanted, images)
     if not images:
-        raise DataError(f'none of {failed} images could be labelled')
+        raise DataError(f'--images {args.images}: 0 of {failed} images labelled; the warnings '
+                        'give the reasons')
     print(_summary(args.output, info, images, known, failed))
 
 
 def _wanted(args: argparse.Namespace) -> tuple[Wanted, tuple[str, ...]]:
-    """Return the images, and the classes that people labelled in them."""
+    """Return the images and the classes that are labelled by people."""
     if args.annotations is None:
         return images_of_folder(args.images), ()
     findings = findings_from(args)
@@ -99,7 +103,7 @@ def _wanted(args: argparse.Namespace) -> tuple[Wanted, tuple[str, ...]]:
 
 def _label(args: argparse.Namespace, labeller: Labeller, wanted: Wanted,
            images: dict[str, LabelledImage], info: LabelInfo) -> int:
-    """Add to the images those that are not among them; return how many could not be read."""
+    """Label the images that are missing in ``images``; return the number of unreadable ones."""
     failed, kept_at = 0, time.monotonic()
     new = [name for name in wanted if name not in images]
     with tqdm(new, unit='image', disable=None) as progress:
@@ -108,7 +112,7 @@ def _label(args: argparse.Namespace, labeller: Labeller, wanted: Wanted,
                 images[name] = labeller.label(args.images / name, wanted[name])
             except LiteDetectorError as error:
                 failed += 1
-                progress.write(f'warning: passed over: {error}', file=sys.stderr)
+                progress.write(f'warning: skipped: {error}', file=sys.stderr)
             if time.monotonic() - kept_at > KEEP_EVERY_S:
                 _write(args.output, info, wanted, images)
                 kept_at = time.monotonic()
@@ -120,7 +124,7 @@ def _write(path: Path, info: LabelInfo, wanted: Wanted, images: dict[str, Labell
 
 
 def label_info(args: argparse.Namespace, labeller: Labeller) -> LabelInfo:
-    """Return who labels, and how: the model options, ``flip`` and ``score_threshold``."""
+    """Return the teacher and its settings: model options, ``flip`` and ``score_threshold``."""
     detector = labeller.detector
     checkpoint, card, selection = is_checkpoint(args.model), detector.card, detector.selection
     named = {*labeller.classes, *labeller.labelled}
@@ -152,7 +156,7 @@ def _summary(path: Path, info: LabelInfo, images: dict[str, LabelledImage], know
     soft = sum(label.score is not None for label in labels)
     lines = [f'{path}: {len(images)} images, {len(images) - known} of them new',
              f'  {soft} boxes of {info.teacher}, '
-             f'{soft / len(images):.1f} in an image', f'  {len(labels) - soft} boxes of people']
+             f'{soft / len(images):.1f} per image', f'  {len(labels) - soft} boxes of people']
     if failed:
-        lines.append(f'  {failed} images passed over')
+        lines.append(f'  {failed} images skipped')
     return '\n'.join(lines)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``profile_latency``: what operators take on this board, to predict networks by."""
+"""``profile_latency``: measure the latency of operators on this board, to predict networks."""
 
 from __future__ import annotations
 
@@ -33,26 +33,27 @@ from tqdm import tqdm
 ROUNDS, QUICK_ROUNDS = 9, 5
 NETWORK_ROUNDS = 9
 DRAWN = 500
-"""Random networks for each that is measured: few of them keep the budgets."""
+"""Random networks drawn for each measured network, because few keep the budgets."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--output', required=True, type=Path, metavar='FILE',
-                        help='the table (.json); a table that is there is completed')
+                        help='latency table to write (.json); an existing table is completed')
     parser.add_argument('--threads', type=int, default=1, help='threads per inference (1)')
-    parser.add_argument('--precision', choices=('auto', 'fp32', 'bf16'), default='auto')
+    parser.add_argument('--precision', choices=('auto', 'fp32', 'bf16'), default='auto',
+                        help='precision of the operators (auto)')
     parser.add_argument('--quick', action='store_true',
-                        help='fewer operators and repetitions: a rougher table')
+                        help='measure fewer operators and repetitions: a less accurate table')
     parser.add_argument('--networks', type=int, default=0, metavar='N',
-                        help='then measure N random detectors of each search of the package, and '
-                             'compare with what the table predicts (0)')
+                        help='then measure N random detectors of each configuration in '
+                             'config/search/, and compare them with the prediction (0)')
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='write what was predicted and measured')
+                        help='file for the predicted and measured latencies of --networks')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure what is missing in the table; compare predictions with networks."""
+    """Measure the missing operators; compare predictions with measured networks."""
     check_writable(args.output, args.json)
     _check(args)
     groups = _networks(args.networks) if args.networks else []
@@ -68,11 +69,11 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     if not 1 <= args.threads <= MAX_THREADS:
-        raise ConfigError(f'--threads: got {args.threads}, wanted 1 to {MAX_THREADS}')
+        raise ConfigError(f'--threads: {args.threads}; expected 1 to {MAX_THREADS}')
     if args.networks < 0:
-        raise ConfigError(f'--networks: got {args.networks}, wanted at least 0')
+        raise ConfigError(f'--networks: {args.networks}; expected 0 or more')
     if args.json and not args.networks:
-        raise ConfigError('--json: wanted --networks too')
+        raise ConfigError('--json: no --networks; expected --networks, whose latencies it takes')
 
 
 def _complete(args: argparse.Namespace) -> LatencyTable:
@@ -96,18 +97,18 @@ def _complete(args: argparse.Namespace) -> LatencyTable:
 
 def _check_same(table: LatencyTable, args: argparse.Namespace) -> None:
     here = describe_machine()
-    # behind the last semicolon stands the date
-    for what, got, wanted in (('--threads', args.threads, table.threads),
-                              ('--precision', args.precision, table.precision),
-                              ('machine', here.rpartition(';')[0],
-                               table.machine.rpartition(';')[0])):
-        if got != wanted:
-            raise ConfigError(f'{args.output}: this table was measured with {what} {wanted}, '
-                              f'got {got}; name another file')
+    # the text after the last semicolon is the date
+    for what, found, expected in (('--threads', args.threads, table.threads),
+                                  ('--precision', args.precision, table.precision),
+                                  ('machine', here.rpartition(';')[0],
+                                   table.machine.rpartition(';')[0])):
+        if found != expected:
+            raise ConfigError(f'{args.output}: {what} {found}; expected {expected}, with which '
+                              'this table was measured; name another file')
 
 
 def _batches(operators: list[Operator]) -> list[list[Operator]]:
-    """Return operators in groups of one size of map, each a mixture."""
+    """Return operators in batches of one feature map size, in random order."""
     order = np.random.default_rng(0).permutation(len(operators))
     by_side: dict[tuple[int, int], list[Operator]] = {}
     for index in order:
@@ -121,7 +122,7 @@ def _compare(table: LatencyTable, groups: list[list[tuple[str, Graph]]]
              ) -> list[dict[str, float | str]]:
     rows: list[dict[str, float | str]] = []
     with tqdm(total=len(groups), desc='networks', leave=False, disable=None) as bar:
-        # a few at a time: neighbours share their clock rate with the reference network
+        # small groups, so that the clock rate is the same for the networks and the reference
         for group in groups:
             times_ms = measure_networks([graph for _, graph in group], table, NETWORK_ROUNDS)
             for (kind, graph), measured_ms in zip(group, times_ms, strict=True):
@@ -133,7 +134,7 @@ def _compare(table: LatencyTable, groups: list[list[tuple[str, Graph]]]
 
 
 def _networks(count: int) -> list[list[tuple[str, Graph]]]:
-    """Return ``count`` times a detector of each search, random but within its budgets."""
+    """Return ``count`` groups of one random detector per search, each within its budgets."""
     kinds = []
     for path in list_configs('search').values():
         spec, _, task = load_search(path)
@@ -141,8 +142,8 @@ def _networks(count: int) -> list[list[tuple[str, Graph]]]:
         drawn = evaluate(evaluate.space.draw(np.random.default_rng(0), DRAWN * count))
         fitting = drawn.genes[violation(drawn.costs, task.limits) == 0][:count]
         if len(fitting) < count:
-            raise ConfigError(f'--networks {count}: of {DRAWN * count} random networks of '
-                              f'{path.stem}, {len(fitting)} keep its budgets')
+            raise ConfigError(f'--networks: {len(fitting)} of {DRAWN * count} random networks of '
+                              f'{path.stem} keep its budgets; expected {count}')
         kinds.append([(spec.space.block,
                        network_graph(evaluate.space.structure(genes), task.frame))
                       for genes in fitting])
@@ -150,7 +151,7 @@ def _networks(count: int) -> list[list[tuple[str, Graph]]]:
 
 
 def _summary(rows: list[dict[str, float | str]]) -> str:
-    lines = ['networks, predicted against measured (median milliseconds)',
+    lines = ['networks, predicted and measured latency (median, ms)',
              f'  {"":10} {"number":>6} {"ms":>15} {"bias":>7} {"median":>7} {"worst":>7}']
     for kind in (*dict.fromkeys(row['kind'] for row in rows), 'all'):
         chosen = [row for row in rows if kind in ('all', row['kind'])]

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``quantize``: a model folder with an int8 form beside the float one, refused if it is worse."""
+"""``quantize``: add an int8 variant to a model folder, unless the AP loss is too large."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ from tqdm import tqdm
 
 CALIBRATION_IMAGES = 128
 HELD_OUT_IMAGES = 200
-"""Other images of the same set, which tell how much is lost while layers are chosen."""
+"""Maximum number of images that measure the AP loss while layers are chosen."""
 ERROR_IMAGES = 16
-"""Of these, as many are looked at where outputs are compared."""
+"""Number of held-out images for the comparison of outputs."""
 SECONDS = 2.0
-"""Time to compare the speed of both forms."""
+"""Time for the speed comparison of fp32 and int8 in s."""
 INT8_FILES = Int8Files('model.int8.param', 'model.int8.bin')
 ONNX_FILES = OnnxInt8Files('model.int8.onnx', 'model.int8.signed.onnx')
 ONNX_ERROR = 1.5
-"""Times the error of outputs in ncnn that it may have in ONNX Runtime."""
+"""Maximum output error in ONNX Runtime, as a multiple of the error in ncnn."""
 REPORT_FILE, PICTURE_FILE = 'quantize.md', 'quantize.png'
 
 
@@ -78,24 +78,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', required=True, help='name or folder of a model')
     add_dataset_options(parser)
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
-                        help='model folder to write; one that is there is replaced')
+                        help='model folder to write; an existing model folder is replaced')
     parser.add_argument('--max-loss', type=float, default=1.0, metavar='X',
-                        help='percent points of AP that may be lost (1.0)')
+                        help='maximum loss of AP in percentage points (1.0)')
     parser.add_argument('--val-annotations', type=Path, metavar='F',
-                        help='labels that the loss is judged by (images of --annotations that '
-                             'calibrated nothing)')
-    parser.add_argument('--val-images', type=Path, metavar='DIR', help='folder of their images')
+                        help='labels to measure the AP loss on (images of --annotations that are '
+                             'not used for calibration)')
+    parser.add_argument('--val-images', type=Path, metavar='DIR',
+                        help='folder of the images of --val-annotations')
     parser.add_argument('--table', type=Path, metavar='FILE',
-                        help='take the layers and thresholds of this calibration table, as '
-                             '`quantize` and `ncnn2table` write it, and choose nothing')
+                        help='calibration table from `quantize` or `ncnn2table` with the layers '
+                             'and thresholds to use instead of a new calibration')
     parser.add_argument('--no-onnx', action='store_true',
-                        help='write the int8 form for ncnn only, not those for ONNX Runtime')
-    parser.add_argument('--name', help='name of the model (that of the folder)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures')
+                        help='write int8 for ncnn only, not for ONNX Runtime')
+    parser.add_argument('--name', help='name of the model (name of the folder)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file for the figures')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Choose, measure and print; then write the folder, or refuse."""
+    """Calibrate, choose layers, measure; write the folder if the AP loss is small enough."""
     _check(args)
     name = from_mapping(args.name or args.output.resolve().name, Name,
                         'name of the model, --name')
@@ -124,15 +125,15 @@ def run(args: argparse.Namespace) -> None:
                                **msgspec.to_builtins(choice)})
     if not verdict.good:
         print(summary(verdict, choice))
-        raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP, wanted at most '
-                         f'{args.max_loss:g}; no folder was written')
+        raise ModelError(f'{card.name}: int8 loses {verdict.loss:.2f} AP; expected at most '
+                         f'{args.max_loss:g} (--max-loss); no folder was written')
     source = {'annotations': labelled.name,
               'calibration_images': 0 if thresholds else len(calibration.dataset.images),
               'held_out_images': len(held_out.dataset.images)}
     _write(args.output, card, name, folder, network, choice, verdict, source,
            [] if args.no_onnx else blobs)
     print(summary(verdict, choice))
-    print(f'{args.output}: serve it with --precision int8')
+    print(f'wrote {args.output}; run it with precision int8')
 
 
 def _open(args: argparse.Namespace, annotations: Path, images: Path, card: ModelCard) -> Labelled:
@@ -147,22 +148,22 @@ def _check(args: argparse.Namespace) -> None:
     require_matplotlib()
     check_target(args.output.resolve())
     if is_checkpoint(args.model):
-        raise ConfigError(f'--model {args.model}: is a checkpoint; make a model folder of it with '
-                          '`lite_detector export` first')
+        raise ConfigError(f'--model: {args.model} is a checkpoint; expected a model folder; write '
+                          'one with `lite_detector export`')
     if not 0 <= args.max_loss < math.inf:
-        raise ConfigError(f'--max-loss: got {args.max_loss:g}, wanted 0 or more')
+        raise ConfigError(f'--max-loss: {args.max_loss:g}; expected 0 or more')
     if (args.val_annotations is None) != (args.val_images is None):
-        raise ConfigError('--val-annotations and --val-images: wanted both or none')
+        raise ConfigError('--val-annotations, --val-images: one of them; expected both or none')
 
 
 @dataclass(frozen=True)
 class Labelled:
     """
-    Labelled images.
+    Labelled images of a dataset.
 
-    :param name: of the annotations.
-    :param dataset: which images.
-    :param folder: where they lie.
+    :param name: Name of the annotations.
+    :param dataset: Images and labels.
+    :param folder: Folder of the images.
     """
 
     name: str
@@ -171,19 +172,19 @@ class Labelled:
 
     def split(self) -> tuple[Labelled, Labelled]:
         """
-        Return images to calibrate with and others, held out, from all over the set.
+        Return the calibration images and the held-out images, both spread over the set.
 
         :raises DataError: if there are less than two images.
         """
         images = self.dataset.images
         if len(images) < 2:
-            raise DataError(f'{self.name}: one image, wanted at least two: one to calibrate with '
-                            'and one to measure on')
+            raise DataError(f'{self.name}: {len(images)} images; expected at least 2: one to '
+                            'calibrate with and one to measure AP on')
         return (self._of(images[::2]).some(CALIBRATION_IMAGES),
                 self._of(images[1::2]).some(HELD_OUT_IMAGES))
 
     def some(self, count: int) -> Labelled:
-        """Return at most so many of the images, evenly apart."""
+        """Return at most ``count`` of the images, evenly spaced."""
         images = self.dataset.images
         return self._of([images[index] for index in spread_indices(len(images), count)])
 
@@ -194,7 +195,7 @@ class Labelled:
                         self.folder)
 
     def blobs(self, detector: Detector) -> Iterator[FloatArray]:
-        """Read the images, one by one, as the network gets them."""
+        """Yield the input blob of each image."""
         paths = find_images(self.dataset, self.folder)
         for image in self.dataset.images:
             image_bgr = read_sized_image(paths[image.image_id], image.size)
@@ -202,19 +203,19 @@ class Labelled:
 
     def check(self, card: ModelCard) -> None:
         """
-        Find out before the long work whether AP can be measured here.
+        Check before the long work that AP can be measured on these images.
 
-        :raises DataError: if nothing is labelled that the model knows.
+        :raises DataError: if no object of a class of the model is labelled.
         """
         if measure(self.dataset, {}, card.class_names).ap is None:
-            raise DataError(f'{self.name}: no object of a class of {card.name} is labelled in '
-                            'the images that AP would be measured on')
+            raise DataError(f'{self.name}: 0 labelled objects of a class of {card.name} in the '
+                            'images that measure AP; expected at least one')
 
     def ap(self, card: ModelCard, backend: Backend) -> float:
-        """Return the AP in percent."""
+        """Measure the AP of a backend in percent."""
         ap = evaluate(Detector(card, backend, AP_SELECTION), self.dataset, self.folder,
                       lambda images: _show_progress('measure', images)).ap
-        assert ap is not None, 'checked before'
+        assert ap is not None, 'check() guarantees labelled objects'
         return ap
 
 
@@ -237,7 +238,7 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
            blobs: Sequence[FloatArray]) -> None:
     with staged_folder(output) as staged:
         runtimes = card.runtimes
-        assert runtimes.ncnn is not None, 'a network of ncnn was read'
+        assert runtimes.ncnn is not None, 'FloatNetwork has read the ncnn files'
         for files in (runtimes.ncnn, runtimes.onnx):
             if files is None:
                 continue
@@ -260,15 +261,19 @@ def _write(output: Path, card: ModelCard, name: str, folder: Path, network: Floa
             calibration_table(network.layers, choice.thresholds), encoding='ascii')
         (staged / REPORT_FILE).write_text(report(name, verdict, choice), encoding='utf-8')
         save_figure(staged / PICTURE_FILE, draw_layers(name, choice))
-        Detector.from_folder(staged, precision='int8')  # what was written can be served
+        Detector.from_folder(staged, precision='int8')  # check that the written folder loads
 
 
 def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, choice: Int8Choice,
                 blobs: Sequence[FloatArray]) -> OnnxFiles | None:
     """
-    Write the int8 form for ONNX Runtime too, if it computes the same; return the section.
+    Write int8 for ONNX Runtime too, if its output error is small; return the card section.
 
-    :param blobs: to compare on; without any the form is left out.
+    :param staged: Folder that is being written.
+    :param files: ONNX section of the card; None: the card has none.
+    :param network: Float network.
+    :param choice: Chosen layers and thresholds.
+    :param blobs: Input blobs to compare outputs on; without any, int8 for ONNX is not written.
     """
     if not blobs or not files or not (staged / files.file).is_file() or not all(
             map(find_spec, ('onnx', 'onnxruntime'))):
@@ -282,14 +287,15 @@ def _write_onnx(staged: Path, files: OnnxFiles | None, network: FloatNetwork, ch
             (staged / file_name).write_bytes(write_qdq(staged / files.file, network.layers,
                                                        choice.thresholds, role == 'signed'))
         in_onnx = open_network(made, {'file': path}, 1, 'int8')
-        wanted = [network.infer(blob) for blob in blobs]
-        error = output_error(wanted, map(in_onnx.infer, blobs))
-        limit = output_error(wanted, map(network.open_int8(choice.thresholds).infer, blobs))
-        if error > ONNX_ERROR * limit + 0.1:
-            raise ModelError(f'{path.name}: outputs are off by {error:.1f} %, in ncnn by '
-                             f'{limit:.1f}')
+        expected = [network.infer(blob) for blob in blobs]
+        error = output_error(expected, map(in_onnx.infer, blobs))
+        ncnn_error = output_error(expected, map(network.open_int8(choice.thresholds).infer, blobs))
+        limit = ONNX_ERROR * ncnn_error + 0.1
+        if error > limit:
+            raise ModelError(f'{path.name}: output error {error:.1f} %; expected at most '
+                             f'{limit:.1f} % (ncnn: {ncnn_error:.1f} %)')
     except ModelError as refused:
-        print(f'no int8 form for runtime onnx: {refused}')
+        print(f'no int8 for runtime onnx: {refused}')
         for file_name in ONNX_FILES.files().values():
             (staged / file_name).unlink(missing_ok=True)
         return files

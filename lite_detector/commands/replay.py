@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``replay``: every frame of a recording through a model, held against a stored baseline."""
+"""``replay``: regression-test a model on a recording with a stored baseline."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ import numpy as np
 from tqdm import tqdm
 
 DIFFERENT = 1
-"""Exit status: it works, but not as it did."""
+"""Exit status if the detections differ from the baseline."""
 SHOWN = 20
-"""Differences that are printed; the JSON file has all."""
+"""Number of printed differences; the JSON file has all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,39 +51,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tolerance = Tolerance()
     parser.add_argument('bag', type=Path, metavar='BAG',
                         help='folder of a recording, or its .mcap or .db3 file')
-    parser.add_argument('--topic', help='of the images, raw or compressed (the only one)')
+    parser.add_argument('--topic', help='topic of raw or compressed images (the only image topic '
+                                        'of the recording)')
     add_model_options(parser, default=DEFAULT_MODEL)
     add_selection_options(parser)
     stored = parser.add_mutually_exclusive_group()
     stored.add_argument('--baseline', type=Path, metavar='F',
-                        help='compare with this; exit status 1 if something differs')
+                        help='stored baseline to compare with; exit status 1 if detections differ')
     stored.add_argument('--write-baseline', type=Path, metavar='F',
-                        help='store what is found, to compare with later')
+                        help='file to store the detections in as a new baseline')
     parser.add_argument('--min-iou', type=float, default=tolerance.min_iou, metavar='X',
-                        help=f'overlap of a box with its former self ({tolerance.min_iou})')
+                        help='minimum IoU of a box with its box in the baseline, 0 to 1 '
+                             f'({tolerance.min_iou})')
     parser.add_argument('--score-tolerance', type=float, default=tolerance.score, metavar='X',
-                        help=f'change of a score that is none ({tolerance.score})')
+                        help=f'maximum change of a score, 0 to 1 ({tolerance.score})')
     parser.add_argument('--max-slowdown', type=float, metavar='X',
-                        help='differ also if the median takes more than X times as long as in the '
-                             'baseline; only sound on the same quiet machine')
+                        help='maximum ratio of the median latency to that of the baseline; '
+                             'reliable only on the same idle machine')
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='write the figures and all differences')
+                        help='file for the figures and all differences')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, print a report, and return whether something differs."""
+    """Replay, print a report, and return the exit status."""
     tolerance = from_mapping({'min_iou': args.min_iou, 'score': args.score_tolerance},
                              Tolerance, 'options')
     if args.max_slowdown is not None:
         if args.baseline is None:
-            raise ConfigError('--max-slowdown: wanted --baseline too')
+            raise ConfigError('--max-slowdown: no --baseline; expected a baseline to compare with')
         if not 0 < args.max_slowdown < math.inf:
-            raise ConfigError(f'--max-slowdown: got {args.max_slowdown:g}, wanted more than 0')
+            raise ConfigError(f'--max-slowdown: {args.max_slowdown:g}; expected more than 0')
     check_writable(args.json, args.write_baseline)
     before = read_baseline(args.baseline) if args.baseline else None
     now, damage = _replay(args)
     if damage:
-        print(f'warning: damaged: {damage}; {len(now.frames)} frames could be read',
+        print(f'warning: {args.bag}: damaged: {damage}; {len(now.frames)} frames read',
               file=sys.stderr)
     print(_summary(now))
     if args.write_baseline:
@@ -102,15 +104,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> tuple[Replay, str]:
-    """Return what the model sees, and what is wrong with the recording."""
+    """Return the detections of all frames, and the damage of the recording."""
     detector = detector_from(args, selection_from(args))
     with Bag(args.bag) as bag, single_threaded_opencv():
         topic = bag.find_topic(args.topic, (IMAGE, COMPRESSED), '--topic')
         frames = tqdm(bag.frames(topic), unit='frame', leave=False, disable=None)
         replayed, took_ms = replay_frames(frames, detector)
         if not took_ms:
-            reason = replayed[0].problem if replayed else bag.damage or 'it has no message'
-            raise DataError(f'{args.bag}: no frame of {topic} can be read: {reason}')
+            reason = replayed[0].problem if replayed else bag.damage or 'no messages'
+            raise DataError(f'{args.bag}: 0 readable frames of {topic}: {reason}; expected at '
+                            'least one')
         checkpoint, selection = is_checkpoint(args.model), detector.selection
         return Replay(
             format=1, recording=args.bag.resolve().name, topic=topic, model=detector.card.name,
@@ -149,10 +152,10 @@ def _comparison(before: Replay, now: Replay, differences: Sequence[Difference],
         if len(differences) > SHOWN:
             lines.append(f'  and {len(differences) - SHOWN} more')
     else:
-        lines.append(f'the same in all {len(now.frames)} frames')
+        lines.append(f'no difference in {len(now.frames)} frames')
     if slowdown is not None:
-        lines.append(f'SLOWER: {now.median_ms / before.median_ms:.2f} times the baseline, '
-                     f'wanted at most {slowdown:g}')
+        lines.append(f'SLOWER: {now.median_ms / before.median_ms:.2f} times the baseline; '
+                     f'expected at most {slowdown:g}')
     return '\n'.join(lines)
 
 

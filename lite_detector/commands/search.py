@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``search``: the backbone that makes the most of a board's milliseconds, without training."""
+"""``search``: search the best backbone for a latency budget on a board, without training."""
 
 from __future__ import annotations
 
@@ -42,37 +42,39 @@ from tqdm import tqdm
 
 STATE_FILE, REPORT_FILE = 'search.json', 'report.html'
 INTERMIXED = True
-"""Changes may stand before, between and after the options."""
+"""The ``key=value`` changes may be before, between and after the options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--config', required=True, metavar='FILE',
-                        help='what to search: a YAML file, or the name of one of config/search/')
+                        help='search configuration: a YAML file, or a name in config/search/')
     parser.add_argument('changes', nargs='*', metavar='dotted.key=value',
-                        help='change the configuration: budget.latency_ms=20 num_classes=3')
+                        help='changes to the configuration, e.g. budget.latency_ms=20 '
+                             'num_classes=3')
     parser.add_argument('--table', type=Path, metavar='FILE',
-                        help='latency table of the board, as profile_latency wrote it')
+                        help='latency table of the board from profile_latency')
     parser.add_argument('--output', required=True, type=Path, metavar='DIR',
                         help='folder for training configurations and the report')
     parser.add_argument('--resume', action='store_true',
-                        help='go on with the search in --output; a larger evolution.candidates '
-                             'makes it longer')
+                        help='continue the search in --output; increase evolution.candidates to '
+                             'extend it')
     parser.add_argument('--processes', type=int, metavar='N',
-                        default=len(os.sched_getaffinity(0)), help='processes (one per core)')
+                        default=len(os.sched_getaffinity(0)),
+                        help='number of processes (one per core)')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Search, measure what was found, and write training configurations and the report."""
+    """Search, measure the found networks, and write training configurations and the report."""
     if args.processes < 1:
-        raise ConfigError(f'--processes: got {args.processes}, wanted 1 or more')
+        raise ConfigError(f'--processes: {args.processes}; expected 1 or more')
     path = find_config(args.config, 'search')
-    name = from_mapping(path.stem, Name, f'{path}: its name, which the networks get')
+    name = from_mapping(path.stem, Name, f'{path}: file name, used as name of the networks')
     table = None if args.table is None else load_table(args.table)
     spec, config, task = load_search(path, args.changes, table)
     if table is None and spec.budget.latency_ms is not None:
-        raise ConfigError('budget.latency_ms: needs --table, which profile_latency writes on the '
-                          'board')
+        raise ConfigError('budget.latency_ms: no --table; expected a latency table; write one '
+                          'with `lite_detector profile_latency` on the board')
     evaluate = Evaluator(task)
     state_path = args.output / STATE_FILE
     digest = _digest(spec, task.frame, table)
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     make_folder(args.output)
     state, speed = _search(task, spec, state, args.processes, state_path, digest)
     choice = _choose(evaluate, state, spec, table)
-    for old in args.output.glob(f'{name}_*.yaml'):  # of the search that goes on
+    for old in args.output.glob(f'{name}_*.yaml'):  # results of the resumed search
         if old.stem.removeprefix(f'{name}_').isdecimal():
             old.unlink()
     found = write_configs(args.output, name, evaluate.space, state.front, choice, config)
@@ -96,12 +98,13 @@ def run(args: argparse.Namespace) -> None:
 def load_search(path: Path, changes: Sequence[str] = (), table: LatencyTable | None = None
                 ) -> tuple[SearchSpec, TrainConfig, Task]:
     """
-    Read a search.
+    Read a search configuration.
 
-    :param changes: of its keys, as ``dotted.key=value``.
-    :param table: predicts milliseconds; None: networks have none.
-    :return: the search, the training that it is made for, and what is searched for.
-    :raises ConfigError: naming the key that is wrong.
+    :param path: YAML file of the search.
+    :param changes: Changes to its keys, each ``dotted.key=value``.
+    :param table: Latency table for predictions; None: no predicted latency.
+    :return: Search specification, configuration of the training that it belongs to, and task.
+    :raises ConfigError: if a key is invalid; the message names it.
     """
     spec = from_mapping(load_changed(path, changes), SearchSpec, str(path))
     config = load_config(find_config(spec.train))
@@ -112,15 +115,15 @@ def load_search(path: Path, changes: Sequence[str] = (), table: LatencyTable | N
 
 def frame_of(config: TrainConfig, spec: SearchSpec) -> NetworkFrame:
     """
-    Return what a search leaves as it is of the detector that a configuration trains.
+    Return the part of a detector that a search does not change.
 
     :raises ConfigError: if the family has no backbone to search for.
     """
     network = config.network
     if network.family not in PAN_CHANNELS or network.variant in OWN_BACKBONE:
-        raise ConfigError(f'train: {spec.train} is a {network.family} {network.variant}, wanted a '
-                          f'{" or ".join(PAN_CHANNELS)} without {", ".join(OWN_BACKBONE)}')
-    assert network.decode.reg_max is not None, 'these families have it'
+        raise ConfigError(f'train: {spec.train} is a {network.family} {network.variant}; expected '
+                          f'{" or ".join(PAN_CHANNELS)}, except {", ".join(OWN_BACKBONE)}')
+    assert network.decode.reg_max is not None, 'families with PAN_CHANNELS have reg_max'
     outputs = spec.num_classes + 4 * (network.decode.reg_max + 1)
     size = ImageSize(network.input_size.height, network.input_size.width)
     return NetworkFrame(network.family, PAN_CHANNELS[network.family][network.variant], outputs,
@@ -128,7 +131,7 @@ def frame_of(config: TrainConfig, spec: SearchSpec) -> NetworkFrame:
 
 
 def _digest(spec: SearchSpec, frame: NetworkFrame, table: LatencyTable | None) -> str:
-    """Return what two searches share of which one may go on with the other."""
+    """Return a digest of everything that must be equal to resume a search."""
     data = msgspec.to_builtins(spec)
     del data['keep'], data['evolution']['candidates']
     return hashlib.sha256(msgspec.json.encode((data, frame, table))).hexdigest()
@@ -136,8 +139,8 @@ def _digest(spec: SearchSpec, frame: NetworkFrame, table: LatencyTable | None) -
 
 def _started(path: Path, evaluate: Evaluator, spec: SearchSpec) -> State:
     if path.exists():
-        raise ConfigError(f'--output {path.parent}: there is a search here already; go on with '
-                          '--resume, or name another folder')
+        raise ConfigError(f'--output {path.parent}: contains a search; expected a folder without '
+                          'one; continue the search with --resume, or name another folder')
     return first_state(evaluate, spec.evolution)
 
 
@@ -145,18 +148,18 @@ def _resumed(path: Path, digest: str, evaluate: Evaluator) -> State:
     try:
         saved = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
-        raise ConfigError(f'{path}: {error.strerror}; there is no search to go on with') from None
+        raise ConfigError(f'{path}: {error.strerror}; expected a search to resume') from None
     except ValueError:
-        raise ConfigError(f'{path}: damaged; name another folder') from None
+        raise ConfigError(f'{path}: damaged; expected JSON; name another folder') from None
     if not isinstance(saved, dict) or saved.get('digest') != digest:
-        raise ConfigError(f'{path}: another search: the configuration or the latency table is '
-                          'not that of the folder; only evolution.candidates and keep may differ')
+        raise ConfigError(f'{path}: search with another configuration or latency table; expected '
+                          'the same, except evolution.candidates and keep')
     return load_state(saved.get('state'), evaluate, str(path))
 
 
 def _search(task: Task, spec: SearchSpec, start: State, processes: int, path: Path,
             digest: str) -> tuple[State, float | None]:
-    """Return the end of the search, and candidates per second."""
+    """Run the search; return its final state, and candidates per second."""
     state, begin = start, time.monotonic()
     with tqdm(total=spec.evolution.candidates, initial=start.candidates, unit='network',
               disable=None) as progress:
@@ -175,7 +178,7 @@ def _choose(evaluate: Evaluator, state: State, spec: SearchSpec,
 
 
 def _measures_here(table: LatencyTable) -> bool:
-    """Return whether this is the machine of the table."""
+    """Return whether the table was measured on this machine."""
     return _processor(table.machine) == _processor(describe_machine())
 
 
@@ -184,7 +187,7 @@ def _processor(machine: str) -> str:
 
 
 def _measure(evaluate: Evaluator, state: State, table: LatencyTable) -> Measure:
-    # here, because a search without a table needs no ncnn
+    # imported here, because a search without a table does not need ncnn
     from lite_detector.bench.operator_speed import measure_networks
 
     def measure(places: Sequence[int]) -> list[float]:
@@ -197,11 +200,14 @@ def _measure(evaluate: Evaluator, state: State, table: LatencyTable) -> Measure:
 def write_configs(folder: Path, name: str, space: Space, networks: Candidates,
                   choice: MeasuredChoice, config: TrainConfig) -> list[FoundNetwork]:
     """
-    Write a training configuration for each network that was chosen.
+    Write a training configuration for each chosen network.
 
-    :param name: of the files, which are numbered.
-    :param networks: of ``space``; ``choice`` tells the places in them.
-    :param config: what it is made of; backbone, names and description change.
+    :param folder: Folder to write to.
+    :param name: Prefix of the file names; a number follows.
+    :param space: Search space of the networks.
+    :param networks: Found networks.
+    :param choice: Indices of the chosen networks and their measured latencies.
+    :param config: Training configuration; backbone, names and description are replaced.
     """
     found = []
     for number, (place, measured_ms) in enumerate(
@@ -221,7 +227,7 @@ def write_configs(folder: Path, name: str, space: Space, networks: Candidates,
 
 
 def figures(found: FoundNetwork) -> str:
-    """Return one line on a network."""
+    """Return the figures of a network in one line."""
     costs, measured = found.costs, found.measured_ms
     times = f', predicted {costs.latency_ms:.2f} ms' if costs.latency_ms else ''
     times += '' if measured is None else f', measured {measured:.2f} ms'
@@ -244,17 +250,17 @@ def _facts(spec: SearchSpec, config: TrainConfig, table: LatencyTable | None, st
         threads = f'{table.threads} thread{"s" * (table.threads > 1)}, {table.precision}'
         facts.append(f'latency table: {threads}; {table.machine}')
         if not _measures_here(table):
-            facts.append('nothing was measured: this is another machine than that of the table; '
-                         'on that one, --resume measures')
+            facts.append('no latency measured: the latency table is of another machine; run '
+                         '--resume on that machine to measure')
     return facts
 
 
 def _lines(found: Sequence[FoundNetwork], choice: MeasuredChoice, state: State,
            spec: SearchSpec) -> list[str]:
     limit = spec.budget.latency_ms
-    lines = [f'passed over: predicted {state.front.costs[place, 0]:.2f} ms, measured '
+    lines = [f'discarded: predicted {state.front.costs[place, 0]:.2f} ms, measured '
              f'{measured:.2f} ms, budget {limit:g} ms' for place, measured in choice.refused]
     if not choice.fits:
-        lines.append('warning: no network keeps the budget when measured; search again with a '
-                     f'budget.latency_ms of less than {limit:g}')
+        lines.append('warning: no measured network keeps the budget; search again with '
+                     f'budget.latency_ms less than {limit:g}')
     return lines + list(map(figures, found))

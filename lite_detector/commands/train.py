@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""``train``: from labelled images to a model folder that the node serves."""
+"""``train``: train or fine-tune a detector and export it to a model folder."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ if TYPE_CHECKING:
 
 
 INTERMIXED = True
-"""Changes may stand before, between and after the options."""
+"""The ``key=value`` changes may be before, between and after the options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('--config', metavar='FILE',
-                        help='what to train and how: a YAML file, or the name of one of '
-                             'config/train/, such as nanodet_m_320; with --resume that of the run')
+                        help='training configuration: a YAML file, or a name in config/train/, '
+                             'e.g. nanodet_m_320 (with --resume: configuration of the run)')
     parser.add_argument('changes', nargs='*', metavar='dotted.key=value',
-                        help='change the configuration: data.train=train.json '
+                        help='changes to the configuration, e.g. data.train=train.json '
                              'optimizer.learning_rate=0.002 phases.0.epochs=30')
     parser.add_argument('--output', type=Path, metavar='DIR',
-                        help='folder of the run: checkpoints, curves, and the model at its end')
-    parser.add_argument('--resume', action='store_true', help='go on with the run in --output')
+                        help='folder of the run: checkpoints, curves and the exported model')
+    parser.add_argument('--resume', action='store_true',
+                        help='continue the interrupted run in --output')
     parser.add_argument('--no-export', action='store_true',
-                        help='end with the checkpoint; `export` makes a model folder of it later')
+                        help='write only the checkpoint; export it later with `export`')
     parser.add_argument('--profile', type=float, metavar='SECONDS',
-                        help='measure images per second so long, and train nothing')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures of --profile')
+                        help='only measure the training throughput for this time in s')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='file for the figures of --profile')
 
 
 def run(args: argparse.Namespace) -> None:
     """Train, then export the best weights."""
-    # here, because `--help` has to work without torch
+    # imported here, because `--help` must work without torch
     from lite_detector.train.config.training import load_config
     from lite_detector.train.run.console import Console
     from lite_detector.train.run.run_folder import config_of
@@ -60,9 +62,9 @@ def run(args: argparse.Namespace) -> None:
     elif args.resume and args.output is not None and not args.changes:
         config = config_of(args.output)
     else:
-        raise ConfigError('--config: give a configuration, such as nanodet_m_320')
+        raise ConfigError('--config: missing; expected a configuration, e.g. nanodet_m_320')
     if args.json and args.profile is None:
-        raise ConfigError('--json: the figures are those of --profile, which is missing')
+        raise ConfigError('--json: no --profile; expected --profile, whose figures it takes')
     if args.profile is not None:
         figures = profile(config, args.profile, console)
         print(_table(figures))
@@ -70,27 +72,27 @@ def run(args: argparse.Namespace) -> None:
             write_json(args.json, msgspec.to_builtins(figures))
         return
     if args.output is None:
-        raise ConfigError('--output: give the folder of the run')
+        raise ConfigError('--output: missing; expected the folder of the run')
     folder = args.output / config.network.name
     if not args.no_export:
         check_libraries()
         check_target(folder)
     make_folder(args.output)
     best = train(config, args.output, args.resume, console)
-    if int(os.environ.get('RANK', 0)):  # under torchrun, the first process does the rest
+    if int(os.environ.get('RANK', 0)):  # with torchrun, only the first process exports
         return
-    print(f'weights in {best}')
+    print(f'wrote weights to {best}')
     if not args.no_export:
         parity = export_checkpoint(best, folder, progress=_show_steps)
-        print(f'{parity_table(parity)}\nmodel in {folder}')
+        print(f'{parity_table(parity)}\nwrote model to {folder}')
 
 
 def _table(figures: Throughput) -> str:
     return '\n'.join((
         f'batch of {figures.batch_size} on {figures.device}, {figures.threads} threads',
         f'  training step        {figures.step_images_per_second:8.1f} images/s',
-        f'  loader alone         {figures.loader_images_per_second:8.1f} images/s, '
-        f'{figures.loader_ratio:.1f} times the step',
+        f'  data loader          {figures.loader_images_per_second:8.1f} images/s, '
+        f'{figures.loader_ratio:.1f} times the training step',
         f'  assignment and loss  {figures.loss_share:8.1%} of the step'))
 
 

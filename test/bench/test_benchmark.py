@@ -72,19 +72,19 @@ def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_pa
 
 
 @pytest.mark.parametrize(('more', 'message'), [
-    (['--image-size', '640'], 'wanted WIDTHxHEIGHT such as 640x480'),
-    (['--image-size', '640x99999'], 'wanted sides of 8 to 16384'),
-    (['--seconds', '0'], '--seconds: got 0, wanted more than 0'),
-    (['--seconds', 'nan'], '--seconds: got nan, wanted more than 0'),
-    (['--budget-ms', '-1'], '--budget-ms: got -1, wanted more than 0'),
-    (['--load', '-1'], '--load: got -1, wanted 0 to 64'),
+    (['--image-size', '640'], "'640'; expected WIDTHxHEIGHT, e.g. 640x480"),
+    (['--image-size', '640x99999'], 'expected sides of 8 to 16384 pixels'),
+    (['--seconds', '0'], '--seconds: 0; expected more than 0'),
+    (['--seconds', 'nan'], '--seconds: nan; expected more than 0'),
+    (['--budget-ms', '-1'], '--budget-ms: -1; expected more than 0'),
+    (['--load', '-1'], '--load: -1; expected 0 to 64'),
     (['--threads', '0'], 'num_threads: 0; expected 1 to 64'),
     (['--device', 'tpu'], "device: 'tpu'; expected one of cpu, gpu"),
     (['--device', 'tpu', '--budget-ms', '50'], "device: 'tpu'; expected one of cpu, gpu"),
     (['--image', 'absent.png'], 'absent.png: No such file or directory'),
     (['--output', 'absent/params.yaml'], 'absent/params.yaml: cannot write'),
-    (['--resize', 'stretch', '--output', 'params.yaml'], '--resize goes into no parameter file'),
-    (['--model', 'x.pt', '--output', 'params.yaml'], 'the node cannot run a checkpoint: x.pt'),
+    (['--resize', 'stretch', '--output', 'params.yaml'], '--resize: not possible with --output'),
+    (['--model', 'x.pt', '--output', 'params.yaml'], '--output: x.pt is a checkpoint; expected a'),
 ])
 def test_benchmark_with_a_wrong_option_exits_2_with_one_line(options, more, message,
                                                              one_line_error):

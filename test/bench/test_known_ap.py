@@ -126,13 +126,13 @@ def test_benchmark_chooses_by_the_file(sweep, tmp_path, capsys):
 def test_benchmark_says_what_the_file_does_not_tell(sweep, tmp_path, capsys, one_line_error):
     path = write(tmp_path / 'compared.json', compared_row('tiny_nanodet', 64, {TITLE: 19.0}))
     assert main(sweep) == 0
-    assert '; nothing of 1 of 2 settings' in capsys.readouterr().out
+    assert '; no AP for 1 of 2 settings' in capsys.readouterr().out
     write(path, compared_row('other', 320, {TITLE: 1.0}), compared_row('other', 96, {TITLE: 1.0}))
     assert one_line_error(sweep) == (
-        f'error: {path}: tells AP of other at 320x320 96x96, and of none of the settings to '
-        'measure, such as tiny_nanodet at 64x64, letterbox_rect, auto, threads 1')
+        f'error: {path}: AP of other at 320x320 96x96; expected AP of a setting to measure, such '
+        'as tiny_nanodet at 64x64, letterbox_rect, auto, threads 1')
 
 
 def test_benchmark_of_one_setting_has_no_use_for_the_file(tiny_nanodet, one_line_error):
-    assert '--compared: belongs to several settings' in one_line_error(
+    assert '--compared: one setting; expected several' in one_line_error(
         ['benchmark', '--model', str(tiny_nanodet), '--compared', 'absent.json'])

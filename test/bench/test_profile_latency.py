@@ -87,9 +87,9 @@ def test_networks_are_predicted_and_measured(options, monkeypatch, tmp_path, cap
 
 
 @pytest.mark.parametrize(('more', 'message'), [
-    (['--threads', '0'], '--threads: got 0, wanted 1 to 64'),
-    (['--networks', '-1'], '--networks: got -1, wanted at least 0'),
-    (['--json', 'figures.json'], '--json: wanted --networks too'),
+    (['--threads', '0'], '--threads: 0; expected 1 to 64'),
+    (['--networks', '-1'], '--networks: -1; expected 0 or more'),
+    (['--json', 'figures.json'], '--json: no --networks; expected'),
     (['--output', 'absent/table.json'], 'absent/table.json: cannot write'),
     (['--precision', 'int8'], 'invalid choice')])
 def test_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):
@@ -104,9 +104,9 @@ def test_without_ncnn_one_line_says_what_to_install(options, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    ({'threads': 2}, 'measured with --threads 2, got 1; name another file'),
-    ({'precision': 'bf16'}, 'measured with --precision bf16, got auto'),
-    ({'machine': 'another board; today'}, 'measured with machine another board, got ')])
+    ({'threads': 2}, '--threads 1; expected 2, with which this table was measured; name'),
+    ({'precision': 'bf16'}, '--precision auto; expected bf16, with which'),
+    ({'machine': 'another board; today'}, '; expected another board, with which')])
 def test_a_table_of_something_else_is_left_alone(options, tmp_path, change, message, capsys):
     assert main([*options, '--quick']) == 0
     path = tmp_path / 'table.json'

@@ -413,12 +413,12 @@ def test_sweep_without_a_fitting_setting_tells_what_it_measured(options, tmp_pat
 
 
 @pytest.mark.parametrize(('more', 'message'), [
-    (['--model', 'a.pt'], 'measured of model folders alone, got the checkpoint a.pt'),
+    (['--model', 'a.pt'], '--model: a.pt is a checkpoint; expected a model folder'),
     (['--model', 'absent'], "model 'absent' not found"),
     (['--size', '100'], 'input size 100x100'),
-    (['--output', 'params.yaml'], '--output: of several settings, the one is written that fits a '
-                                  'budget; wanted --budget-ms too'),
-    (['--load', '65'], '--load: got 65, wanted 0 to 64'),
+    (['--output', 'params.yaml'], '--output: several settings and no budget; expected '
+                                  '--budget-ms'),
+    (['--load', '65'], '--load: 65; expected 0 to 64'),
     (['--plot', '/absent/plot.png'], '/absent/plot.png: cannot write'),
     (['--wait-policy', 'lazy'], "invalid choice: 'lazy'"),
     (['--runtime', 'onnx', '--precision', 'bf16'], 'precision: bf16; expected auto, fp32 or int8'),

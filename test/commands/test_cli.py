@@ -48,7 +48,7 @@ def detect(tiny_nanodet):
 
 
 def assert_error(capsys, *words: str) -> None:
-    """Check that stderr is one line ``error: ...`` that says these words."""
+    """Check that stderr is one line ``error: ...`` with these words."""
     line, = capsys.readouterr().err.splitlines()
     assert line.startswith('error: ')
     for word in words:
@@ -86,7 +86,8 @@ sys.exit(main(['train', '--config', 'nanodet_m_320', '--output', 'run']))
     line, = done.stderr.splitlines()
     # where nothing of training is installed another of its libraries is missed first
     named = TRAINING_LIBRARIES if library == 'torch' else [library]
-    assert any(line.startswith(f'error: this needs {each}; in a checkout run `') for each in named)
+    assert any(line.startswith(f'error: {each}: not installed; in a checkout run `')
+               for each in named)
     assert words in line
 
 
@@ -103,7 +104,7 @@ sys.exit(main(['train', '--config', 'nanodet_m_320', '--output', 'run']))
     (['--size', '-32'], ['input size -32x-32', '>= 32']),
     (['--output', __file__], [f'--output {__file__}: File exists']),
     (['--output', '/proc/absent'], ['--output /proc/absent: ']),
-    (['--json', '/absent/a.json'], ['/absent/a.json: cannot write: ']),
+    (['--json', '/absent/a.json'], ['/absent/a.json: cannot write; ']),
 ], ids=lambda value: ' '.join(map(str, value)))
 def test_detect_with_an_impossible_option_ends_with_one_line(capsys, detect, picture, options,
                                                              words):
@@ -125,9 +126,10 @@ def test_detect_in_only_unreadable_pictures_ends_with_an_error(capsys, detect, t
     (tmp_path / 'a.jpg').write_bytes(b'no picture')
     assert detect(tmp_path / 'a.jpg') == 2
     warning, error = capsys.readouterr().err.splitlines()
-    assert warning == (f'warning: passed over: {tmp_path}/a.jpg: 10 bytes that do not decode as '
+    assert warning == (f'warning: skipped: {tmp_path}/a.jpg: 10 bytes that do not decode as '
                        'an image; expected JPEG, PNG, BMP, TIFF or WebP')
-    assert error == 'error: none of 1 files could be worked on'
+    assert error == ('error: SOURCE: 0 of 1 files processed; the warnings give the '
+                     'reasons')
 
 
 @pytest.mark.parametrize('runtime', ['ncnn', 'onnx'])
@@ -183,8 +185,8 @@ def test_detect_in_a_folder_passes_over_what_is_damaged(capsys, detect, picture,
     assert files == [str(picture), str(picture.parent / 'd.png')]
     captured = capsys.readouterr()
     assert [line.split(': ')[:3] for line in captured.err.splitlines()] == [
-        ['warning', 'passed over', str(picture.parent / 'b.jpg')],
-        ['warning', 'passed over', str(picture.parent / 'c.png')]]
+        ['warning', 'skipped', str(picture.parent / 'b.jpg')],
+        ['warning', 'skipped', str(picture.parent / 'c.png')]]
     assert 'c.png: image is 4x4 pixels; expected sides of 8 to 16384' in captured.err
     assert len(captured.out.splitlines()) == 2
 
@@ -200,7 +202,7 @@ def test_detect_draws_into_a_new_folder_and_overwrites_nothing(capsys, detect, p
     assert drawn.shape == (64, 96, 3)
     assert drawn[:10].max() < 40, 'black stays black'
     assert (drawn != cv2.imread(str(picture))).any()
-    assert capsys.readouterr().out.splitlines()[-1] == f'pictures in {output}'
+    assert capsys.readouterr().out.splitlines()[-1] == f'wrote annotated files to {output}'
 
 
 def test_detect_never_draws_over_what_it_reads(detect, picture):
@@ -252,7 +254,7 @@ def test_detect_with_another_family_works(picture, tmp_path):
 def test_fetch_model_without_names_lists_what_there_is(capsys):
     assert run('fetch_model') == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith('yolov5_lite_e_320') and 'no weights yet' in line
+    assert any(line.startswith('yolov5_lite_e_320') and 'no weights' in line
                and 'licence: GPL-3.0' in line for line in lines)
 
 
@@ -291,7 +293,7 @@ def test_module_with_a_wrong_call_exits_with_2_and_no_traceback(run_python, pict
 def test_node_without_ros_says_what_to_source(capsys, monkeypatch, name):
     monkeypatch.setitem(sys.modules, 'rclpy', None)
     assert run(name) == 2
-    assert_error(capsys, f'{name} needs ROS 2', 'setup.bash')
+    assert_error(capsys, f'{name}: ROS 2 not found', 'setup.bash')
 
 
 def parsed(monkeypatch, command: str, *arguments: str) -> argparse.Namespace:

@@ -232,7 +232,7 @@ def test_check_data_prints_three_of_a_kind_and_writes_all(check_data, tmp_path):
     path = tmp_path / 'report.json'
     _, printed, _ = check_data('--annotations', annotations, '--images', images, '--json', path)
     assert 'boxes skipped: width or height <= 0: 5\n' in printed
-    assert 'train refuses it: ' in printed
+    assert 'train refuses this dataset: ' in printed
     assert 'and 2 more\n' in printed
     report, = json.loads(path.read_text())
     assert len(report['findings']['empty']) == 5

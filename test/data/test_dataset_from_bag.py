@@ -161,7 +161,7 @@ def test_dataset_leaves_out_doubles_and_what_cannot_be_read(extract, tmp_path, c
     assert '2 left out: that cannot be read' in out
     assert '1 left out: similar to another frame' in out
     assert '1 left out: blurred' in out
-    assert "warning: the first that cannot be read: encoding 'pigeon' is not one of" in err
+    assert "warning: first unreadable image: encoding 'pigeon' is not one of" in err
 
 
 def test_dataset_of_a_camera_without_stamps_is_named_by_the_recording(extract, tmp_path):
@@ -190,20 +190,20 @@ def test_dataset_of_a_cut_recording_says_what_could_be_read(extract, tmp_path, c
     count = len(written(output, 'train'))
     assert 15 <= count <= 20
     line, = capsys.readouterr().err.splitlines()
-    assert line.startswith('warning: damaged: ') and str(file) in line
-    assert line.endswith(f'{count} images could be read')
+    assert line.startswith(f'warning: {bag}: damaged: ') and str(file) in line
+    assert line.endswith(f'{count} images read')
 
 
 @pytest.mark.parametrize(('options', 'words'), [
     (['--topic', '/rear'], ['--topic /rear', IMAGES]),
     (['--labels-topic', IMAGES], ['--labels-topic', 'vision_msgs/msg/Detection2DArray', LABELS]),
-    (['--every', 0], ['--every: got 0, wanted 1 or more']),
-    (['--start', -1], ['--start: got -1, wanted 0 or more']),
-    (['--start', 5, '--end', 5], ['--end: got 5, wanted more than --start']),
+    (['--every', 0], ['--every: 0; expected 1 or more']),
+    (['--start', -1], ['--start: -1; expected 0 or more']),
+    (['--start', 5, '--end', 5], ['--end: 5; expected more than --start']),
     (['--val-fraction', 1], ['options: $.val_fraction', '<= 0.9']),
     (['--blur', 2], ['options: $.blur', '<= 1']),
     (['--min-difference', 300], ['options: $.min_difference', '<= 256']),
-    (['--start', 100], ['no image of /camera/image_raw is left']),
+    (['--start', 100], ['0 images of /camera/image_raw left']),
     (['--model', 'absent'], ["model 'absent' not found"]),
 ], ids=lambda value: ' '.join(map(str, value)))
 def test_dataset_with_an_impossible_option_ends_with_one_line(extract, labelled_bag, capsys,
@@ -220,7 +220,7 @@ def test_dataset_never_overwrites_a_folder(extract, labelled_bag, capsys, tmp_pa
     assert extract(labelled_bag)[0] == 0, 'an empty folder is new'
     before = names(tmp_path / 'dataset')
     assert extract(labelled_bag)[0] == 2
-    assert 'exists; wanted a new folder' in capsys.readouterr().err
+    assert 'exists; expected a new or empty folder' in capsys.readouterr().err
     assert names(tmp_path / 'dataset') == before
 
 

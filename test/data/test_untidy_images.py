@@ -217,7 +217,7 @@ def test_check_data_runs_to_its_end_and_lists_all(check_data, tmp_path):
     assert findings['empty'] == [f'{path}: annotations[1]: bbox is [1, 1, 0, 9]; expected a width '
                                  'and height above 0']
     assert '3 of 4 images are broken' in found[0]['refused']
-    assert 'warning: instances.json: train refuses it: ' in printed
+    assert 'warning: instances.json: train refuses this dataset: ' in printed
 
 
 @pytest.mark.parametrize(('options', 'status'), [

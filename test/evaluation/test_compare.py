@@ -172,16 +172,16 @@ def test_compare_draws_a_panel_for_each_data(options, tmp_path):
 
 @pytest.mark.parametrize(('more', 'message'), [
     (['--size', '100'], 'input size 100x100: $.height'),
-    (['--seconds', '0'], '--seconds: got 0, wanted more than 0'),
-    (['--images', '.'], '--images: got 2 folders for 1 annotations'),
-    (['--reference', 'other'], "--reference: got 'other', wanted one of wide, narrow"),
+    (['--seconds', '0'], '--seconds: 0; expected more than 0'),
+    (['--images', '.'], '--images: 2 folders for 1 annotations; expected'),
+    (['--reference', 'other'], "--reference: 'other'; expected one of wide, narrow"),
     (['--threads', '0'], 'num_threads: 0'),
     (['--model', 'absent'], "model 'absent' not found"),
     (['--plot', '/absent/a.png'], '/absent/a.png: cannot write'),
-    (['--plot', 'front.bmp'], "--plot: got 'front.bmp', wanted a file that ends in .png, .svg"),
-    (['--plot', 'front'], "--plot: got 'front', wanted a file that ends in"),
+    (['--plot', 'front.bmp'], "--plot: 'front.bmp'; expected a file with suffix .png, .svg"),
+    (['--plot', 'front'], "--plot: 'front'; expected a file with suffix"),
     (['--draws', '-1'], '--draws: -1; expected 0 or more'),
-    (['--output', 'params.yaml'], '--output: the setting is written that fits a budget'),
+    (['--output', 'params.yaml'], '--output: no budget; expected --budget-ms'),
     (['--precision', 'fp64'], "invalid choice: 'fp64'"),
 ])
 def test_compare_with_a_wrong_option_exits_2_with_one_line(options, more, message, one_line_error):
@@ -192,7 +192,7 @@ def test_compare_without_any_weights_says_how_to_get_some(options, monkeypatch, 
     del options[1:4]
     monkeypatch.setattr(compare, 'list_models', dict)
     assert main(options) == 2
-    assert 'no model in reach has weights' in capsys.readouterr().err
+    assert 'no installed model has weights' in capsys.readouterr().err
 
 
 def test_compare_refuses_two_models_of_one_name(options, tmp_path, capsys):

@@ -67,7 +67,7 @@ def test_evaluate_writes_figures_and_prints_a_table(options, tmp_path, capsys):
     assert 'tiny_nanodet at 96x64 on 1 images' in printed
     assert 'AP50                   100.0' in printed
     assert 'AP large                   -' in printed
-    assert ('suggested score threshold: 0.999, where precision is 100 % and recall 100 %'
+    assert ('suggested score threshold: 0.999 (best F1: precision 100 %, recall 100 %)'
             in printed)
 
 
@@ -78,7 +78,7 @@ def test_evaluate_with_tiles_says_so(options, capsys):
 
 def test_evaluate_names_the_categories_that_it_leaves_out(options, capsys):
     assert main(options) == 0
-    assert 'tiny_nanodet has no such class: unicorn' in capsys.readouterr().err
+    assert 'because tiny_nanodet does not have them: unicorn' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('option', 'value', 'message'), [
@@ -110,7 +110,7 @@ def test_evaluate_measures_the_same_from_every_format(write, tiny_nanodet, tmp_p
         'images': 3, 'per_class': {'zebra': 0, 'ant': 0}, 'ap_interval': [0, 0],
         'suggested_threshold': None, 'suggested_thresholds': {}}
     out = capsys.readouterr().out
-    assert 'suggested score threshold: none, as nothing was found' in out
+    assert 'suggested score threshold: none, because the model detected nothing' in out
     assert ' 0.0  (95 % interval over images: 0.0 to 0.0)\n' in out
 
 
@@ -118,7 +118,7 @@ def test_evaluate_plots_write_a_parameter_file_that_the_node_takes(options, tmp_
     pytest.importorskip('matplotlib')
     assert main([*options, '--plots', str(tmp_path / 'look')]) == 0
     path = tmp_path / 'look' / 'thresholds.yaml'
-    assert f'score thresholds for the node in {path}' in capsys.readouterr().out
+    assert f'wrote score thresholds for the node to {path}' in capsys.readouterr().out
     assert yaml.safe_load(path.read_text()) == {'/**': {'ros__parameters': {
         'score_threshold': 0.999, 'class_thresholds': ['object0:0.999']}}}
     assert '# Fewer than 30 labelled objects: object0' in path.read_text()
@@ -140,8 +140,8 @@ def test_evaluate_draws_plots_for_the_other_runtime_too(options, tmp_path, capsy
                              'size_ap.png', 'worst.jpg'}
     assert all(picture.std() > 1 for picture in pictures.values())
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-2:] == ['no heat maps: they need a checkpoint (.pt)',
-                            f'pictures in {tmp_path / "new/plots"}']
+    assert printed[-2:] == ['no heat maps: expected a checkpoint (.pt) as --model',
+                            f'wrote plots to {tmp_path / "new/plots"}']
 
 
 def test_evaluate_without_matplotlib_says_so_before_it_begins(options, tmp_path, monkeypatch,

@@ -201,5 +201,5 @@ def test_command_without_torch_says_how_to_get_it(command, run_python, tiny_nano
     assert done.returncode == 2
     line, = done.stderr.splitlines()
     # without the training packages another library is missed first
-    assert any(line.startswith(f'error: this needs {each}; ') for each in TRAINING_LIBRARIES)
+    assert any(line.startswith(f'error: {each}: not installed; ') for each in TRAINING_LIBRARIES)
     assert 'make setup-train' in line

@@ -127,8 +127,8 @@ def test_quantize_refuses_what_loses_too_much_and_leaves_what_was_there(tmp_path
     folder = spoil(write_tiny_yolof(tmp_path / 'yolof'))
     assert quantize(folder, tmp_path / 'small', dataset) == 2
     line, = capsys.readouterr().err.splitlines()
-    assert line == ('error: tiny_yolof: int8 loses 100.00 AP, wanted at most 1; no folder '
-                    'was written')
+    assert line == ('error: tiny_yolof: int8 loses 100.00 AP; expected at most 1 '
+                    '(--max-loss); no folder was written')
     assert not (tmp_path / 'small').exists()
     assert quantize(folder, tmp_path / 'small', dataset, '--max-loss', '100') == 0
 
@@ -160,8 +160,8 @@ def test_table_whose_thresholds_spoil_the_network_is_refused(tiny_nanodet, tmp_p
 
 @pytest.mark.parametrize(('options', 'words'), [
     (['--table', 'nowhere'], 'nowhere: No such file'),
-    (['--max-loss', '-1'], '--max-loss: got -1, wanted 0 or more'),
-    (['--val-images', '.'], 'wanted both or none'),
+    (['--max-loss', '-1'], '--max-loss: -1; expected 0 or more'),
+    (['--val-images', '.'], 'expected both or none'),
     (['--model', 'x.pt'], 'is a checkpoint'),
     (['--model', 'nowhere'], "model 'nowhere' not found"),
     (['--images', 'nowhere'], 'nowhere'),
@@ -184,14 +184,14 @@ def change_annotations(dataset: list[str], **values: list) -> None:
 def test_quantize_needs_labels_to_judge_by(tiny_nanodet, tmp_path, dataset, capsys):
     change_annotations(dataset, annotations=[])
     assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 2
-    assert 'no object of a class of tiny_nanodet is labelled' in capsys.readouterr().err
+    assert '0 labelled objects of a class of tiny_nanodet' in capsys.readouterr().err
 
 
 def test_quantize_needs_two_images(tiny_nanodet, tmp_path, dataset, capsys):
     images = json.loads(Path(dataset[1]).read_text())['images']
     change_annotations(dataset, annotations=[], images=images[:1])
     assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 2
-    assert 'one image, wanted at least two' in capsys.readouterr().err
+    assert '1 images; expected at least 2' in capsys.readouterr().err
 
 
 def test_folder_without_an_int8_form_says_how_to_make_one(tiny_nanodet, capsys):

@@ -154,7 +154,7 @@ def test_label_again_looks_at_new_images_only(label, images, capsys):
                                 'white.png': [OBJECT0]}
     out = capsys.readouterr().out
     assert '3 images, 1 of them new' in out
-    assert '1 images that were labelled before are gone and left out' in out
+    assert f'1 images of {output} do not exist: their labels are removed' in out
 
 
 def test_label_again_with_another_image_of_the_same_name_is_refused(label, images, capsys):
@@ -188,7 +188,7 @@ def test_label_passes_over_a_bad_image(label, images, capsys):
     assert status == 0
     assert list(found_in(output)) == ['black.png', 'white.png']
     out, err = capsys.readouterr()
-    assert 'green.png: 3 bytes that do not decode' in err and '1 images passed over' in out
+    assert 'green.png: 3 bytes that do not decode' in err and '1 images skipped' in out
 
 
 def test_label_interrupted_keeps_what_it_has(label, monkeypatch):
@@ -246,4 +246,4 @@ def test_label_with_nothing_to_add_or_to_read_is_an_error(label, images, capsys)
         path.write_bytes(b'')
     status, output = label()
     assert status == 2 and not output.exists()
-    assert 'none of 3 images could be labelled' in capsys.readouterr().err
+    assert '0 of 3 images labelled' in capsys.readouterr().err

@@ -98,7 +98,7 @@ def test_search_writes_trainings_of_what_it_found(tmp_path, capsys):
     assert costs.layers <= 70
     printed = capsys.readouterr().out
     assert head.removeprefix('# ') in printed
-    assert 'nothing was measured: this is another machine' in printed
+    assert 'no latency measured: the latency table is of another machine' in printed
     assert re.search(r'160 candidates, seed 0, \d+ per second', printed)
     state = json.loads((output / 'search.json').read_text())['state']
     assert len(state['front'][0]) == 21
@@ -124,9 +124,9 @@ def test_search_whose_networks_are_all_too_slow_says_so(tmp_path, capsys, monkey
     assert run('--config', config, '--table', table, '--output', tmp_path / 'found',
                'budget.latency_ms=1.5') == 0
     printed = capsys.readouterr().out
-    assert re.search(r'passed over: predicted 1\.\d\d ms, measured 9.00 ms, budget 1.5 ms',
+    assert re.search(r'discarded: predicted 1\.\d\d ms, measured 9.00 ms, budget 1.5 ms',
                      printed)
-    assert 'warning: no network keeps the budget when measured' in printed
+    assert 'warning: no measured network keeps the budget' in printed
     assert 'class=over' in (tmp_path / 'found' / 'report.html').read_text()
 
 
@@ -147,18 +147,18 @@ def test_search_that_is_resumed_goes_on_to_the_same_end(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (['budget.latency_ms=5'], 'budget.latency_ms: needs --table'),
+    (['budget.latency_ms=5'], 'budget.latency_ms: no --table; expected'),
     (['budget.layers=10'], 'budget.layers: 10; expected at least'),
     (['budget=null'], '$.budget'),
     (['budget.milliseconds=5'], '$.budget'),
     (['space.block=dense'], '$.space.block'),
     (['space.stages.0.kernels=[3, 5]', 'space.block=residual'], 'residual: kernel 5'),
     (['train=absent'], "configuration 'absent' not found"),
-    (['train=yolov5_lite_e_320'], 'train: yolov5_lite_e_320 is a yolov5_lite e, wanted a nanodet'),
-    (['train=nanodet_plus_m_coarse_320'], 'is a nanodet_plus m-coarse, wanted'),
+    (['train=yolov5_lite_e_320'], 'train: yolov5_lite_e_320 is a yolov5_lite e; expected nanodet'),
+    (['train=nanodet_plus_m_coarse_320'], 'is a nanodet_plus m-coarse; expected'),
     (['--table', '{here}/absent.json'], 'absent.json: No such file'),
     (['--table', '{here}/tiny.yaml'], 'tiny.yaml: not a latency table'),
-    (['--resume'], 'there is no search to go on with'),
+    (['--resume'], 'expected a search to resume'),
     (['--output', '/proc/absent'], '--output /proc/absent: '),
     (['--config', 'absent'], "configuration 'absent' not found; expected a YAML file, or one of "
                              'nanodet_plus_csp_320'),
@@ -174,7 +174,7 @@ def test_search_with_a_mistake_ends_with_one_line(options, words, tmp_path, caps
 
 def test_search_whose_name_no_network_can_have_is_refused(tmp_path, one_line_error):
     config = write_search(tmp_path).rename(tmp_path / 'my search.yaml')
-    assert 'my search.yaml: its name, which the networks get' in one_line_error(
+    assert 'my search.yaml: file name, used as name of the networks' in one_line_error(
         ['search', '--config', str(config), '--output', str(tmp_path / 'found')])
 
 
@@ -190,9 +190,9 @@ def test_search_into_the_folder_of_another_is_refused(tmp_path, capsys):
     config, output = write_search(tmp_path), tmp_path / 'found'
     arguments = ['--config', config, '--output', output]
     assert run(*arguments) == 0
-    for options, words in (([], 'there is a search here already; go on with --resume'),
-                           (['--resume', 'budget.layers=69'], 'search.json: another search'),
-                           (['--resume', 'evolution.seed=1'], 'search.json: another search')):
+    for options, words in (([], 'contains a search; expected a folder without'),
+                           (['--resume', 'budget.layers=69'], 'search.json: search with another'),
+                           (['--resume', 'evolution.seed=1'], 'search.json: search with another')):
         capsys.readouterr()
         assert run(*arguments, *options) == 2
         assert words in capsys.readouterr().err

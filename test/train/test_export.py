@@ -303,13 +303,13 @@ def test_export_without_a_library_says_how_to_get_it(library, tmp_path, capsys, 
     monkeypatch.setitem(sys.modules, library, None)
     assert run_export(tmp_path / 'x.pt', tmp_path / 'model') == 2
     line = error_line(capsys)
-    assert line.startswith(f'error: this needs {library}; ')
+    assert line.startswith(f'error: {library}: not installed; ')
     assert f' {library}' in line.partition('pip install')[2]
 
 
 @pytest.mark.parametrize(('options', 'words'), [
-    (['--images', '/absent'], '--images /absent: no such folder'),
-    (['--annotations', 'a.json'], '--annotations: needs --images'),
+    (['--images', '/absent'], '--images /absent: not found'),
+    (['--annotations', 'a.json'], '--annotations: no --images; expected'),
     (['--images', '{here}'], 'no image or video in this folder'),
     (['--images', '{here}', '--annotations', '{here}/absent.json'], 'absent.json'),
     (['--name', 'my model'], '--name: $: Expected'),

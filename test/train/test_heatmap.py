@@ -160,4 +160,4 @@ def test_evaluate_draws_heat_maps_of_a_checkpoint(tmp_path, capsys):
     sheet = cv2.imread(str(tmp_path / 'plots' / 'heatmaps.jpg'))
     assert sheet.shape[1:] == (COLUMNS * CELL, 3)
     assert sheet.std() > 1
-    assert capsys.readouterr().out.splitlines()[-1] == f'pictures in {tmp_path / "plots"}'
+    assert capsys.readouterr().out.splitlines()[-1] == f'wrote plots to {tmp_path / "plots"}'

@@ -152,7 +152,7 @@ def test_changes_may_stand_before_and_after_the_options(capsys, tmp_path):
 
 def test_train_without_a_config_says_what_to_give(capsys, tmp_path):
     assert main(['train', '--output', str(tmp_path / 'x')]) == 2
-    assert 'error: --config: give a configuration' in capsys.readouterr().err
+    assert 'error: --config: missing; expected a configuration' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('first', 'second', 'found'), [

@@ -111,7 +111,7 @@ def test_console_tells_the_data_the_network_and_each_epoch(labels, tmp_path, cap
     assert 'nanodet_m_320: nanodet 0.5x, 0.2' in out
     assert 'epoch 1/1  score ' in out
     assert 'minutes of training; best AP 0.00 after epoch 1' in out
-    assert f'weights in {tmp_path / BEST_FILE}' in out
+    assert f'wrote weights to {tmp_path / BEST_FILE}' in out
 
 
 def test_run_cut_within_an_epoch_resumes_bit_for_bit(whole_run, labels, tmp_path, monkeypatch):
@@ -243,7 +243,7 @@ def test_without_val_the_last_weights_are_kept(labels, tmp_path, capsys):
     assert train(tmp_path, labels, data__val=None) == 0
     out = capsys.readouterr().out
     assert 'warning: without data.val' in out
-    assert f'weights in {tmp_path / LAST_FILE}' in out
+    assert f'wrote weights to {tmp_path / LAST_FILE}' in out
     assert not (tmp_path / BEST_FILE).exists()
 
 
@@ -342,7 +342,7 @@ def test_profile_measures_and_leaves_nothing(labels, tmp_path, capsys):
     assert 0 < figures['loss_share'] < 1
     assert figures['loader_ratio'] == pytest.approx(
         figures['loader_images_per_second'] / figures['step_images_per_second'], rel=0.05)
-    assert 'loader alone' in capsys.readouterr().out
+    assert 'data loader' in capsys.readouterr().out
     assert not (tmp_path / 'run').exists()
 
 
@@ -392,7 +392,7 @@ def test_run_ends_with_a_model_folder_that_finds_what_torch_finds(labels, tmp_pa
     assert card.training['settings']['data']['train'] == short_path(str(labels))
     assert card.parity['images'] == 8
     assert {'annotations', 'images', 'runtime', 'ap', 'ap50'} <= set(card.metrics)
-    assert f'model in {folder}' in capsys.readouterr().out
+    assert f'wrote model to {folder}' in capsys.readouterr().out
     for runtime in ('ncnn', 'onnx'):
         assert main(['evaluate', '--model', str(folder), '--annotations', str(labels),
                      '--images', str(labels.parent / 'images'), '--runtime', runtime]) == 0

@@ -150,8 +150,8 @@ def test_detect_takes_a_checkpoint(path, tmp_path):
 
 @pytest.mark.parametrize(('options', 'words'), [
     (['--model', 'absent.pt'], 'absent.pt: No such file'),
-    (['--precision', 'bf16'], 'checkpoints run in fp32'),
-    (['--runtime', 'onnx'], 'checkpoints run in torch'),
+    (['--precision', 'bf16'], '--precision: bf16; expected auto or fp32'),
+    (['--runtime', 'onnx'], '--runtime: onnx; expected no runtime'),
     (['--size', '50'], 'input size 50x50'),
 ])
 def test_detect_with_a_wrong_option_for_a_checkpoint_is_one_line(options, words, path, capsys):
