@@ -7,13 +7,13 @@ help:  ## Show these commands
 setup:  ## Install what is missing and build the package, all inside .bench/
 	@scripts/setup.sh
 
-setup-train:  ## The same with torch (5 GB), which training needs and a robot does not
+setup-train:  ## Like setup, with torch for training (5 GB); a robot does not need it
 	@scripts/setup.sh train
 
-demo:  ## Detect objects in sample photographs; pictures go to demo_output/
+demo:  ## Detect objects in sample photographs and write pictures to demo_output/
 	@scripts/demo.sh
 
-test:  ## Run the tests (ARGS='-k nms' goes to pytest)
+test:  ## Run the tests (ARGS='-k nms' passes options to pytest)
 	@scripts/test.sh $(ARGS)
 
 test-quick:  ## Run the linters and the tests of serving and data, without torch
@@ -22,23 +22,23 @@ test-quick:  ## Run the linters and the tests of serving and data, without torch
 test-humble:  ## Run the ROS tests on a relocatable ROS 2 Humble
 	@scripts/humble.sh $(ARGS)
 
-test-arm64:  ## Run the serving tests on an emulated Raspberry Pi 4 and 5, and compare what models find
+test-arm64:  ## Run the serving tests on an emulated Raspberry Pi 4 and 5, and compare detections
 	@scripts/arm64.sh $(ARGS)
 
 lint:  ## Run the linters only
 	@scripts/test.sh test/house/test_lint.py
 
-bench:  ## Measure the speed on this machine
+bench:  ## Measure the speed of the models on this machine
 	@scripts/bench.sh $(ARGS)
 
-endurance:  ## Endurance and fault tests, short (ARGS='soak --minutes 30' runs one of them, long)
+endurance:  ## Run the short endurance and fault tests (ARGS='soak --minutes 30' runs a long one)
 	@scripts/endurance.sh $(ARGS)
 
-docs:  ## Build the documentation, with warnings as errors; it goes to .bench/docs/
+docs:  ## Build the documentation in .bench/docs/, with warnings as errors
 	@scripts/docs.sh
 
-check-docs:  ## Run the commands of README and guides as written
+check-docs:  ## Run the commands of the README and the guides
 	@scripts/check_docs.sh $(ARGS)
 
-clean:  ## Remove everything that the commands above made
+clean:  ## Remove everything that these commands created
 	rm -rf .bench demo_output

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Photographs as a camera, the detector, and a saver that writes what it drew."""
+"""Start photographs as a camera, the detector, and a node that saves the annotated frames."""
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
@@ -19,14 +19,14 @@ from launch_ros.actions import Node
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Include the detector with all arguments that this file was given."""
+    """Include the detector with all arguments of this launch file."""
     return [IncludeLaunchDescription(
         PythonLaunchDescriptionSource([ThisLaunchFileDir(), '/detect.launch.py']),
         launch_arguments=list(context.launch_configurations.items()))]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Play the photographs once, then end."""
+    """Play the photographs once, then shut down."""
     replay = Node(
         package='lite_detector', executable='camera_replay', output='screen',
         parameters=[{'source': LaunchConfiguration('source'), 'rate_hz': 10.0, 'loop': False,
@@ -37,9 +37,10 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[{'output_dir': LaunchConfiguration('output_dir')}])
     return LaunchDescription([
         DeclareLaunchArgument('source', default_value='photos',
-                              description='image, folder, video, or photos'),
+                              description='image, folder or video file; photos: sample '
+                                          'photographs'),
         DeclareLaunchArgument('output_dir', default_value='demo_output',
-                              description='folder for the annotated frames'),
+                              description='directory for the annotated frames'),
         saver,
         OpaqueFunction(function=detector),
         replay,

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Start the detector on a camera, and with locate:=true the node that locates what it finds.
+Start the detector on a camera, and with locate:=true the node that locates the objects in 3D.
 
-Wiring only: every parameter of config/detect.yaml and config/locate.yaml is an argument, and its
-default value stands there. An argument that is not given changes nothing. A launch file that
-includes this one gives arguments by ``launch_arguments``; its own arguments of the same names have
-no effect here.
+Every parameter of config/detect.yaml and config/locate.yaml is an argument; its default value is
+in these files. An argument that is not given changes nothing. A launch file that includes this one
+gives arguments by ``launch_arguments``; its own arguments of the same names have no effect here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,36 +36,39 @@ LARGE_IMAGES = CONFIG / 'fastdds_large_images.xml'
 PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Environment variables of Fast DDS 2 and of Fast DDS 3."""
 TRANSPORTS = (*PROFILES, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_LOCALHOST_ONLY')
-"""With one of these the user has chosen how Fast DDS sends."""
+"""Environment variables by which the user chooses the transport of Fast DDS."""
 WIRING = {
-    'params_file': (str(DEFAULT_PARAMS), 'parameter file'),
-    'image': ('', 'image topic of the camera, e.g. /camera/image_raw; of several cameras one for '
-                  'each, separated by commas, or image_raw for front/image_raw, rear/image_raw'),
-    'namespace': ('', 'namespace of the node'),
-    'log_level': ('info', 'of the node'),
-    'respawn': ('false', 'start the node again if it dies'),
-    'large_images': ('true', 'false: leave Fast DDS at its defaults, which lose raw images over '
-                     '0.5 MB; a profile in the environment is never replaced'),
-    'locate': ('false', 'true: start locate_node too, for each camera'),
+    'params_file': (str(DEFAULT_PARAMS), 'parameter file of the detector'),
+    'image': ('', 'image topic of the camera, e.g. /camera/image_raw; with several cameras one '
+                  'topic for each, separated by commas, or a relative topic: image_raw stands for '
+                  'front/image_raw and rear/image_raw'),
+    'namespace': ('', 'namespace of the nodes'),
+    'log_level': ('info', 'log level of the nodes: debug, info, warn, error or fatal'),
+    'respawn': ('false', 'true: restart a node that exits'),
+    'large_images': ('true', 'Fast DDS profile for raw images over 0.5 MB, which its defaults '
+                     'lose; false: do not set it; a profile in the environment is kept'),
+    'locate': ('false', 'true: also start a locate_node for each camera'),
     'locate_params_file': (str(LOCATE_PARAMS), 'parameter file of locate_node'),
-    'camera_info': ('', 'calibration of the camera; empty: camera_info beside its image'),
-    'depth': ('', 'depth image that is registered to the camera'),
-    'points': ('', 'point cloud instead, with range_from:=points'),
+    'camera_info': ('', 'topic of the camera calibration; empty: camera_info in the namespace of '
+                        'the image topic'),
+    'depth': ('', 'topic of the depth image, registered to the camera image'),
+    'points': ('', 'topic of the point cloud, used with range_from:=points'),
 }
 """Argument -> default value and description."""
 PARAMETERS = (*yaml.safe_load(DEFAULT_PARAMS.read_text())['/**']['ros__parameters'],
               'use_sim_time')
 LOCATE_PARAMETERS = tuple(
     yaml.safe_load(LOCATE_PARAMS.read_text())['/**']['ros__parameters'])
-SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas',
-           'use_sim_time': 'true: time comes from /clock, as of ros2 bag play --clock'}
+SPECIAL = {'cameras': 'namespaces of several cameras, separated by commas, e.g. front,rear',
+           'use_sim_time': 'true: use the time of /clock, e.g. from ros2 bag play --clock'}
 SHARED = ('use_sim_time',)
-"""Arguments that mean the same in every launch file, so they hold for included ones too."""
+"""Arguments with one meaning in every launch file; included launch files inherit them."""
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments and start the node, in a scope of its own."""
-    arguments = {**WIRING, **{name: ('', SPECIAL.get(name, 'as in params_file if empty'))
+    """Declare the arguments and start the nodes, in a separate scope."""
+    arguments = {**WIRING, **{name: ('', SPECIAL.get(name, 'parameter; empty: value in the '
+                                                           'parameter file'))
                               for name in (*PARAMETERS, *LOCATE_PARAMETERS)}}
     given = given_arguments()
     foreign = [] if given is None else [name for name in arguments if name not in given + SHARED]
@@ -81,11 +83,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def given_arguments() -> tuple[str, ...] | None:
     """
-    Return the names of the arguments that whoever includes this file gives; None: nobody does.
+    Return the names of the arguments that an including launch file gives; None: not included.
 
-    launch hands an included file all arguments of its parent, so `model` of a robot would become
-    that of the detector (ros2/launch#313). Which ones are meant, only the action knows that calls
-    this file.
+    launch passes all arguments of the parent to an included file, so the argument `model` of a
+    robot would become the model of the detector (ros2/launch#313). Only the action that includes
+    this file knows which arguments it gives.
     """
     frame = inspect.currentframe()
     while frame:
@@ -99,7 +101,7 @@ def given_arguments() -> tuple[str, ...] | None:
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the node with the arguments that were given."""
+    """Return the detector node with the given arguments."""
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
@@ -113,7 +115,7 @@ def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def locators(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return a locate node for each camera, where it is asked for."""
+    """Return a locate node for each camera, if locate is true."""
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
@@ -131,10 +133,10 @@ def locators(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def locate_topics(argument: Callable[[str], str], camera: str,
                   cameras: list[str]) -> list[tuple[str, str]]:
     """
-    Return what connects the locate node of a camera with its topics.
+    Return the remappings of the locate node of a camera.
 
-    The calibration is beside the image where nothing else is given. A relative topic is relative
-    to the namespace of the detector, and the node is in that of the camera.
+    The default topic of the calibration is camera_info in the namespace of the image. A relative
+    topic is relative to the namespace of the detector; the node is in the namespace of the camera.
     """
     prefix = f'{camera}/' if camera else ''
     found = {}
@@ -148,23 +150,23 @@ def locate_topics(argument: Callable[[str], str], camera: str,
 
 
 def _up(topic: str, camera: str) -> str:
-    """Return a topic of the detector's namespace as the namespace of a camera has it."""
+    """Convert a topic relative to the detector into a topic relative to a camera."""
     if topic.startswith('/') or not camera:
         return topic
     if topic.startswith(f'{camera}/'):
         return topic.removeprefix(f'{camera}/')
-    raise RuntimeError(f'{topic}: with several cameras expected an absolute topic, or one below '
-                       f'{camera}/')
+    raise RuntimeError(f'{topic}: not in {camera}/; expected an absolute topic or a topic in '
+                       f'{camera}/ with several cameras')
 
 
 def _node(context: LaunchContext, executable: str, name: str, namespace: str, params_file: str,
           overrides: dict[str, Any], remappings: list[tuple[str, str]]) -> Node:
-    """Return a node of this package."""
+    """Return the launch action of a node."""
     defaults = {'detector': DEFAULT_PARAMS, 'locate': LOCATE_PARAMS}
     params_file = os.path.expanduser(params_file or str(defaults[name]))
-    if not os.path.isfile(params_file):  # launch_ros starts without it
-        raise RuntimeError(f'params_file: {params_file}: no such file')
-    pushed = context.launch_configurations.get('ros_namespace', '')  # by PushRosNamespace
+    if not os.path.isfile(params_file):  # launch_ros would start the node without parameters
+        raise RuntimeError(f'params_file: {params_file}: no such file; expected a parameter file')
+    pushed = context.launch_configurations.get('ros_namespace', '')  # from PushRosNamespace
     whole = f'{namespace}/{name}' if namespace.startswith('/') else f'{pushed}/{namespace}/{name}'
     logger = '.'.join(filter(None, whole.split('/')))
     level, respawn, large_images = (LaunchConfiguration(each).perform(context)
@@ -178,12 +180,12 @@ def _node(context: LaunchContext, executable: str, name: str, namespace: str, pa
 
 
 def _names(text: str) -> list[str]:
-    """Return what a list separated by commas names."""
+    """Return the names in a list separated by commas."""
     return [name.strip() for name in text.strip('[]').split(',') if name.strip()]
 
 
 def _overrides(argument: Callable[[str], str], names: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters that were given as arguments."""
+    """Return the parameters that are given as arguments."""
     return {name: _value(argument(name)) for name in names
             if argument(name) and name != 'cameras'}
 
@@ -193,7 +195,7 @@ def _is_true(text: str) -> bool:
 
 
 def _large_images(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """Return what makes room for raw images in Fast DDS, unless the user has chosen otherwise."""
+    """Return the environment for large images in Fast DDS, unless the user has set another."""
     middleware = environment.get('RMW_IMPLEMENTATION') or 'rmw_fastrtps_cpp'  # the default
     if 'fastrtps' not in middleware or any(environment.get(name) for name in TRANSPORTS):
         return None
@@ -201,7 +203,7 @@ def _large_images(environment: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _value(text: str) -> Any:
-    """Return the number, truth or list that a text is in YAML; a path stays as it is."""
+    """Convert a text to a number, boolean or list as YAML does; keep any other text unchanged."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -209,18 +211,18 @@ def _value(text: str) -> Any:
     if not isinstance(value, (bool, int, float, list)):
         return text
     if isinstance(value, list) and any(isinstance(each, float) for each in value):
-        return [float(each) for each in value]  # ROS wants one type in a list
+        return [float(each) for each in value]  # ROS requires one type in a list
     return value
 
 
 def _remappings(name: str, topic: str, cameras: list[str]) -> list[tuple[str, str]]:
-    """Return what connects an input of the cameras with its topics."""
+    """Return the remappings of an input for all cameras."""
     topics = _names(topic)
     if not topics or not cameras:
         return [(name, topic)] if topic else []
     if len(topics) == 1 and not topics[0].startswith('/'):
         topics = [f'{camera}/{topics[0]}' for camera in cameras]
     if len(topics) != len(cameras):
-        raise RuntimeError(f'{name}: got {len(topics)} topics for {len(cameras)} cameras, wanted '
+        raise RuntimeError(f'{name}: {len(topics)} topics for {len(cameras)} cameras; expected '
                            'one for each')
     return [(f'{camera}/{name}', each) for camera, each in zip(cameras, topics, strict=True)]

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The detector with the arguments of detect.launch.py, and RViz to look at its output."""
+"""Start the detector with the arguments of detect.launch.py, and RViz with its output."""
 
 import os
 from pathlib import Path
@@ -24,10 +24,10 @@ from launch_ros.actions import Node
 
 DEFAULT_CONFIG = Path(get_package_share_directory('lite_detector')) / 'config' / 'view.rviz'
 ARGUMENTS = {
-    'rviz_config': (str(DEFAULT_CONFIG), 'configuration of RViz'),
-    'fixed_frame': ('', 'frame of the 3D view, e.g. map; as in rviz_config if empty'),
-    'annotated': ('', "topic of the annotated images; the first camera's if empty"),
-    'markers': ('', "topic of the 3D markers; the first camera's if empty"),
+    'rviz_config': (str(DEFAULT_CONFIG), 'RViz configuration file'),
+    'fixed_frame': ('', 'TF frame of the 3D view, e.g. map; empty: frame in rviz_config'),
+    'annotated': ('', 'topic of the annotated images; empty: topic of the first camera'),
+    'markers': ('', 'topic of the 3D markers; empty: topic of the first camera'),
 }
 """Argument -> default value and description."""
 TOPICS = ('annotated', 'markers')
@@ -39,19 +39,19 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in ARGUMENTS.items()),
-        OpaqueFunction(function=viewer),  # first: an error must leave no detector behind
+        OpaqueFunction(function=viewer),  # first: after an error no detector keeps running
         OpaqueFunction(function=detector)])
 
 
 def detector(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Include the detector with all arguments that this file was given."""
+    """Include the detector with all arguments of this launch file."""
     return [IncludeLaunchDescription(
         PythonLaunchDescriptionSource([ThisLaunchFileDir(), '/detect.launch.py']),
         launch_arguments=list(context.launch_configurations.items()))]
 
 
 def viewer(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return RViz on the topics of the detector, or a warning where it is not installed."""
+    """Return RViz with the topics of the detector, or a warning if it is not installed."""
     def argument(name: str) -> str:
         return LaunchConfiguration(name, default='').perform(context)
 
@@ -59,11 +59,11 @@ def viewer(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         get_package_prefix('rviz2')
     except PackageNotFoundError:
         distro = os.environ.get('ROS_DISTRO', '<distro>')
-        return [LogInfo(msg='warning: rviz2 is not installed (sudo apt install '
-                            f'ros-{distro}-rviz2): the detector runs without a view')]
+        return [LogInfo(msg='warning: rviz2 is not installed, the detector runs without a view; '
+                            f'install it with `sudo apt install ros-{distro}-rviz2`')]
     config = os.path.expanduser(argument('rviz_config'))
-    if not os.path.isfile(config):  # RViz starts with an empty view
-        raise RuntimeError(f'rviz_config: {config}: no such file')
+    if not os.path.isfile(config):  # RViz would start with an empty view
+        raise RuntimeError(f'rviz_config: {config}: no such file; expected an RViz configuration')
     frame = argument('fixed_frame')
     return [Node(
         package='rviz2', executable='rviz2', name='rviz2', namespace=argument('namespace'),
