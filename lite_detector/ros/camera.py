@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One camera of the node: its subscription, its publishers, and why nothing arrives."""
+"""One camera of the node: its subscription, its publishers and its health."""
 
 from __future__ import annotations
 
@@ -47,36 +47,36 @@ NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
 class Serving(NamedTuple):
-    """What the worker needs for one frame; replaced as a whole, between two frames."""
+    """Immutable state that the worker uses for one frame; replaced between two frames."""
 
     detector: Detector
     class_ids: list[str]
     folder: Path
     track_thresholds: FloatArray | None
-    """Scores that make a new object, by class index; None: tracking is off."""
+    """Minimum scores of a new track, by class index, shape (classes,); None: tracking is off."""
 
 
 class Served(NamedTuple):
-    """What became of one frame."""
+    """Result of one frame."""
 
     stamp_ns: int
     image: Reduced
     found: Detections
     """Boxes in pixels of the full image."""
     tracked: Tracked
-    """The same, or what of it has an id."""
+    """Detections with track ids; without tracking, all detections."""
 
 
 class Camera:
     """
-    One camera: its subscription and what is published about it.
+    One camera: its image subscription and its publishers.
 
-    :param node: owner of the publishers.
-    :param messages: takes the images.
-    :param name: namespace of the camera; empty: the node's own.
-    :param settings: transport and reliability.
-    :param on_frame: called with the camera and each message as it came, serialized.
-    :param track_ids: where the numbers of its objects come from.
+    :param node: Node of the publishers.
+    :param messages: Thread that receives the images.
+    :param name: Namespace of the camera; empty: namespace of the node.
+    :param settings: Parameters of the node.
+    :param on_frame: Function called with the camera and each serialized message.
+    :param track_ids: Iterator over unused track ids, shared by all cameras.
     """
 
     def __init__(self, node: Node, messages: MessageThread, name: str, settings: Settings,
@@ -88,40 +88,42 @@ class Camera:
         self._track_ids = track_ids
         self._tracker: Tracker | None = None
         self._turns = count()
-        self._tells_lost_colour = True
+        self._warns_of_lost_colour = True
         prefix = f'{name}/' if name else ''
         self._input = ImageInput(node, messages, prefix, settings.transport,
                                  settings.reliability, self.stats,
                                  lambda received: on_frame(self, received))
         self.label = name or self.topic
-        """How messages name it, also when its topic changes."""
+        """Name of the camera in log and diagnostics; constant if the topic changes."""
         self._detections = node.create_publisher(Detection2DArray, f'{prefix}detections',
                                                  OUTPUT_DEPTH, event_callbacks=NO_EVENTS)
         self.overlay = Overlay(node, prefix, OUTPUT_DEPTH, NO_EVENTS)
 
     @property
     def topic(self) -> str:
-        """Return what it is subscribed to now."""
+        """Return the current image topic."""
         return self._input.source.topic
 
     @property
     def transport(self) -> str:
-        """Return how its images come now: raw or compressed."""
+        """Return the current transport: raw or compressed."""
         return self._input.transport
 
     def serve(self, received: Received, serving: Serving, full: bool, draw: bool) -> Served:
         """
-        Detect in a frame and publish: its one way through the worker.
+        Detect in a frame and publish the result.
 
-        :param full: whether the full image is needed afterwards.
-        :param draw: whether to publish it annotated, if somebody listens.
-        :raises LiteDetectorError: if the frame cannot be used.
+        :param received: Serialized image message.
+        :param serving: Model and its settings.
+        :param full: True: the caller needs the image at full size.
+        :param draw: True: publish the annotated image, if it has a subscriber.
+        :raises LiteDetectorError: if the frame is unusable.
         """
         begin_s = time.monotonic()
         msg = self.unpack(received)
         draw = draw and self.overlay.has_viewers()
         image = self.read_for(msg, serving.detector, draw or full)
-        # tiles that take turns do so for each camera
+        # each camera has its own round-robin index of tiles
         found = image.to_full(serving.detector.detect(image.image_bgr, next(self._turns)))
         tracked = self.track(msg, found, serving)
         self.publish(msg, image.image_bgr if draw else None, tracked, serving)
@@ -130,7 +132,7 @@ class Camera:
 
     def unpack(self, received: Received) -> Image | CompressedImage:
         """
-        Return the message that was serialized.
+        Deserialize an image message.
 
         :raises ImageError: if it is damaged.
         """
@@ -140,52 +142,56 @@ class Camera:
                 return deserialize_message(received.data, received.message_type)  # for cv_bridge
             return msg
         except Exception:  # RMWError has no public name
-            raise ImageError('damaged message: it does not hold a '
+            raise ImageError('malformed message; expected a serialized '
                              f'{TYPE_NAMES[received.message_type]}') from None
 
     def read(self, msg: Image | CompressedImage) -> ImageArray:
         """
-        Convert a message; uint8 BGR, shape (height, width, 3).
+        Convert a message to an image, uint8 BGR, shape (height, width, 3).
 
         :raises ImageError: if it cannot be read or has no stamp.
         """
         _check_stamp(msg)
-        if not hasattr(msg, 'format'):  # an Image, as rclpy or read_in_place gives it
+        if not hasattr(msg, 'format'):  # an Image of rclpy or read_in_place
             return image_msg_to_bgr(msg)
-        self._tell_lost_colour(msg)
+        self._warn_of_lost_colour(msg)
         return compressed_msg_to_bgr(msg)
 
-    def _tell_lost_colour(self, msg: CompressedImage) -> None:
-        """Log once that the images of a colour camera come without their colours, and why."""
-        encoding = lost_colour(msg) if self._tells_lost_colour else ''
+    def _warn_of_lost_colour(self, msg: CompressedImage) -> None:
+        """Log once that the transport of a colour camera sends grey images, and how to fix it."""
+        encoding = lost_colour(msg) if self._warns_of_lost_colour else ''
         if encoding:
-            self._tells_lost_colour = False
+            self._warns_of_lost_colour = False
             self._node.get_logger().warning(
                 f'camera {self.label}: no colour in {self.topic}: the compressed transport of the '
-                f'camera turns {encoding} into grey (format {msg.format!r}), and scores of a '
-                'model that knows colours are lower; let the driver publish rgb8 or bgr8, or '
-                'subscribe to its raw images')
+                f'camera converts {encoding} to grey (format {msg.format!r}), which lowers the '
+                'scores of a colour model; configure the driver to publish rgb8 or bgr8, or set '
+                'transport to raw')
 
     def read_for(self, msg: Image | CompressedImage, detector: Detector, full: bool) -> Reduced:
         """
-        Convert a message for a detector; a JPEG is decoded no larger than that needs it.
+        Convert a message for a detector; a JPEG is decoded at the smallest sufficient size.
 
-        :param full: whether somebody else needs the full image.
+        :param msg: Image message.
+        :param detector: Detector that receives the image.
+        :param full: True: the full image is needed.
         :raises ImageError: as :meth:`read`.
         """
         if full or not hasattr(msg, 'format'):
             image_bgr = self.read(msg)
             return Reduced(image_bgr, 1, size_of(image_bgr))
         _check_stamp(msg)
-        self._tell_lost_colour(msg)
+        self._warn_of_lost_colour(msg)
         return compressed_to_reduced(msg, detector.least_size)
 
     def track(self, msg: Image | CompressedImage, found: Detections,
               serving: Serving) -> Tracked:
         """
-        Give the objects their numbers, where tracking is on.
+        Assign track ids to the objects, if tracking is on.
 
-        :param msg: the image they were found in.
+        :param msg: Image of the detections.
+        :param found: Detections in pixels of the full image.
+        :param serving: Model and its settings.
         """
         if serving.track_thresholds is None:
             self._tracker = None
@@ -199,11 +205,12 @@ class Camera:
     def publish(self, msg: Image | CompressedImage, image_bgr: ImageArray | None,
                 tracked: Tracked, serving: Serving) -> None:
         """
-        Publish detections, and what shows them where somebody listens.
+        Publish detections, and their overlays if they have subscribers.
 
-        :param msg: the image they were found in.
-        :param image_bgr: the full image, to be annotated; None: it is not.
-        :param tracked: detections, and ids where there are any.
+        :param msg: Image of the detections.
+        :param image_bgr: Full image to annotate, uint8, shape (h, w, 3); None: no annotation.
+        :param tracked: Detections with track ids.
+        :param serving: Model and its settings.
         """
         self._detections.publish(detection_array(msg.header, tracked.detections,
                                                  serving.class_ids, tracked.track_ids))
@@ -214,25 +221,25 @@ class Camera:
             self.overlay.draw(msg.header, image_bgr)
 
     def subscribe(self) -> None:
-        """Begin to listen."""
+        """Create the image subscription."""
         self._input.subscribe()
 
     def unsubscribe(self) -> None:
-        """Stop listening, which also takes the messages' cost off the processor."""
+        """Destroy the image subscription, so that messages cost no CPU time."""
         self._input.unsubscribe()
 
     def destroy(self) -> None:
-        """Give everything back."""
+        """Destroy the subscription and the publishers."""
         self.unsubscribe()
         self._node.destroy_publisher(self._detections)
         self.overlay.destroy()
 
     def follow_publishers(self) -> None:
-        """Subscribe to what the publishers offer: its type, and with ``auto`` its reliability."""
+        """Adapt the subscription to the publishers: type, and reliability with ``auto``."""
         self._input.follow()
 
     def silence(self) -> str | None:
-        """Return why no image arrives, or None while they do."""
+        """Return the reason why no image arrives; None: images arrive."""
         silent_s = self.stats.silent_s()
         if not self._input.is_listening or silent_s < SILENCE_S:
             return None
@@ -241,7 +248,7 @@ class Camera:
 
 def _check_stamp(msg: Image | CompressedImage) -> None:
     if msg.header.stamp.sec < 0:
-        raise ImageError(f'header.stamp is {msg.header.stamp.sec} s, wanted a time since 1970')
+        raise ImageError(f'header.stamp: {msg.header.stamp.sec} s; expected a time after 1970')
     if msg.header.stamp.sec == 0 and msg.header.stamp.nanosec == 0:
-        raise ImageError('header.stamp is zero; its driver must stamp the image, or nobody '
-                         'can tell when the objects were there')
+        raise ImageError('header.stamp: 0; expected the capture time of the image; configure the '
+                         'driver to stamp its images')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The calibration of a camera as it is published, checked against one of its images."""
+"""Calibration of a camera from its CameraInfo, checked with one of its images."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 PROBE_S = 2.0
-"""Positions wait so long for the one image that the size is checked on, where there is any."""
+"""Maximum time that positions wait for the image that checks the size, in s."""
 
 
 class CameraInfoInput:
     """
-    Subscribes ``camera_info``, and ``image`` or ``image/compressed`` until one image has come.
+    Subscriptions of ``camera_info``, and of ``image`` or ``image/compressed`` until one arrives.
 
-    :param node: owner of the subscriptions.
-    :param rectified: whether detections are of the rectified image.
+    :param node: Node of the subscriptions.
+    :param rectified: True: detections are in the rectified image.
     """
 
     def __init__(self, node: Node, rectified: bool) -> None:
@@ -42,7 +42,7 @@ class CameraInfoInput:
         self.input = Input(node, 'camera_info', CameraInfo, self._on_info)
 
     def destroy(self) -> None:
-        """Give the subscriptions back."""
+        """Destroy the subscriptions."""
         self.input.destroy()
         self._end_probe()
 
@@ -50,29 +50,29 @@ class CameraInfoInput:
         """
         Return the model of the camera.
 
-        :param frame_id: of the detections.
-        :raises LocateError: if there is no calibration, or it is not that of the detections.
+        :param frame_id: Frame of the detections.
+        :raises LocateError: if there is no calibration, or it does not fit the detections.
         """
         if self._problem:
             raise LocateError(self._problem)
         if self._model is None:
             raise LocateError(f'no camera_info has arrived on {self.input.topic}')
         if self._frame_id != frame_id:
-            raise LocateError(f'camera_info is of the frame {self._frame_id!r}, the detections '
-                              f'of {frame_id!r}; expected the camera of the detections')
+            raise LocateError(f'camera_info has frame {self._frame_id!r}; expected {frame_id!r}, '
+                              'the frame of the detections')
         if self._image_size is None:
             if time.monotonic() < self._probe_until_s and self._images():
-                raise LocateError('waiting for an image, to check the size of camera_info on it')
+                raise LocateError('waiting for an image, to check the size in camera_info')
         elif self._image_size != self._model.size:
-            raise LocateError(f'camera_info is of {self._model.size} images, the images are '
-                              f'{self._image_size}; expected those of the detections')
+            raise LocateError(f'camera_info has size {self._model.size}; expected '
+                              f'{self._image_size}, the size of the images')
         return self._model
 
     def _images(self) -> bool:
         return any(self._node.count_publishers(probe.topic) for probe in self._probes)
 
     def _on_info(self, data: bytes) -> None:
-        same = data[12:] == self._data[12:]  # all but the stamp
+        same = data[12:] == self._data[12:]  # compare everything except the stamp
         self._data = data
         if same:
             return
@@ -93,7 +93,7 @@ class CameraInfoInput:
         self._end_probe()
         self._image_size = None
         self._probe_until_s = time.monotonic() + PROBE_S
-        image = self._node.resolve_topic_name('image')  # so that both follow a remapping of it
+        image = self._node.resolve_topic_name('image')  # so that a remapping applies to both
         self._probes = [
             Input(self._node, image, Image, self._probe(Image, size_of_image), 1),
             Input(self._node, f'{image}/compressed', CompressedImage,
@@ -103,7 +103,7 @@ class CameraInfoInput:
         def on_image(data: bytes) -> None:
             try:
                 size = size_of(deserialize_message(data, kind))
-            except Exception:  # the detector reports images that cannot be read
+            except Exception:  # the detector reports unreadable images
                 size = None
             if size and self._image_size is None:
                 self._image_size = size
@@ -122,5 +122,5 @@ def size_of_image(msg: Image) -> ImageSize:
 
 
 def size_of_compressed(msg: CompressedImage) -> ImageSize | None:
-    """Return the size that a compressed image claims; None: its header cannot be read."""
+    """Return the size in the header of a compressed image; None: the header is not readable."""
     return claimed_size(np.frombuffer(msg.data, np.uint8))

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A camera made of files: images, a folder or a video, published as a camera topic."""
+"""Simulated camera: images, a folder or a video file published as a camera topic."""
 
 from __future__ import annotations
 
@@ -33,33 +33,37 @@ PHOTOS = 'photos'
 PHOTO_NAMES = ('astronaut', 'camera', 'chelsea', 'coffee', 'motorcycle_left')
 ZOOM = 0.2
 KEPT_IMAGES = 16
-"""Decoded images that a loop keeps: a camera should not cost more than a camera."""
+"""Number of decoded images in the cache of a loop, to save CPU time."""
 LINGER_S = 1.0
-"""After the last frame, so that subscribers get it before this publisher is gone."""
+"""Delay after the last frame in s, so that subscribers receive it before the publisher ends."""
 
 
 class ReplaySettings(Spec):
     """Parameters of the node."""
 
     source: Annotated[str, Meta(
-        description='Image, folder or video file; photos: the photographs that come with the '
-        'package scikit-image.', min_length=1)] = PHOTOS
+        description='Image, folder or video file; photos: the sample photographs of '
+        'scikit-image.', min_length=1)] = PHOTOS
     rate_hz: Annotated[float, Meta(
-        description='Frames per second; 0: the rate of the video, 10 for images.',
+        description='Frame rate in Hz; 0: rate of the video file, 10 Hz for images.',
         ge=0, le=1000)] = 0.0
     loop: Annotated[bool, Meta(
-        description='Begin again at the end; false: play once and end.')] = True
+        description='Repetition of the source. true: endless; false: play once and exit.'
+    )] = True
     pan_zoom: Annotated[int, Meta(
-        description='Frames for which the view wanders over each image; 0: the image as it is, '
-        'once.', ge=0, le=10000)] = 0
+        description='Number of frames of simulated camera motion over each image; 0: publish '
+        'each image once, unchanged.', ge=0, le=10000)] = 0
     transport: Annotated[Literal['raw', 'compressed'], Meta(
-        description='raw publishes image, compressed publishes image/compressed.')] = 'raw'
+        description='Transport of the images. raw: image; compressed: image/compressed.'
+    )] = 'raw'
     reliability: Annotated[Literal['best_effort', 'reliable'], Meta(
-        description='What the publisher offers; cameras offer best_effort.')] = 'best_effort'
+        description='QoS reliability of the publisher; most cameras use best_effort.'
+    )] = 'best_effort'
     frame_id: Annotated[str, Meta(
-        description='Frame of the camera; empty: the name of the file that is shown.')] = 'camera'
+        description='Frame of the camera; empty: name of the published file.')] = 'camera'
     wait_for_subscriber: Annotated[bool, Meta(
-        description='Begin only when somebody listens.')] = False
+        description='Start of publishing. true: wait for a subscriber; false: start at once.'
+    )] = False
 
 
 PARAMETERS = parameter_table(ReplaySettings)
@@ -117,8 +121,8 @@ def photo_files() -> list[Path]:
     files = [path for folder in folders for name in PHOTO_NAMES
              for path in sorted(Path(folder, 'data').glob(f'{name}.*'))]
     if not files:
-        raise DataError('source photos needs the package scikit-image; install it with '
-                        '`python3 -m pip install --no-deps scikit-image`, or set source')
+        raise DataError('source: photos; expected an installed scikit-image: run '
+                        '`python3 -m pip install --no-deps scikit-image`, or set another source')
     return files
 
 
@@ -126,8 +130,10 @@ def frames_of(files: Sequence[Path], settings: ReplaySettings) -> Iterator[tuple
     """
     Yield the frames of all files in turn.
 
-    :return: name of the file without its suffix, and a uint8 BGR image.
-    :raises ImageError: if a file cannot be read.
+    :param files: Image and video files.
+    :param settings: Parameters of the node.
+    :return: Iterator over the file name without suffix, and the image, uint8 BGR.
+    :raises ImageError: if a file is unreadable.
     """
     read = lru_cache(maxsize=KEPT_IMAGES)(read_image)
     for path in cycle(files) if settings.loop else files:
@@ -137,8 +143,8 @@ def frames_of(files: Sequence[Path], settings: ReplaySettings) -> Iterator[tuple
                 for image in video:
                     empty = False
                     yield path.stem, image
-            if empty:  # in a loop, this would be for ever
-                raise ImageError(f'{path}: no frame of this video can be read')
+            if empty:  # a loop over an empty video would be endless
+                raise ImageError(f'{path}: 0 readable frames; expected at least one')
             continue
         image = read(path)
         if not settings.pan_zoom:
@@ -149,21 +155,21 @@ def frames_of(files: Sequence[Path], settings: ReplaySettings) -> Iterator[tuple
 
 def pan_zoom(image_bgr: ImageArray, phase: float) -> ImageArray:
     """
-    Look at an image through a view that wanders and zooms, as a moving camera would.
+    Simulate a camera that moves and zooms over an image.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param phase: where on the closed path, in [0, 1]; 0 is the whole image.
-    :return: an image of the same shape.
+    :param image_bgr: Image, uint8, shape (height, width, 3).
+    :param phase: Position on the closed path, 0 to 1; 0 is the full image.
+    :return: View of the moving camera, uint8, shape (height, width, 3).
     """
     height, width = image_bgr.shape[:2]
     angle = 2 * math.pi * phase
     zoom = 1 + ZOOM * (1 - math.cos(angle)) / 2
-    # the view stays inside the image: it may only wander by what the zoom sets free
+    # the view stays inside the image: the shift is limited by the margin that the zoom leaves
     free = (zoom - 1) / 2
     shift_x = free * width * (math.sin(angle) - 1)
     shift_y = free * height * (math.sin(2 * angle) - 1)
     matrix = np.array([[zoom, 0, shift_x], [0, zoom, shift_y]], np.float32)
-    # without it the last row and column, which reach over the edge by a part of a pixel, darken
+    # replicated borders: else the last row and column, partly outside the image, become darker
     return cv2.warpAffine(image_bgr, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -176,6 +182,6 @@ def _natural_rate_hz(files: Sequence[Path]) -> float:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until its source ends or it is interrupted."""
+    """Run the node until the end of the source or an interrupt."""
     run_node(CameraReplay, args, finished=lambda node: node.done)
     return 0

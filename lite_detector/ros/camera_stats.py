@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is known about the frames of one camera; no ROS in here."""
+"""Statistics of the frames of one camera, independent of ROS."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import time
 import numpy as np
 
 WINDOW = 300
-"""Frames that rate and latency percentiles look back on."""
+"""Number of frames for rate and latency percentiles."""
 LONGEST_MS = 60e3
-"""No image is on its way for longer: such an age is the difference of two clocks."""
+"""Maximum plausible latency in ms; a larger one is the difference of two clocks."""
 
 
 class CameraStats:
-    """Counts the frames of one camera; safe to use from several threads."""
+    """Frame counters of one camera; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class CameraStats:
             self.dropped_newer += 1
 
     def on_bad(self, reason: str) -> None:
-        """Count a frame that could not be used."""
+        """Count an unusable frame."""
         with self._lock:
             self.dropped_bad += 1
             self.last_drop = reason
@@ -54,7 +54,7 @@ class CameraStats:
         """
         Count a frame whose detections went out.
 
-        :param latency_s: from the stamp of the image to the publication.
+        :param latency_s: Time from the stamp of the image to the publication in s.
         """
         with self._lock:
             self.published += 1
@@ -63,15 +63,15 @@ class CameraStats:
 
     def on_worked(self, work_s: float) -> None:
         """
-        Note what a frame took that is done.
+        Record the work time of a processed frame.
 
-        :param work_s: of the worker, from the message to the publication.
+        :param work_s: Time of the worker from the message to the publication in s.
         """
         with self._lock:
             self._works_s.append(work_s)
 
     def restart(self) -> None:
-        """Begin to wait anew: silence counts from now on."""
+        """Restart the measurement of silence."""
         with self._lock:
             self._started_s = time.monotonic()
             self._received_s = None
@@ -83,12 +83,12 @@ class CameraStats:
             return time.monotonic() - (self._received_s or self._started_s)
 
     def ever_received(self) -> bool:
-        """Return whether a message came since the last (re)start."""
+        """Return whether a message has arrived since the last restart."""
         with self._lock:
             return self._received_s is not None
 
     def figures(self) -> dict[str, str]:
-        """Return everything as diagnostics show it."""
+        """Return all figures as text for diagnostics."""
         with self._lock:
             times_ms = {'latency': np.array(self._latencies_s) * 1e3,
                         'work': np.array(self._works_s) * 1e3}
@@ -107,13 +107,13 @@ class CameraStats:
             for percent in (50, 95):
                 value = f'{np.percentile(each_ms, percent):.1f}' if len(each_ms) else 'none'
                 if other_clock:
-                    value = 'stamps are of another clock (use_sim_time?)'
+                    value = 'stamps are of another clock; check use_sim_time'
                 figures[f'{name} p{percent} (ms)'] = value
         return figures
 
     def _rate_hz(self) -> float:
         if len(self._published_s) < 2:
             return 0.0
-        # to now, not to the last frame: the rate of a camera that went silent falls
+        # measured until now, so that the rate of a silent camera falls
         span = time.monotonic() - self._published_s[0]
         return (len(self._published_s) - 1) / span if span > 0 else 0.0

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Keeps the frames that are worth a label, on a thread of its own; no ROS in here.
+Capture of frames that are worth labelling, in a separate thread, independent of ROS.
 
-A model learns most from what it is unsure of. Signs of that cost next to nothing to see: a score
-just above the threshold (margin), an object that is gone in the next frame although it did not
-leave the view (flicker), and, where tracking is on, a track that ends like that (lost).
+A model learns most from frames in which it is uncertain. Three signs of uncertainty cost little
+time: a score just above the threshold (margin); an object that is missing in the next frame
+although it did not leave the view (flicker); and, with tracking, a track that ends in the same way
+(lost).
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from lite_detector.ros.threads import start_thread
 import numpy as np
 
 MARGIN = 0.1
-"""Scores less than this above the threshold are unsure."""
+"""Scores less than this above the threshold are uncertain."""
 BORDER = 0.05
-"""Share of the image at each side in which an object may be about to leave."""
+"""Border of the image in which an object may be leaving, as a fraction of the side."""
 MAX_PAUSE_S = 0.5
-"""Between frames further apart an object may well have gone."""
+"""Maximum time between two frames to compare in s; later an object may have left."""
 PERIOD_S = 1.0
-"""Between two frames of a camera that are kept: neighbours look alike."""
+"""Minimum time between two captured frames of a camera in s, because close frames are similar."""
 RETRY_S = 30.0
-"""After a failure to write."""
+"""Delay of the next attempt after a write error in s."""
 QUEUE_SIZE = 2
 JPEG_QUALITY = 95
 NICENESS = 10
@@ -43,10 +44,10 @@ NAME = re.compile(r'(\d+)_(\d{9})_.+_(?:margin|flicker|lost)_(\d{3})\.jpg')
 
 class Interest(NamedTuple):
     """
-    How much a frame is worth.
+    Interest of a frame for labelling.
 
-    :param value: in [0, 1]; margin up to 0.5, flicker and lost above.
-    :param reason: margin, flicker or lost.
+    :param value: Interest, 0 to 1; margin up to 0.5, flicker and lost above 0.5.
+    :param reason: Reason: margin, flicker or lost.
     """
 
     value: float
@@ -55,15 +56,15 @@ class Interest(NamedTuple):
 
 class Seen(NamedTuple):
     """
-    What a detector saw in a frame of a camera.
+    Result of a detector for a frame of a camera.
 
-    :param stamp_ns: of the image.
-    :param detections: in pixels of the image.
-    :param size: of the image.
-    :param class_names: what the class ids mean; other names, another model.
-    :param score_threshold: lowest score of the detections; of all classes, or by class index.
-    :param lost: what the tracker expected and did not get, with scores of the frame before.
-    :param complete: False: tiles take turns, so a small object comes and goes with its tile.
+    :param stamp_ns: Stamp of the image in ns.
+    :param detections: Detections in pixels of the image.
+    :param size: Size of the image.
+    :param class_names: Class names by index; other names mean another model.
+    :param score_threshold: Score threshold of all classes, or by class index, shape (classes,).
+    :param lost: Tracked objects that are missing, with the scores of the previous frame.
+    :param complete: False: only some tiles were processed, so small objects may be missing.
     """
 
     stamp_ns: int
@@ -75,7 +76,7 @@ class Seen(NamedTuple):
     complete: bool = True
 
     def margins(self, detections: Detections) -> FloatArray:
-        """Return how far scores are above the thresholds of their classes; shape (n,)."""
+        """Return the scores minus the thresholds of their classes, shape (n,)."""
         return margins(detections, self.score_threshold, self.class_names)
 
 
@@ -94,10 +95,11 @@ class _Kept(NamedTuple):
 
 def interest_of(now: Seen, before: Seen | None) -> Interest | None:
     """
-    Tell what a frame is worth.
+    Return the interest of a frame.
 
-    :param before: the view of the last frame of the same camera; None: there was none.
-    :return: None: nothing to learn from it.
+    :param now: Result for the frame.
+    :param before: Result for the previous frame of the camera; None: no previous frame.
+    :return: Interest; None: the frame is not worth labelling.
     """
     if before is not None and _is_next(now, before):
         gone, lost = _best_gone(now, before), _best_inside(now.lost, now)
@@ -111,15 +113,15 @@ def interest_of(now: Seen, before: Seen | None) -> Interest | None:
 
 
 def _is_next(now: Seen, before: Seen) -> bool:
-    """Tell whether what is in one frame should be in the other."""
+    """Return whether two frames should contain the same objects."""
     return (0 < now.stamp_ns - before.stamp_ns <= MAX_PAUSE_S * 1e9
             and now.class_names == before.class_names and now.size == before.size
             and now.complete and before.complete)
 
 
 def _best_gone(now: Seen, before: Seen) -> float:
-    """Return the best score of an object that nothing follows; 0: there is none."""
-    # an object that was unsure itself goes and comes: that is a margin
+    """Return the highest score of an object without a match in the next frame; 0: none."""
+    # an object with a score near the threshold may come and go: that is a margin, not a flicker
     old = before.detections.select(np.minimum(
         before.margins(before.detections), now.margins(before.detections)) >= MARGIN)
     new = now.detections
@@ -131,7 +133,7 @@ def _best_gone(now: Seen, before: Seen) -> float:
 
 
 def _best_inside(objects: Detections, view: Seen) -> float:
-    """Return the best score that this view asks for, of objects that are not about to leave it."""
+    """Return the highest score above the threshold, of objects away from the border; 0: none."""
     height, width = view.size
     inside = np.array((width, height, width, height)) * (BORDER, BORDER, 1 - BORDER, 1 - BORDER)
     boxes = objects.boxes_xyxy
@@ -145,15 +147,14 @@ def _centers(detections: Detections) -> np.ndarray:
 
 class Capture:
     """
-    A folder that fills with frames worth a label, up to a bound; then the better ones stay.
+    Folder of captured frames with a maximum size; the frames with the highest interest stay.
 
-    What is called by the node's thread returns at once and never fails: a frame that the disk is
-    too slow for is passed over.
+    ``look`` returns at once and raises no error: if the disk is too slow, the frame is skipped.
 
-    :param folder: made when the first frame is kept. Pictures of earlier flights in it count.
-    :param max_files: that are kept at most.
-    :param max_mb: the same, in MB of 10^6 bytes.
-    :param warn: told once in one line when writing fails, and again after it worked meanwhile.
+    :param folder: Folder, created with the first frame. Frames of earlier runs in it count.
+    :param max_files: Maximum number of frames.
+    :param max_mb: Maximum size of all frames in MB (10^6 bytes).
+    :param warn: Function called with a warning at the first of consecutive write errors.
     """
 
     def __init__(self, folder: Path, max_files: int, max_mb: int,
@@ -166,21 +167,21 @@ class Capture:
         self._kept: dict[str, _Kept] | None = None
         self._retry_s = 0.0
         self._failed = False
-        # what detects goes first
+        # low priority: detection comes first
         self._thread = start_thread('capture', self._work, niceness=NICENESS)
 
     def look(self, camera: str, image_bgr: ImageArray, view: Seen) -> None:
         """
-        Look at a frame, and keep it if it is worth it and there is time.
+        Evaluate a frame, and queue it for writing if it is worth labelling.
 
-        :param camera: its name.
-        :param image_bgr: uint8, shape (height, width, 3); it must not change any more.
-        :param view: what was seen in it.
+        :param camera: Name of the camera.
+        :param image_bgr: Image, uint8, shape (height, width, 3); the caller must not change it.
+        :param view: Result of the detector for the frame.
         """
         before, self._views[camera] = self._views.get(camera), view
         interest = interest_of(view, before)
         waited_ns = view.stamp_ns - self._taken_ns.get(camera, 0)
-        if interest is None or 0 <= waited_ns < PERIOD_S * 1e9:  # negative: the clock was set
+        if interest is None or 0 <= waited_ns < PERIOD_S * 1e9:  # negative: the clock was set back
             return
         percent = round(100 * interest.value)
         place = re.sub(r'[^0-9A-Za-z]+', '-', camera).strip('-') or 'camera'
@@ -194,9 +195,9 @@ class Capture:
 
     def close(self, timeout_s: float | None = None) -> None:
         """
-        Write what is waiting and end.
+        Write the queued frames and end the thread.
 
-        :param timeout_s: how long to wait for the disk; None: until it is done.
+        :param timeout_s: Maximum time to wait for the disk in s; None: no limit.
         """
         try:
             self._jobs.put(None, timeout=timeout_s)
@@ -216,11 +217,11 @@ class Capture:
             self._failed = False
         except (OSError, cv2.error) as error:
             self._retry_s = time.monotonic() + RETRY_S
-            self._kept = None  # the folder may be gone, or come back with other files
+            self._kept = None  # the folder may be missing, or contain other files later
             if not self._failed:
                 reason = getattr(error, 'strerror', None) or str(error).strip()
-                self._warn(f'capture_folder {self._folder}: {reason}; no frames are kept until '
-                           f'it can be written, tried again every {RETRY_S:.0f} s')
+                self._warn(f'capture_folder {self._folder}: {reason}; no frames are captured '
+                           f'until it is writable; next attempt in {RETRY_S:.0f} s')
             self._failed = True
 
     def _keep(self, job: _Job) -> None:
@@ -230,7 +231,7 @@ class Capture:
         options = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
         data = cv2.imencode('.jpg', job.image_bgr, options)[1].tobytes()
         goes = self._in_the_way(job, len(data))
-        if goes != []:  # perhaps somebody has taken the frames away meanwhile
+        if goes != []:  # read the folder again: the user may have moved frames meanwhile
             self._kept = _kept_in(self._folder)
             goes = self._in_the_way(job, len(data))
         if goes is None:
@@ -243,9 +244,9 @@ class Capture:
         self._kept[job.name] = _Kept(job.percent, job.stamp_ns, len(data))
 
     def _in_the_way(self, job: _Job, size: int) -> list[str] | None:
-        """Return what has to go for a frame; None: it is worth less than what is there."""
+        """Return the frames to delete for a new one; None: the new one has the lowest interest."""
         goes: list[str] = []
-        assert self._kept is not None, 'read by _keep'
+        assert self._kept is not None, '_keep has read it'
         files, total = len(self._kept) + 1, sum(kept.size for kept in self._kept.values()) + size
         for name, kept in sorted(self._kept.items(), key=lambda item: item[1]):
             if files <= self._max_files and total <= self._max_bytes:
@@ -258,7 +259,7 @@ class Capture:
 
 
 def _kept_in(folder: Path) -> dict[str, _Kept]:
-    """Return the frames that were kept here before; other files are somebody's."""
+    """Return the captured frames in a folder; other files are ignored."""
     kept = {}
     for path in folder.iterdir():
         match = NAME.fullmatch(path.name)

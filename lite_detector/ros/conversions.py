@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Between ROS messages and arrays.
+Conversions between ROS image messages and arrays.
 
-cv_bridge is only asked for encodings that ``core.encodings`` does not know.
+cv_bridge converts only encodings that ``core.encodings`` does not know.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ KNOWN_ENCODINGS = frozenset(known_encodings())
 
 def image_msg_to_bgr(msg: Image) -> ImageArray:
     """
-    Read an image message.
+    Convert an image message to BGR.
 
-    :return: uint8, shape (height, width, 3). For bgr8 a view of the message's memory, which
-        stays valid as long as the array.
-    :raises ImageError: if sizes, step, data and encoding do not fit each other.
+    :param msg: Image message of any encoding.
+    :return: Image, uint8, shape (height, width, 3). With bgr8 it is a view of the memory of the
+        message, which stays valid as long as the array.
+    :raises ImageError: if sizes, step, data and encoding are inconsistent.
     """
     if msg.encoding in KNOWN_ENCODINGS:
         return image_to_bgr(msg)
@@ -44,23 +45,24 @@ def image_msg_to_bgr(msg: Image) -> ImageArray:
 
 def compressed_msg_to_bgr(msg: CompressedImage) -> ImageArray:
     """
-    Decode a message with a JPEG, PNG, BMP, TIFF or WebP.
+    Decode a message with a JPEG, PNG, BMP, TIFF or WebP image.
 
-    :return: uint8, shape (height, width, 3).
-    :raises ImageError: if it does not decode, or claims to be larger than is sane.
+    :param msg: Compressed image message.
+    :return: Image, uint8, shape (height, width, 3).
+    :raises ImageError: if the data cannot be decoded, or the size is out of range.
     """
     return compressed_to_bgr(msg)
 
 
 def bgr_to_image_msg(image_bgr: ImageArray, header: Header) -> Image:
     """
-    Make an image message.
+    Create an image message.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param header: stamp and frame.
+    :param image_bgr: Image, uint8, shape (height, width, 3).
+    :param header: Header with stamp and frame.
     """
     height, width = image_bgr.shape[:2]
-    # an array.array is taken as it is; bytes or a list are checked element by element
+    # rclpy uses an array.array directly; it checks bytes or a list element by element
     data = array.array('B', image_bgr.tobytes())
     return Image(header=header, height=height, width=width, encoding='bgr8', step=3 * width,
                  is_bigendian=0, data=data)
@@ -69,11 +71,11 @@ def bgr_to_image_msg(image_bgr: ImageArray, header: Header) -> Image:
 def bgr_to_compressed_msg(image_bgr: ImageArray, header: Header,
                           jpeg_quality: int = 80) -> CompressedImage:
     """
-    Make a JPEG message.
+    Create a compressed image message with a JPEG image.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param header: stamp and frame.
-    :param jpeg_quality: 1 .. 100.
+    :param image_bgr: Image, uint8, shape (height, width, 3).
+    :param header: Header with stamp and frame.
+    :param jpeg_quality: JPEG quality, 1 to 100.
     """
     _, jpeg = cv2.imencode('.jpg', image_bgr, (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality))
     return CompressedImage(header=header, format='bgr8; jpeg compressed bgr8',
@@ -84,9 +86,9 @@ def _through_cv_bridge(msg: Image) -> ImageArray:
     unknown = unknown_encoding(msg)
     try:
         from cv_bridge import CvBridge
-    except Exception as error:  # a broken installation raises far more than ImportError
-        raise ImageError(f'{unknown}; cv_bridge cannot help: {error}') from None
+    except Exception as error:  # a broken installation raises other errors than ImportError
+        raise ImageError(f'{unknown}; cv_bridge is not available: {error}') from None
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(msg, 'bgr8'))
-    except Exception as error:  # nor does it promise what it raises here
-        raise ImageError(f'{unknown}; cv_bridge refused it: {error}') from None
+    except Exception as error:  # cv_bridge does not document its errors
+        raise ImageError(f'{unknown}; cv_bridge cannot convert it: {error}') from None

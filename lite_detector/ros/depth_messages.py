@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Depth images and point clouds as a depth image that is registered to the camera."""
+"""Conversion of depth images and point clouds to a depth image registered to the camera."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ if TYPE_CHECKING:
 
 DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001),
                    '32FC1': (np.float32, 1.0)}
-"""Encoding -> type of a pixel, and what a value of 1 is in metres (REP 118)."""
+"""Encoding -> type of a pixel, and its unit in metres (REP 118)."""
 POINT_TYPES = {PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
 AXES = ('x', 'y', 'z')
 
 
 def read_depth(data: bytes, frame_id: str, camera: CameraModel) -> DepthImage:
     """
-    Return the depth image of a serialized Image.
+    Read the depth image of a serialized Image.
 
-    :param frame_id: of the camera that it has to be registered to.
-    :raises LocateError: if it is of another frame, shape, encoding or unit.
-    :raises ImageError: if sizes, step and data do not fit each other.
+    :param data: Serialized Image.
+    :param frame_id: Frame of the camera to which the depth must be registered.
+    :param camera: Model of the camera.
+    :raises LocateError: if frame, shape, encoding or unit is wrong.
+    :raises ImageError: if sizes, step and data are inconsistent.
     """
     msg = _unpacked(data, Image, read_in_place)
     if msg.header.frame_id != frame_id:
         raise LocateError(
-            f'depth is in the frame {msg.header.frame_id!r}, the detections in {frame_id!r}; '
-            'expected depth that is registered to the camera of the detections; depth of another '
-            'camera can come as points')
+            f'depth has frame {msg.header.frame_id!r}; expected {frame_id!r}, the frame of the '
+            'detections; register the depth image to this camera, or use a point cloud '
+            '(range_from: points)')
     depth = depth_of(msg)
     check_depth(depth, camera.size)
     return depth
@@ -51,15 +53,16 @@ def read_depth(data: bytes, frame_id: str, camera: CameraModel) -> DepthImage:
 def read_points(data: bytes, frame_id: str, camera: CameraModel, max_distance_m: float,
                 lookup: Callable[[str, Time], Transform]) -> DepthImage:
     """
-    Return the depth image of a serialized PointCloud2.
+    Create a depth image from a serialized PointCloud2.
 
-    A cloud with rows (organised) in the frame of the camera is one already; any other is
-    projected.
+    An organized cloud in the frame of the camera is used directly; any other cloud is projected.
 
-    :param frame_id: of the camera.
-    :param max_distance_m: points behind it are left out.
-    :param lookup: returns the transform from another frame to that of the camera, at a time.
-    :raises LocateError: if there are no points, their unit makes no sense, or TF has no transform.
+    :param data: Serialized PointCloud2.
+    :param frame_id: Frame of the camera.
+    :param camera: Model of the camera.
+    :param max_distance_m: Maximum distance of a point in metres.
+    :param lookup: Function that returns the transform from a frame to the camera at a time.
+    :raises LocateError: if there are no points, the unit is wrong, or there is no transform.
     """
     msg = _unpacked(data, PointCloud2, deserialize_message)
     cloud = points_of(msg)
@@ -79,19 +82,20 @@ def _unpacked(data: bytes, kind: type, read: Callable) -> Image | PointCloud2:
     try:
         return read(data, kind)
     except Exception:  # RMWError has no public name
-        raise LocateError(f'damaged message: it holds no {kind.__name__}') from None
+        raise LocateError(f'malformed message; expected a serialized {kind.__name__}') from None
 
 
 def depth_of(msg: Image) -> DepthImage:
     """
-    Return the pixels of a depth image, as a view of the message's memory.
+    Return the pixels of a depth image as a view of the memory of the message.
 
-    :raises LocateError: if its encoding is none of depth.
-    :raises ImageError: if sizes, step and data do not fit each other.
+    :param msg: Depth image message.
+    :raises LocateError: if the encoding is not a depth encoding.
+    :raises ImageError: if sizes, step and data are inconsistent.
     """
     if msg.encoding not in DEPTH_ENCODINGS:
-        raise LocateError(f'depth has the encoding {msg.encoding[:LONGEST_NAME]!r}; expected one '
-                          f'of {", ".join(DEPTH_ENCODINGS)}')
+        raise LocateError(f'depth has encoding {msg.encoding[:LONGEST_NAME]!r}; expected one of '
+                          f'{", ".join(DEPTH_ENCODINGS)}')
     check_sides(msg)
     dtype, unit_m = DEPTH_ENCODINGS[msg.encoding]
     return DepthImage(image_view(msg, 1, dtype)[..., 0], unit_m)
@@ -99,26 +103,28 @@ def depth_of(msg: Image) -> DepthImage:
 
 def points_of(msg: PointCloud2) -> np.ndarray:
     """
-    Return the points of a cloud, as a view of the message's memory.
+    Return the points of a cloud as a view of the memory of the message.
 
-    :return: fields x, y and z, shape (height, width); of a LiDAR the height is mostly 1.
-    :raises LocateError: if there are no x, y, z, or sizes and data do not fit each other.
+    :param msg: Point cloud message.
+    :return: Array with fields x, y and z, shape (height, width); LiDARs usually have height 1.
+    :raises LocateError: if x, y or z is missing, or sizes and data are inconsistent.
     """
     fields = {field.name: field for field in msg.fields}
     missing = [axis for axis in AXES if axis not in fields
                or fields[axis].datatype not in POINT_TYPES]
     if missing:
-        raise LocateError(f'points have no field {missing[0]} of float32 or float64')
+        raise LocateError(f'points: field {missing[0]} missing; expected x, y, z of float32 or '
+                          'float64')
     if msg.row_step < msg.width * msg.point_step or len(msg.data) < msg.height * msg.row_step:
-        raise LocateError(f'points have {len(msg.data)} bytes, {msg.width}x{msg.height} of '
-                          f'{msg.point_step} bytes in rows of {msg.row_step}')
+        raise LocateError(f'points: {len(msg.data)} bytes; expected {msg.width}x{msg.height} '
+                          f'points of {msg.point_step} bytes in rows of {msg.row_step} bytes')
     order = '>' if msg.is_bigendian else '<'
     kinds = [order + POINT_TYPES[fields[axis].datatype] for axis in AXES]
     ends = [fields[axis].offset + np.dtype(kind).itemsize
             for axis, kind in zip(AXES, kinds, strict=True)]
     if max(ends) > msg.point_step:
-        raise LocateError(f'points of {msg.point_step} bytes have a field that ends at '
-                          f'{max(ends)}')
+        raise LocateError(f'points: a field ends at byte {max(ends)}; expected at most '
+                          f'{msg.point_step} bytes per point')
     record = np.dtype({'names': list(AXES), 'formats': kinds, 'itemsize': msg.point_step,
                        'offsets': [fields[axis].offset for axis in AXES]})
     if not msg.height * msg.width:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the node says about itself: ``/diagnostics``, and throttled warnings in the log."""
+"""Diagnostics of the detector node: ``/diagnostics``, and throttled warnings in the log."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from std_msgs.msg import Header
 
 HEALTH_PERIOD_S = 1.0
 SEARCH_PERIOD_S = 0.2
-"""How often a camera that sends nothing is looked for; a look takes under 1 ms."""
+"""Period of the search for publishers of a silent camera in s; a search takes less than 1 ms."""
 WARNING_PERIOD_S = 5.0
 OVERRUN_SHARE = 0.75
 
 
 class _NamespacedUpdater(Updater):
     """
-    Publishes under the name of the node with its namespace.
+    Publisher of diagnostics under the fully qualified name of the node.
 
-    Else two detectors would overwrite each other; in Humble the updater knows only the bare name.
+    Without the namespace, two detectors would overwrite each other: in Humble the updater uses
+    only the base name.
     """
 
     def publish(self, msg: DiagnosticStatus | list[DiagnosticStatus]) -> None:
@@ -44,35 +45,35 @@ class _NamespacedUpdater(Updater):
 
 def steady_updater(node: Node) -> tuple[Updater, Clock]:
     """
-    Return what publishes ``/diagnostics`` of a node, and its clock.
+    Return the updater that publishes ``/diagnostics`` of a node, and its clock.
 
-    Steady: health has to be watched also while simulated time stands still.
+    The clock is steady, because health must be monitored also while simulated time stands still.
     """
     updater = _NamespacedUpdater(node)
     updater.setHardwareID('lite_detector')
     clock = Clock(clock_type=ClockType.STEADY_TIME)
-    node.destroy_timer(updater.timer)  # which goes by the node's clock
+    node.destroy_timer(updater.timer)  # this timer uses the clock of the node
     updater.timer = node.create_timer(updater.period, updater.update, clock=clock)
     return updater, clock
 
 
 class NodeStatus(NamedTuple):
-    """What is to be said about the node now."""
+    """Current status of the node."""
 
     state: str
     enabled: bool
     problem: str
-    """Why it could not be configured; empty: nothing is wrong."""
+    """Reason why the node is not configured; empty: no problem."""
     settings: Settings | None
     detector: Detector | None
 
 
 class Diagnostics:
     """
-    Watches the cameras of a node once a second, and reports.
+    Health monitor of the cameras of a node; checks and reports once a second.
 
-    :param node: that publishes and logs.
-    :param status: asked for the state of the node.
+    :param node: Node that publishes and logs.
+    :param status: Function that returns the status of the node.
     """
 
     def __init__(self, node: Node, status: Callable[[], NodeStatus]) -> None:
@@ -88,7 +89,7 @@ class Diagnostics:
         self._search_timer = node.create_timer(SEARCH_PERIOD_S, self._search, clock=self.clock)
 
     def watch(self, cameras: Sequence[Camera]) -> None:
-        """Report on these cameras from now on, and on no others."""
+        """Set the cameras to report."""
         for camera in self._cameras:
             self._updater.removeByName(f'camera {camera.label}')
         self._cameras = cameras
@@ -137,7 +138,7 @@ class Diagnostics:
         if settings is None or settings.max_rate_hz or dropped <= OVERRUN_SHARE * received:
             return None
         return (f'{dropped} of {received} frames dropped in the last {HEALTH_PERIOD_S:.0f} s '
-                'for a newer one: the camera is far faster than the model; lower its rate')
+                'for a newer one: the camera is much faster than the model; lower the camera rate')
 
     def _diagnose_detector(self, report: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
         status = self._status()
@@ -178,4 +179,5 @@ class Diagnostics:
         bad = stats.dropped_bad - bad_before
         if not bad or stats.published > published_before:
             return None
-        return f'no frame can be used, {bad} dropped since the last report: {stats.last_drop}'
+        return (f'no usable frames, {bad} dropped since the last report; reason: '
+                f'{stats.last_drop}')

@@ -1,19 +1,19 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ROS domain of tests and measurements, which nobody else should hear."""
+"""Separate ROS domain for tests and measurements."""
 
 import os
 
 DOMAINS = 100
-"""More have ports that Linux may give to others."""
+"""Number of usable domains; higher ones use ports that Linux assigns to other programs."""
 
 
 def enter_own_domain() -> None:
     """
-    Let all that this process and its children begin in ROS have a domain of their own.
+    Set a separate ROS domain for this process and its children.
 
-    Runs side by side on one machine, and robots in the room, are in other domains then, as
-    far as the number of this process tells them apart.
+    Parallel runs on one machine, and robots on the network, are then in other domains. The domain
+    follows from the process id, so two processes may share one in rare cases.
     """
     os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % DOMAINS + 1)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes the annotated frames of a detector to disk, and says what was found in them."""
+"""Node that writes the annotated frames of a detector to disk and summarizes the detections."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class SaverSettings(Spec):
     """Parameters of the node."""
 
     output_dir: Annotated[str, Meta(
-        description='Folder that the pictures go to.', min_length=1)] = 'annotated_frames'
+        description='Directory for the annotated frames.', min_length=1)] = 'annotated_frames'
     max_frames: Annotated[int, Meta(
-        description='Pictures at most; later frames only count in the summary.',
+        description='Maximum number of saved frames; later frames count only in the summary.',
         ge=0, le=1000000)] = 1000
 
 
@@ -79,7 +79,7 @@ class FrameSaver(Node):
         self._frames[name] += 1
         best: dict[str, float] = {}
         for detection in msg.detections:
-            for result in detection.results[:1]:  # best first; another detector may give none
+            for result in detection.results[:1]:  # the best one; other detectors may have none
                 hypothesis = result.hypothesis
                 best[hypothesis.class_id] = max(hypothesis.score, best.get(hypothesis.class_id, 0))
         for class_id, score in best.items():
@@ -87,7 +87,7 @@ class FrameSaver(Node):
 
     def report(self) -> None:
         """
-        Print and write what was found: share of frames and mean best score, by frame_id.
+        Print and write a summary by frame_id: share of frames and mean best score of each class.
 
         :raises DataError: if the summary cannot be written.
         """
@@ -103,7 +103,7 @@ class FrameSaver(Node):
                               f'(score {figures["mean_best_score"]:.2f})'
                               for class_id, figures in entry['classes'].items())
             print(f'{name}: {entry["frames"]} frames: {found or "nothing"}', flush=True)
-        print(f'{self._saved} pictures in {self._folder.resolve()}', flush=True)
+        print(f'wrote {self._saved} pictures to {self._folder.resolve()}', flush=True)
         path = self._folder / SUMMARY_FILE
         try:
             path.write_text(json.dumps(summary, indent=1) + '\n')
@@ -112,6 +112,6 @@ class FrameSaver(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is interrupted, then report."""
+    """Run the node until it is interrupted, then print the summary."""
     run_node(FrameSaver, args).report()
     return 0

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Newest-frame slots: what stands between the subscriptions and the one worker thread."""
+"""Newest-frame slots between the subscriptions and the worker thread."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Frame = TypeVar('Frame')
 
 class FrameSlots(Generic[Source, Frame]):
     """
-    One slot per camera that only ever holds its newest frame.
+    Slots that hold the newest frame of each camera.
 
-    The worker is served in turn: a camera that was just served comes last, so a fast camera
-    cannot starve a slow one.
+    The order is round-robin: the camera of the last frame comes last, so a fast camera cannot
+    starve a slow one.
 
-    :param cameras: anything that names a camera, or the cameras themselves.
-    :param max_rate_hz: at most this many frames per second and camera; 0: no limit. What comes too
-        early is not kept until it is due: the frame that comes then is newer.
-    :param clock: seconds, monotonic.
+    :param cameras: Cameras, or hashable keys of cameras.
+    :param max_rate_hz: Maximum rate per camera in Hz; 0: no limit. A frame that arrives too early
+        is discarded, because the next one will be newer.
+    :param clock: Monotonic clock in s.
     """
 
     def __init__(self, cameras: Sequence[Source], max_rate_hz: float = 0.0,
@@ -40,16 +40,18 @@ class FrameSlots(Generic[Source, Frame]):
 
     def put(self, camera: Source, frame: Frame) -> bool:
         """
-        Store a frame in place of the one before, unless it is too early.
+        Store a frame in place of the previous one, unless it is too early.
 
-        :return: whether one was lost, this one or one that nobody had taken.
+        :param camera: Camera of the frame.
+        :param frame: Frame to store.
+        :return: True if a frame was discarded: this one, or a previous one that was not taken.
         """
         with self._changed:
             if self.max_rate_hz > 0:
                 now, due, period = self._clock(), self._due[camera], 1 / self.max_rate_hz
                 if now < due:
                     return True
-                # from when it was due, so that a camera hardly faster keeps the mean rate
+                # count from the due time, so that a slightly faster camera keeps the mean rate
                 self._due[camera] = (due if now - due < period else now) + period
             lost = camera in self._frames
             self._frames[camera] = frame
@@ -57,7 +59,7 @@ class FrameSlots(Generic[Source, Frame]):
         return lost
 
     def take(self) -> tuple[Source, Frame] | None:
-        """Wait for the next frame; None once the slots are closed."""
+        """Wait for the next frame and return it; None: the slots are closed."""
         with self._changed:
             while not self._closed:
                 for camera in self._turn:
@@ -69,20 +71,20 @@ class FrameSlots(Generic[Source, Frame]):
             return None
 
     def clear(self) -> list[Source]:
-        """Forget the frames that nobody has taken, and return their cameras."""
+        """Discard the waiting frames, and return their cameras."""
         with self._changed:
             cameras = list(self._frames)
             self._frames.clear()
         return cameras
 
     def set_max_rate(self, max_rate_hz: float) -> None:
-        """Change the limit; it holds from the next frame on."""
+        """Change the maximum rate for the next frames."""
         with self._changed:
             self.max_rate_hz = max_rate_hz
             self._due = dict.fromkeys(self._due, -math.inf)
 
     def close(self) -> None:
-        """Let the worker go."""
+        """Close the slots, which ends the worker."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The image subscription of a camera: follows its publishers, and knows why nothing arrives."""
+"""Image subscription of a camera: adapts to its publishers, and reports why nothing arrives."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
 NO_COLOUR = re.compile('depth|infra|disparity|mask')
-"""Image topics that are hardly meant."""
+"""Image topics that are unlikely as input."""
 TYPE_NAMES = {Image: 'sensor_msgs/msg/Image', CompressedImage: 'sensor_msgs/msg/CompressedImage'}
 TRANSPORTS = {Image: 'raw', CompressedImage: 'compressed'}
 SUFFIX = '/compressed'
 HANDOVER_S = 1.0
-"""How long a former subscription waits for the first message of its successor."""
+"""Maximum time for which a replaced subscription waits for its successor, in s."""
 STAMP = slice(4, 12)
-"""Where a serialized message, which begins with its header, has the stamp."""
+"""Position of the stamp in a serialized message that begins with a header."""
 UNREACHED = '_NODE_NAME_UNKNOWN_'
-"""Name of a publisher that is discovered while no message of its process arrives."""
+"""Name of a publisher that is discovered, but whose process sends no messages to this one."""
 LARGE_IMAGES = ('export FASTRTPS_DEFAULT_PROFILES_FILE='
                 '$(ros2 pkg prefix --share lite_detector)/config/fastdds_large_images.xml')
-"""What the shell of a camera needs, for images larger than the shared memory of Fast DDS."""
+"""Command for the shell of a camera, for images larger than the shared memory of Fast DDS."""
 
 
 class Source(NamedTuple):
-    """A topic and the type of the messages that are read from it."""
+    """A topic and its message type."""
 
     topic: str
     message_type: type
 
 
 class Received(NamedTuple):
-    """A message as it came."""
+    """A received message."""
 
     message_type: type
     data: bytes
-    """Serialized."""
+    """Serialized message."""
 
 
 def sources_of(topic: str, transport: str) -> tuple[Source, ...]:
     """
-    Return what a camera may be subscribed to, best first.
+    Return the possible sources of a camera, best first.
 
-    :param topic: that ``image`` stands for.
-    :param transport: auto, raw or compressed.
+    :param topic: Topic name of ``image`` after remapping.
+    :param transport: Transport: auto, raw or compressed.
     """
     base = topic.removesuffix(SUFFIX)
     compressed = Source(base + SUFFIX, CompressedImage)
@@ -68,11 +68,11 @@ def sources_of(topic: str, transport: str) -> tuple[Source, ...]:
 def choose_source(sources: Sequence[Source], current: Source,
                   published: Collection[Source]) -> Source:
     """
-    Return what to subscribe to.
+    Return the source to subscribe to.
 
-    :param sources: of the camera, best first.
-    :param current: what is subscribed to; it stays where its topic is the best that there is.
-    :param published: what has a publisher now.
+    :param sources: Possible sources of the camera, best first.
+    :param current: Current source; it is kept if its topic is the best published one.
+    :param published: Sources that have a publisher.
     """
     there = [source for source in sources if source in published]
     if not there or current in there and current.topic == there[0].topic:
@@ -81,7 +81,7 @@ def choose_source(sources: Sequence[Source], current: Source,
 
 
 class _Subscription:
-    """One subscription, and the stamp of its last message; empty: none came yet."""
+    """A subscription, and the stamp of its last message; empty: no message has arrived."""
 
     def __init__(self, source: Source, reliability: ReliabilityPolicy) -> None:
         self.source = source
@@ -93,17 +93,17 @@ class _Subscription:
 
 class ImageInput:
     """
-    Subscribes to the topic of a camera, in the type and with the reliability that it offers.
+    Subscription to a camera with the type and reliability of its publishers.
 
-    All methods belong to the thread of the executor; messages come in a thread of their own.
+    Call all methods in the thread of the executor; messages arrive in a separate thread.
 
-    :param node: asked for topics and publishers.
-    :param messages: takes the messages.
-    :param prefix: namespace of the camera with its slash; empty: the node's own.
-    :param transport: auto, raw or compressed.
-    :param reliability: auto, best_effort or reliable.
-    :param stats: of the camera.
-    :param on_message: called with each message.
+    :param node: Node for the ROS graph and the log.
+    :param messages: Thread that receives the messages.
+    :param prefix: Namespace of the camera with a slash; empty: namespace of the node.
+    :param transport: Transport: auto, raw or compressed.
+    :param reliability: Reliability: auto, best_effort or reliable.
+    :param stats: Statistics of the camera.
+    :param on_message: Function called with each message.
     """
 
     def __init__(self, node: Node, messages: MessageThread, prefix: str, transport: str,
@@ -115,7 +115,7 @@ class ImageInput:
         self._stats = stats
         self._transport = transport
         self._on_message = on_message
-        # Resolved first, so that a remapping of `image` moves `image/compressed` along with it.
+        # Resolved first, so that a remapping of `image` applies to `image/compressed` too.
         self._sources = sources_of(node.resolve_topic_name(f'{prefix}image'), transport)
         self.source = self._sources[0]
         self._follows_reliability = reliability == 'auto'
@@ -129,18 +129,18 @@ class ImageInput:
 
     @property
     def transport(self) -> str:
-        """Return how the images come: raw or compressed."""
+        """Return the current transport: raw or compressed."""
         return TRANSPORTS[self.source.message_type]
 
     # subscriptions
 
     def subscribe(self) -> None:
-        """Begin to listen."""
+        """Create the subscription."""
         self.is_listening = True
         self.follow()
 
     def unsubscribe(self) -> None:
-        """Stop listening, which also takes the messages' cost off the processor."""
+        """Destroy the subscription, so that messages cost no CPU time."""
         self.is_listening = False
         self._destroy_former()
         if self._current:
@@ -148,7 +148,7 @@ class ImageInput:
             self._current = None
 
     def follow(self) -> None:
-        """Subscribe to what the publishers offer now, and no more."""
+        """Adapt the subscription to the current publishers."""
         if not self.is_listening:
             return
         offers: dict[Source, set[ReliabilityPolicy]] = {}
@@ -172,7 +172,7 @@ class ImageInput:
             self._destroy_former()
 
     def _switch(self, source: Source, reliability: ReliabilityPolicy) -> None:
-        """Replace the subscription; the former one goes when its successor gets messages."""
+        """Replace the subscription; the former one ends when the new one receives messages."""
         self._destroy_former()
         if source != self.source:
             self._node.get_logger().info(
@@ -180,7 +180,7 @@ class ImageInput:
         with self._messages.lock:
             self._former, self._current = self._current, None
         if source.topic == self.source.topic and source != self.source:
-            self._destroy_former()  # a process has one type for a topic in Fast DDS
+            self._destroy_former()  # in Fast DDS a process has one type per topic
         self.source, self._reliability = source, reliability
         self._create()
 
@@ -189,15 +189,15 @@ class ImageInput:
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                          durability=DurabilityPolicy.VOLATILE, reliability=new.reliability)
         try:
-            # Raw, for the worker to unpack: a message that is replaced costs nothing, and one
-            # that is damaged is a dropped frame, where Fast DDS 2.14 tries to unpack it without
-            # an end.
-            with self._messages.lock:  # no message before it is the current one
+            # Raw messages, which the worker deserializes: a replaced message costs no CPU time,
+            # and a malformed one is only a dropped frame. Fast DDS 2.14 itself would try to
+            # deserialize it in an endless loop.
+            with self._messages.lock:  # no message arrives before the subscription is current
                 new.entity = self._messages.subscribe(
                     new.source.message_type, new.source.topic,
                     lambda data: self._on_data(new, data), qos)
                 self._current = new
-        except Exception as error:  # its type has no public name; `follow` tries again
+        except Exception as error:  # the type is not public; `follow` tries again
             self._problem = ' '.join(str(error).split())
             return
         self._problem = ''
@@ -210,7 +210,7 @@ class ImageInput:
 
     def _on_data(self, subscription: _Subscription, data: bytes) -> None:
         is_first, subscription.stamp = not subscription.stamp, data[STAMP]
-        if self._former and self._current:  # each image from one of the two
+        if self._former and self._current:  # take each image from one of the two
             if subscription is self._former and self._current.stamp:
                 return
             if (subscription is self._current and is_first
@@ -227,17 +227,17 @@ class ImageInput:
                 f'{TYPE_NAMES[source.message_type]}. Give each type a topic of its own, or set '
                 'transport to raw or compressed')
 
-    # why nothing arrives
+    # reasons why nothing arrives
 
     def reason(self, silent_s: float) -> str:
         """
-        Return why no image arrives.
+        Return the reason why no image arrives.
 
-        :param silent_s: seconds since the last image, or since the start.
+        :param silent_s: Time since the last image, or since the start, in s.
         """
         topic, name = self.source.topic, TYPE_NAMES[self.source.message_type]
         if self._problem:
-            return f'{topic}: no subscription: {self._problem}'
+            return f'{topic}: subscription failed: {self._problem}'
         every = [(source.topic, info) for source in self._sources
                  for info in self._node.get_publishers_info_by_topic(source.topic)]
         if not every:
@@ -247,8 +247,8 @@ class ImageInput:
             return self._other_type(every[0][0], every[0][1].topic_type)
         if self._reliability == ReliabilityPolicy.RELIABLE and not any(
                 info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in typed):
-            return (f'QoS mismatch: the publishers of {topic} offer best effort, '
-                    'reliability: reliable asks for more; set reliability to auto')
+            return (f'QoS mismatch: the publishers of {topic} offer best_effort; expected '
+                    'reliable (parameter reliability); set reliability to auto')
         what = 'went silent' if self._stats.ever_received() else 'sends nothing'
         name = typed[0].node_name
         reasons = self._lost_on_the_way(is_reached=name != UNREACHED)
@@ -258,41 +258,41 @@ class ImageInput:
 
     def _lost_on_the_way(self, is_reached: bool) -> list[str]:
         """
-        Return what may keep the images of a publisher from a subscription that fits it.
+        Return possible reasons why images of a matching publisher do not arrive.
 
-        :param is_reached: whether anything arrives from its process, its name at least.
+        :param is_reached: True: at least the node name of the publisher has arrived.
         """
         shares_memory = 'fastrtps' in get_rmw_implementation_identifier()
         reasons = []
         if is_reached and self.transport == 'raw' and (
                 self._reliability == ReliabilityPolicy.BEST_EFFORT):
-            where = f': in the shell of the camera `{LARGE_IMAGES}`' if shares_memory else ''
-            reasons.append(f'its images are too large for DDS{where}, or transport: compressed')
+            where = f'in the shell of the camera `{LARGE_IMAGES}`, or ' if shares_memory else ''
+            reasons.append(f'its images are too large for DDS: {where}transport: compressed')
         if not self._stats.ever_received():
             memory = 'no shared memory ' if shares_memory else 'no network '
             flags = '--ipc=host --net=host and as the same user' if shares_memory else '--net=host'
-            reasons.append(f'{memory}between containers, or a container and its host: start them '
-                           f'with {flags} (docs/guides/docker.md)')
+            reasons.append(f'{memory}between containers, or between container and host: start '
+                           f'them with {flags} (docs/guides/docker.md)')
         return reasons
 
     def _other_type(self, topic: str, type_name: str) -> str:
-        text = f'{topic} carries {type_name}, wanted '
+        text = f'{topic} has type {type_name}; expected '
         if self._transport == 'auto':
             return text + ' or '.join(TYPE_NAMES.values()) + self._other_topics()
-        wanted = f'{TYPE_NAMES[self.source.message_type]} (transport: {self._transport})'
+        expected = f'{TYPE_NAMES[self.source.message_type]} (transport: {self._transport})'
         advice = '; set transport to auto' if type_name in TYPE_NAMES.values() else ''
-        return text + wanted + advice
+        return text + expected + advice
 
     def _other_transport(self) -> str:
-        """Say so where the camera publishes, but in the way that the parameter excludes."""
+        """Return a hint if the camera publishes in the transport that the parameter excludes."""
         if self._transport == 'auto':
             return ''
         others = sources_of(self.source.topic.removesuffix(SUFFIX), 'auto')
         there = [each.topic for each in others if self._node.count_publishers(each.topic)]
-        return f'; there is {there[0]}: set transport to auto' if there else ''
+        return f'; {there[0]} has a publisher: set transport to auto' if there else ''
 
     def _other_topics(self) -> str:
-        """Name image topics of the graph that the user may have meant."""
+        """Return a hint with image topics of the graph that the user may have meant."""
         kinds = {TYPE_NAMES[source.message_type] for source in self._sources}
         own = {source.topic for source in self._sources}
         bases = {topic.removesuffix(SUFFIX)
@@ -302,8 +302,8 @@ class ImageInput:
         others = sorted(base for base in bases if not base.endswith('/annotated'))
         if not others:
             return ''
-        # those of this camera first, depth and infrared last
+        # topics of this camera first, depth and infrared last
         others.sort(key=lambda base: (self._prefix not in base, bool(NO_COLOUR.search(base))))
         remap = f'{self._prefix}image:={others[0]}'
-        how = f'-r {remap}' if self._prefix else f'-r {remap}, for the launch file {remap}'
+        how = f'-r {remap}' if self._prefix else f'-r {remap}, or {remap} for the launch file'
         return f'; images are on {", ".join(others[:3])}: remap with {how}'

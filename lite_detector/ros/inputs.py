@@ -16,13 +16,13 @@ SILENCE_S = 3.0
 
 class Input:
     """
-    A topic whose messages arrive as they are, serialized; best effort hears every publisher.
+    Subscription of serialized messages; best effort, which is compatible with every publisher.
 
-    :param node: owner of the subscription.
-    :param topic: relative name.
-    :param kind: type of the message.
-    :param on_data: called with each message.
-    :param depth: how many messages the middleware keeps.
+    :param node: Node of the subscription.
+    :param topic: Relative name of the topic.
+    :param kind: Type of the message.
+    :param on_data: Function called with each serialized message.
+    :param depth: Queue depth of the middleware in messages.
     """
 
     def __init__(self, node: Node, topic: str, kind: type, on_data: Callable[[bytes], None],
@@ -41,11 +41,11 @@ class Input:
         self._on_data(data)
 
     def destroy(self) -> None:
-        """Give the subscription back."""
+        """Destroy the subscription."""
         self._node.destroy_subscription(self._subscription)
 
     def silence(self) -> str | None:
-        """Return why no message arrives, or None while they do."""
+        """Return the reason why no message arrives; None: messages arrive."""
         silent_s = time.monotonic() - (self._received_s or self._started_s)
         if silent_s < SILENCE_S:
             return None
@@ -54,13 +54,13 @@ class Input:
             return f'no publisher on {self.topic}{self._others()}'
         typed = [info for info in publishers if info.topic_type == self._type_name]
         if not typed:
-            return (f'{self.topic} carries {publishers[0].topic_type}; expected '
+            return (f'{self.topic} has type {publishers[0].topic_type}; expected '
                     f'{self._type_name}')
         what = 'went silent' if self._received_s else 'sends nothing'
         return f'publisher {typed[0].node_name} of {self.topic} {what} for {silent_s:.0f} s'
 
     def _others(self) -> str:
-        """Name topics of this type that the user may have meant."""
+        """Return a hint with topics of this type that the user may have meant."""
         others = sorted(topic for topic, types in self._node.get_topic_names_and_types()
                         if self._type_name in types and self._node.count_publishers(topic))
         if not others:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the lifecycle nodes share: states, parameters, and starting by themselves."""
+"""Base class of the lifecycle nodes: states, parameters and autostart."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class ManagedNode(LifecycleNode, Generic[S]):
     """
     A lifecycle node whose parameters are the fields of a struct.
 
-    A subclass has ``_configure``, ``_change``, ``stop`` and ``_release``.
+    A subclass implements ``_configure``, ``_change``, ``stop`` and ``_release``.
 
-    :param name: of the node.
-    :param kind: the struct.
-    :param table: its parameters, with ``autostart`` among them.
+    :param name: Name of the node.
+    :param kind: Struct of the parameters.
+    :param table: Table of its parameters, including ``autostart``.
+    :param node_options: Keyword arguments of ``LifecycleNode``.
     """
 
     def __init__(self, name: str, kind: type[S], table: Mapping[str, ParameterRow],
@@ -51,54 +52,54 @@ class ManagedNode(LifecycleNode, Generic[S]):
 
     @property
     def settings(self) -> S:
-        """Parameters that are in force; the node has been configured."""
-        assert self._settings is not None, 'configured'
+        """Return the current parameters of a configured node."""
+        assert self._settings is not None, 'the node is configured'
         return self._settings
 
     def warn_of_unknown_parameters(self, page: str) -> None:
         """
-        Log the parameters that were given and that the node, now whole, does not have.
+        Log the given parameters that the node has not declared; call it after all declarations.
 
-        :param page: documentation of the parameters.
+        :param page: Documentation page of the parameters.
         """
         for name in unknown_parameters(self):
-            self.get_logger().warning(f'there is no parameter {name!r}; see {page}')
+            self.get_logger().warning(f'unknown parameter {name!r}; see {page}')
 
     # lifecycle
 
     def autostart(self) -> None:
-        """Configure and activate, if parameter ``autostart`` says so."""
-        if self.get_parameter('autostart').value is False:  # what is neither is refused below
+        """Configure and activate, if parameter ``autostart`` is true."""
+        if self.get_parameter('autostart').value is False:  # on_configure refuses other types
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and set up; what is wrong leaves the node unconfigured."""
+        """Read the parameters and set up; after an error the node stays unconfigured."""
         try:
             self._settings = current_settings(self, self._kind, self._table)
             self._configure(self._settings)
-        except Exception as error:  # rclpy would be silent about it
+        except Exception as error:  # rclpy would not log the reason
             self._problem = reason_of(error)
-            self.get_logger().error(f'not configured: {self._problem}')
+            self.get_logger().error(f'configuration failed: {self._problem}')
             self._release()
             return TransitionCallbackReturn.FAILURE
         self._state, self._problem = 'inactive', ''
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work."""
+        """Start the work of the node."""
         self._state = 'active'
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working; what was set up stays."""
+        """Stop the work of the node; the configuration stays."""
         self.stop()
         self._state = 'inactive'
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give back what was set up."""
+        """Release everything that on_configure has set up."""
         self._release()
         self._state = 'unconfigured'
         return TransitionCallbackReturn.SUCCESS
@@ -110,7 +111,7 @@ class ManagedNode(LifecycleNode, Generic[S]):
         return TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> None:
-        """Stop working; safe to call at any time."""
+        """Stop the work of the node; safe to call at any time."""
         raise NotImplementedError
 
     def _configure(self, settings: S) -> None:
@@ -118,11 +119,11 @@ class ManagedNode(LifecycleNode, Generic[S]):
         raise NotImplementedError
 
     def _release(self) -> None:
-        """Stop, and give back what was set up."""
+        """Stop, and release everything that ``_configure`` has set up."""
         raise NotImplementedError
 
     def _change(self, old: S, new: S) -> None:
-        """Work with other settings from now on; if this raises, the old ones stay."""
+        """Apply new settings; if this raises an error, the old ones stay."""
         raise NotImplementedError
 
     # parameters
@@ -136,10 +137,10 @@ class ManagedNode(LifecycleNode, Generic[S]):
             if self._state in ('inactive', 'active'):
                 self._apply(changes)
             elif changes and self._retry is None:
-                # the new values are in force only after this callback
+                # the new values are valid only after this callback
                 self._retry = self.create_timer(0.0, self._retry_autostart,
                                                 clock=Clock(clock_type=ClockType.STEADY_TIME))
-        except Exception as error:  # a wrong value must not stop a node that works
+        except Exception as error:  # an invalid value must not stop a running node
             return SetParametersResult(successful=False, reason=reason_of(error))
         return SetParametersResult(successful=True)
 
@@ -156,15 +157,15 @@ class ManagedNode(LifecycleNode, Generic[S]):
         new = checked_settings({**values, **changes}, self._kind, self._table)
         for name in changes:
             if not self._table[name].live and getattr(new, name) != getattr(old, name):
-                raise ConfigError(f'{name} cannot change while the node is {self._state}; set it '
-                                  'at start, or deactivate and clean up first')
+                raise ConfigError(f'{name}: the node is {self._state}; expected unconfigured: set '
+                                  'it at start, or deactivate and clean up first')
         if new != old:
             self._change(old, new)
             self._settings = new
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason in one line."""
+    """Return the message of an error in one line."""
     if isinstance(error, LiteDetectorError):
         return str(error)
     return f'{type(error).__name__}: {" ".join(str(error).split())}'

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every frame of the cameras with the newest boxes, drawn on a thread of its own."""
+"""Annotation of every camera frame with the newest boxes, in a separate thread."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class LiveView:
     The thread starts with the first frame that somebody looks at. ``offer`` belongs to the thread
     that takes messages.
 
-    :param cameras: whose frames are drawn.
-    :param warn: called with a camera and one line if a frame cannot be drawn.
+    :param cameras: Cameras to annotate.
+    :param warn: Function called with a camera and a reason if a frame cannot be annotated.
     """
 
     def __init__(self, cameras: Sequence[Camera], warn: Callable[[Camera, str], None]) -> None:
@@ -37,12 +37,12 @@ class LiveView:
         """
         Draw a frame, if somebody looks and no newer one comes before its turn.
 
-        :param received: the serialized message and its type.
+        :param received: Serialized message and its type.
         """
         if not camera.overlay.has_viewers():
             return
         if self._thread is None:
-            # what detects goes first
+            # low priority: detection comes first
             self._thread = start_thread('live_view', self._work, niceness=NICENESS)
         self._slots.put(camera, received)
 
@@ -50,7 +50,7 @@ class LiveView:
         """
         End the thread.
 
-        :param timeout_s: how long to wait for the frame in work; None: until it is done.
+        :param timeout_s: Maximum time to wait for the current frame in s; None: no limit.
         """
         self._slots.close()
         if self._thread:
@@ -64,5 +64,5 @@ class LiveView:
                 camera.overlay.draw(msg.header, camera.read(msg))
             except ImageError:  # the worker reports the same frame
                 pass
-            except Exception as error:  # a frame must not end the view; nor does a shutdown warn
+            except Exception as error:  # a bad frame must not end the thread
                 self._warn(camera, f'frame not drawn: {" ".join(str(error).split())}')

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the locate node reports: one reason why there are no positions, and the target."""
+"""Diagnostics of the locate node: one reason why there are no positions, and the target."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from rclpy.node import Node
 
 
 class LocateStatus(NamedTuple):
-    """What is to be reported now."""
+    """Current status of the node."""
 
     state: str
     problem: str
-    """Why the node could not be configured; empty: nothing is wrong."""
+    """Reason why the node is not configured; empty: no problem."""
     inputs: list[Input]
-    """In the order in which their silence is reported."""
+    """Subscriptions, in the order in which their silence is reported."""
     stats: CameraStats
     follower: Follower
 
 
 class LocateDiagnostics:
     """
-    Publishes ``/diagnostics`` once a second, and logs warnings.
+    Publisher of ``/diagnostics`` once a second, and of warnings in the log.
 
-    :param node: that publishes and logs.
-    :param status: asked for the state of the node.
+    :param node: Node that publishes and logs.
+    :param status: Function that returns the status of the node.
     """
 
     def __init__(self, node: Node, status: Callable[[], LocateStatus]) -> None:
         self._node, self._status = node, status
         self._warned = '', -WARNING_PERIOD_S
         self._reported = 0, 0
-        self._unusable = ''  # why nothing was published since something was
+        self._unusable = ''  # reason why nothing is published since the last publication
         self._updater, self.clock = steady_updater(node)
         self._updater.add('locate', self._diagnose)
         self._updater.add('target', self._diagnose_target)

@@ -19,9 +19,9 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
 UNKNOWN_ANGLE = math.pi ** 2 / 3
-"""Variance of an angle that may be anything; rad^2."""
+"""Variance of an unknown angle in rad^2."""
 LEAST_SIDE_M = 0.02
-"""Thickness of a marker whose object has none that is known."""
+"""Thickness of the marker of an object with unknown depth, in metres."""
 CERTAIN_M_S = 1.0
 """Velocities with a larger standard deviation are not shown."""
 TEXT_M = 0.15
@@ -34,14 +34,14 @@ class Objects:
     """
     Located objects of one image, in the frame that they are published in.
 
-    :param class_names: by object, n of them.
-    :param scores: of the detections that they are.
-    :param ids: track ids; empty where nobody tracks.
-    :param positions: metres, shape (n, 3).
-    :param sizes: along the axes of the camera, metres, shape (n, 3).
-    :param covariances: of the positions, shape (n, 3, 3).
-    :param orientation: of the axes of the camera, x, y, z, w.
-    :param distances: from the camera, metres, shape (n,).
+    :param class_names: Class names, n of them.
+    :param scores: Scores of the detections.
+    :param ids: Track ids; an empty text without tracking.
+    :param positions: Positions in metres, shape (n, 3).
+    :param sizes: Sizes along the axes of the camera in metres, shape (n, 3).
+    :param covariances: Covariances of the positions in m^2, shape (n, 3, 3).
+    :param orientation: Orientation of the camera as a quaternion x, y, z, w.
+    :param distances: Distances from the camera in metres, shape (n,).
     """
 
     class_names: Sequence[str]
@@ -58,7 +58,7 @@ def detection_3d_array(header: Header, objects: Objects) -> bytes:
     """
     Return a serialized Detection3DArray.
 
-    :param header: stamp of the image, and frame of the positions.
+    :param header: Header with the stamp of the image and the frame of the positions.
     """
     rows = empty_rows(Detection3DArray, len(objects.ids))
     rows[:, 0] = objects.scores
@@ -77,9 +77,9 @@ def markers_of(header: Header, objects: Objects, velocities: Array,
     """
     Return a box and a text for each object, and what removes those of the last image.
 
-    :param header: stamp of the image, and frame of the positions.
-    :param velocities: m/s, shape (n, 3).
-    :param deviations: their standard deviations, shape (n,); infinity: unknown.
+    :param header: Header with the stamp of the image and the frame of the positions.
+    :param velocities: Velocities in m/s, shape (n, 3).
+    :param deviations: Standard deviations in m/s, shape (n,); infinity: unknown velocity.
     """
     x, y, z, w = objects.orientation
     orientation = Quaternion(x=x, y=y, z=z, w=w)
@@ -113,16 +113,16 @@ def target_of(header: Header, bearing: Sequence[float], distance: float) -> Vect
     """
     Return the bearing error of the followed object.
 
-    :param header: stamp of the image, and frame of the camera.
-    :param bearing: azimuth to the right and elevation up, rad.
-    :param distance: metres; NaN: unknown.
+    :param header: Header with the stamp of the image and the frame of the camera.
+    :param bearing: Azimuth to the right and elevation up in rad, shape (2,).
+    :param distance: Distance in metres; NaN: unknown.
     """
     return Vector3Stamped(header=header, vector=Vector3(
         x=float(bearing[0]), y=float(bearing[1]), z=float(distance)))
 
 
 def target_point_of(header: Header, position: Sequence[float]) -> PointStamped:
-    """Return where the followed object is, in metres."""
+    """Return the position of the followed object in metres."""
     return PointStamped(header=header, point=_point([float(each) for each in position]))
 
 

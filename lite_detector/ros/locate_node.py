@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The locate node: from detections to bearings, distances, 3D boxes and a target."""
+"""Locate node: converts detections to bearings, distances, 3D boxes and a target."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ OUTPUTS = {'detections_3d': Detection3DArray, 'markers': MarkerArray, 'target': 
            'target_point': PointStamped}
 RANGES = {'depth': Image, 'points': PointCloud2}
 RESTART_S = 2.0
-"""A stamp that is so much older than the one before is of another recording."""
+"""Minimum step back of stamps in s that means another recording."""
 
 
 class LocateNode(ManagedNode[LocateSettings]):
     """
     Lifecycle node ``locate``.
 
-    Topics, parameters and services: docs/reference/locate_node.md.
-    All work is done in the executor's thread, as soon as the depth of some detections is there.
+    Topics, parameters and services: docs/reference/locate_node.md. All work runs in the thread of
+    the executor, as soon as the depth for the detections has arrived.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -93,7 +93,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         self._follow(settings)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe."""
+        """Create the subscriptions."""
         settings = self.settings
         self._stats.restart()
         self._camera = CameraInfoInput(self, settings.rectified)
@@ -105,11 +105,11 @@ class LocateNode(ManagedNode[LocateSettings]):
             self._inputs.append(Input(self, what, RANGES[what], self._on_depth, DEPTH_QUEUE))
         if settings.target_frame:
             self._listen_to_tf()
-        self.get_logger().info(f'locating {detections.topic} by {settings.range_from}')
+        self.get_logger().info(f'locating {detections.topic}, range_from {settings.range_from}')
         return super().on_activate(state)
 
     def stop(self) -> None:
-        """Give the subscriptions back; safe to call at any time."""
+        """Destroy the subscriptions; safe to call at any time."""
         if self._camera:
             self._camera.destroy()
         for each in self._inputs:
@@ -130,7 +130,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         return LocateStatus(self._state, self._problem, self._inputs, self._stats, self._follower)
 
     def _listen_to_tf(self) -> Transforms:
-        from lite_detector.ros.transforms import Transforms  # only who needs it loads tf2
+        from lite_detector.ros.transforms import Transforms  # tf2 is loaded only if needed
         self._transforms = self._transforms or Transforms(self)
         return self._transforms
 
@@ -152,7 +152,7 @@ class LocateNode(ManagedNode[LocateSettings]):
             stamp_ns = stamp_ns_of(data)
             found = read_detections(data)
             if stamp_ns <= 0:
-                raise LocateError('detections have a stamp of zero; expected that of their image')
+                raise LocateError('detections have stamp 0; expected the stamp of their image')
         except Exception as error:
             self._drop(reason_of(error))
             return
@@ -166,7 +166,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         self._serve_pairs()
 
     def _on_depth(self, data: bytes) -> None:
-        assert self._pairing is not None, 'subscribed with it'
+        assert self._pairing is not None, 'created with the subscription'
         try:
             self._pairing.add_depth(stamp_ns_of(data), data)
         except LocateError as error:
@@ -174,7 +174,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         self._serve_pairs()
 
     def _serve_pairs(self) -> None:
-        assert self._pairing is not None, 'subscribed with it'
+        assert self._pairing is not None, 'created with the subscription'
         for pair in self._pairing.decided(time.monotonic()):
             self._process(pair)
 
@@ -182,7 +182,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         begin_s = time.monotonic()
         try:
             self.process(pair)
-        except Exception as error:  # whatever others send, one image must not stop the node
+        except Exception as error:  # a malformed message must not stop the node
             self._drop(reason_of(error))
             return
         self._stats.on_worked(time.monotonic() - begin_s)
@@ -196,11 +196,13 @@ class LocateNode(ManagedNode[LocateSettings]):
         """
         Locate and publish the objects of one image.
 
-        :raises LocateError: if they have no position; the target's bearing is published then too.
+        :param pair: Detections and their depth.
+        :raises LocateError: if there are no positions; the bearing of the target is published
+            also in this case.
         """
         found = pair.detections
         header = found.header
-        assert self._camera is not None, 'subscribed with it'
+        assert self._camera is not None, 'created with the subscription'
         camera = self._camera.model(header.frame_id)
         seen = seen_of(found)
         check_boxes(seen.boxes_xyxy, camera)
@@ -215,13 +217,13 @@ class LocateNode(ManagedNode[LocateSettings]):
                              parse_object_sizes(self.settings.object_sizes),
                              self.settings.limits_m)
             out, objects = self._objects(found, located)
-        except Exception as error:  # after the target, which needs no depth
+        except Exception as error:  # raised after the target, which does not need depth
             problem = error
         if target:
             self._publish_target(header, target, camera, located)
         if problem:
             raise problem
-        assert located is not None and objects is not None, 'no problem'
+        assert located is not None and objects is not None, 'set if there is no problem'
         self._outputs['detections_3d'].publish(detection_3d_array(out, objects))
         age = self.get_clock().now() - Time.from_msg(header.stamp)
         self._stats.on_published(age.nanoseconds / 1e9)
@@ -241,7 +243,7 @@ class LocateNode(ManagedNode[LocateSettings]):
         return read_points(data, header.frame_id, camera, settings.max_distance_m, lookup)
 
     def _objects(self, found: FoundObjects, located: Located) -> tuple[Header, Objects]:
-        """Return the objects that have a position, in the frame they are published in."""
+        """Return the objects that have a position, in the output frame."""
         header, known = found.header, located.known
         positions, covariances = located.positions[known], located.covariances[known]
         distances = np.linalg.norm(positions, axis=1)
@@ -280,7 +282,7 @@ class LocateNode(ManagedNode[LocateSettings]):
             self._outputs['target'].publish(target_of(header, bearing, distance))
 
     def _report_lost(self) -> None:
-        """Publish, when it changes, whether there is nothing to follow."""
+        """Publish target_lost when it changes."""
         if not self._follower.wanted:
             return
         lost = not self._follower.held
@@ -288,7 +290,7 @@ class LocateNode(ManagedNode[LocateSettings]):
             return
         self._outputs['target_lost'].publish(Bool(data=lost))
         what = f'{self._follower.class_name} {self._follower.track_id}'.strip()
-        if not lost or self._lost is not None:  # at first there is nothing to lose
+        if not lost or self._lost is not None:  # before the first target, nothing is lost
             self.get_logger().info(f'lost {what}' if lost else f'following {what}')
         self._lost = lost
 

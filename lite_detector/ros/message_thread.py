@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A thread that takes the messages of some subscriptions, beside the executor of their node."""
+"""Thread that receives messages in place of the executor of the node."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ except ImportError:  # Humble
 
 NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 WAIT_S = 1.0
-"""A node whose context is shut down ends its thread so late, if nobody unsubscribes before."""
+"""Maximum delay of the end of the thread after a shutdown of the context, in s."""
 RETRY_S = 0.1
 
 
 class MessageThread:
     """
-    Takes messages as they are, serialized, and calls back.
+    Thread that takes serialized messages and calls a function.
 
-    This takes half the CPU time of an executor, which collects all entities of the node for each
-    message. The thread runs while there is a subscription; the methods belong to one other thread.
+    This needs half the CPU time of an executor, which collects all entities of the node for each
+    message. The thread runs while there is a subscription. Call all methods in one other thread.
 
-    :param node: owner of the subscriptions.
+    :param node: Node of the subscriptions.
     """
 
     def __init__(self, node: Node) -> None:
@@ -54,10 +54,13 @@ class MessageThread:
     def subscribe(self, kind: type, topic: str, on_data: Callable[[bytes], None],
                   qos: QoSProfile) -> Subscription:
         """
-        Subscribe a topic.
+        Subscribe to a topic.
 
-        :param on_data: called with each message, by the thread.
-        :raises Exception: as ``Node.create_subscription``.
+        :param kind: Type of the message.
+        :param topic: Name of the topic.
+        :param on_data: Function called in the thread with each serialized message.
+        :param qos: QoS of the subscription.
+        :raises Exception: see ``Node.create_subscription``.
         """
         subscription = self._node.create_subscription(
             kind, topic, on_data, qos, callback_group=self._group, event_callbacks=NO_EVENTS,
@@ -99,7 +102,7 @@ class MessageThread:
                 pass
             except Exception as error:  # RCLError has no public name
                 if self._node.context.ok():
-                    self._node.get_logger().error(f'message not taken: {error}')
+                    self._node.get_logger().error(f'cannot receive a message: {error}')
                     time.sleep(RETRY_S)
 
     def _take(self, subscription: Subscription) -> None:

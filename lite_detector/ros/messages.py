@@ -17,7 +17,7 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
-except ImportError:  # the vision_msgs of early Humble has none
+except ImportError:  # vision_msgs of early Humble does not have them
     LabelInfo = VisionClass = None
 
 _VERSION = 1
@@ -26,12 +26,12 @@ _VERSION = 1
 def detection_array(header: Header, detections: Detections, class_ids: Sequence[str],
                     track_ids: Sequence[int] | IntArray | None = None) -> bytes:
     """
-    Return a serialized Detection2DArray.
+    Create a serialized Detection2DArray.
 
-    :param header: of the image; it is set on the array and on every detection.
-    :param detections: boxes in camera pixels.
-    :param class_ids: what class_id says, by class index.
-    :param track_ids: numbers of the objects; None: id stays empty.
+    :param header: Header of the image, used for the array and for every detection.
+    :param detections: Detections in pixels of the camera image.
+    :param class_ids: Texts of class_id, by class index.
+    :param track_ids: Track ids, shape (n,); None: id stays empty.
     """
     rows = empty_rows(Detection2DArray, len(detections))
     rows[:, 0] = detections.scores
@@ -45,15 +45,16 @@ def detection_array(header: Header, detections: Detections, class_ids: Sequence[
 
 
 def nanoseconds_of(stamp: Time) -> int:
-    """Return the time of a stamp; an ``rclpy.time.Time`` takes ten times as long to make."""
+    """Return the time of a stamp in ns; ``rclpy.time.Time`` takes ten times as long."""
     return stamp.sec * 10 ** 9 + stamp.nanosec
 
 
 def class_id_strings(card: NetworkCard, class_id_format: str) -> list[str]:
     """
-    Return what class_id says, by class index.
+    Return the texts of class_id, by class index.
 
-    :param class_id_format: name or index.
+    :param card: Card of the model.
+    :param class_id_format: Format: name or index.
     """
     if class_id_format == 'index':
         return [str(index) for index in range(len(card.class_names))]
@@ -61,7 +62,7 @@ def class_id_strings(card: NetworkCard, class_id_format: str) -> list[str]:
 
 
 def label_info(header: Header, card: NetworkCard, score_threshold: float) -> LabelInfo:
-    """Return the map from class index to class name."""
+    """Create the message with the class names by index."""
     return LabelInfo(
         header=header, threshold=score_threshold,
         class_map=[VisionClass(class_id=index, class_name=name)
@@ -69,6 +70,6 @@ def label_info(header: Header, card: NetworkCard, score_threshold: float) -> Lab
 
 
 def vision_info(header: Header, card: NetworkCard, folder: Path) -> VisionInfo:
-    """Return what finds the objects, and where its class names stand."""
+    """Create the message with the model, and the folder of its class names."""
     return VisionInfo(header=header, method=f'{card.name}: {card.description}',
                       database_location=str(folder), database_version=_VERSION)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The detector node: camera topics in, detections out."""
+"""Detector node: subscribes to camera topics and publishes detections."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class DetectorNode(ManagedNode[Settings]):
     """
     Lifecycle node ``detector``; topics, parameters and services are in docs/reference/node.md.
 
-    One thread only stores the newest message of each camera, as it came; one worker thread
-    unpacks, detects and publishes. The executor has the rest.
+    One thread stores the newest serialized message of each camera. One worker thread deserializes,
+    detects and publishes. The executor does everything else.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -63,11 +63,11 @@ class DetectorNode(ManagedNode[Settings]):
         self._slots: FrameSlots[Camera, Received] | None = None
         self._worker: threading.Thread | None = None
         self._live_view: LiveView | None = None
-        self._working = threading.Lock()  # held for a frame, or to time a network in peace
+        self._working = threading.Lock()  # held for a frame, or to time a network undisturbed
         self._capture: Capture | None = None
         self._enabled = True
         self._info_publishers: list = []
-        self._track_ids = count(1)  # of all cameras, so that no two objects share one
+        self._track_ids = count(1)  # shared by all cameras, so that ids are unique
         self.create_service(SetBool, 'enable', self._on_enable)
         self._diagnostics = Diagnostics(self, self._status)
         self.warn_of_unknown_parameters('docs/reference/node.md')
@@ -93,7 +93,7 @@ class DetectorNode(ManagedNode[Settings]):
         self._publish_infos(settings)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to detect."""
+        """Start to detect."""
         self._slots = FrameSlots(self._cameras, self.settings.max_rate_hz)
         self._worker = start_thread('detect', self._work, self._slots)
         self._live_view = LiveView(self._cameras, self._warn)
@@ -105,7 +105,7 @@ class DetectorNode(ManagedNode[Settings]):
         return super().on_activate(state)
 
     def destroy_node(self) -> None:
-        """End the worker before what it publishes on, without waiting for a slow network."""
+        """End the worker before its publishers, without waiting for a slow network."""
         self.stop(EXIT_TIMEOUT_S)
         if self._capture:
             self._capture.close(EXIT_TIMEOUT_S)
@@ -115,7 +115,7 @@ class DetectorNode(ManagedNode[Settings]):
         """
         End the worker; safe to call at any time.
 
-        :param timeout_s: how long to wait for the frame in work; None: until it is done.
+        :param timeout_s: Maximum time to wait for the current frame in s; None: no limit.
         """
         for camera in self._cameras:
             camera.unsubscribe()
@@ -145,8 +145,8 @@ class DetectorNode(ManagedNode[Settings]):
                           self._serving.detector if self._serving else None)
 
     def _served(self) -> Serving:
-        """Return the model of a node that has been configured."""
-        assert self._serving is not None, 'configured'
+        """Return the model of a configured node."""
+        assert self._serving is not None, 'the node is configured'
         return self._serving
 
     def _load(self, settings: Settings) -> Serving:
@@ -183,11 +183,11 @@ class DetectorNode(ManagedNode[Settings]):
             try:
                 with self._working:
                     self.process(camera, received)
-            except Exception as error:  # whatever a driver sends, one frame must not stop us
+            except Exception as error:  # a malformed frame must not stop the node
                 self._drop(camera, reason_of(error))
 
     def process(self, camera: Camera, received: Received) -> None:
-        """Detect in one frame and publish; the whole work of the worker thread."""
+        """Detect in one frame, publish, and capture the frame; runs in the worker thread."""
         serving = self._served()
         served = camera.serve(received, serving, full=self._capture is not None,
                               draw=not self.settings.annotate_every_frame)
@@ -203,7 +203,7 @@ class DetectorNode(ManagedNode[Settings]):
                 complete=detector.view.mode != 'in_turn'))
 
     def _drop(self, camera: Camera, reason: str) -> None:
-        if not self.context.ok():  # publishers are gone: that is a shutdown, not a bad frame
+        if not self.context.ok():  # the reason is a shutdown, not a bad frame
             return
         camera.stats.on_bad(reason)
         self._warn(camera, f'frame dropped: {reason}')
@@ -217,9 +217,9 @@ class DetectorNode(ManagedNode[Settings]):
     def _change(self, old: Settings, new: Settings) -> None:
         if new.model != old.model:
             self._serving = self._load(new)
-            self.get_logger().info(f'model is now {self._serving.detector.card.name}')
+            self.get_logger().info(f'changed the model to {self._serving.detector.card.name}')
         else:
-            # another detector, so that the worker never sees half of a change
+            # a new detector, so that a frame never uses a partial change
             serving = self._served()
             detector = serving.detector.configured(new.selection(), new.view())
             self._serving = self._serve(detector, serving.folder, new)
@@ -235,7 +235,7 @@ class DetectorNode(ManagedNode[Settings]):
             else:
                 for camera in self._cameras:
                     camera.unsubscribe()
-                # or a busy worker would publish them yet
+                # else the worker would publish these frames after the change
                 for camera in self._slots.clear() if self._slots else ():
                     camera.stats.on_replaced()
         self._enabled = request.data
@@ -258,5 +258,5 @@ def main(args: Sequence[str] | None = None) -> int:
         node.autostart()
         return node
     run_node(make_node, args)
-    end_process()  # a slow network or disk may still be at work
+    end_process()  # a slow network or disk may still keep a thread busy
     return 0

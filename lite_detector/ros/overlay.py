@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The boxes of one camera for people to look at: as annotated images, and as image markers."""
+"""Visualization of the boxes of one camera: annotated images and image markers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from std_msgs.msg import ColorRGBA, Header
 
 try:
     from visualization_msgs.msg import ImageMarker
-except ImportError:  # it comes with RViz and Foxglove, and a robot needs neither
+except ImportError:  # it is part of RViz and Foxglove, which a robot does not need
     ImageMarker = None
 
 MAX_AGE_S = 2.0
-"""Boxes further in time from an image are not drawn on it."""
+"""Maximum time between boxes and the image on which they are drawn."""
 LINE_PX = 2.0
 
 
@@ -38,12 +38,12 @@ class Overlay:
     """
     Publishes ``annotated``, ``annotated/compressed`` and ``image_markers`` of one camera.
 
-    Each message is only made while somebody subscribes to its topic.
+    A message is created only while its topic has a subscriber.
 
-    :param node: owner of the publishers.
-    :param prefix: of the names of the topics.
-    :param depth: of the queues.
-    :param event_callbacks: of the publishers.
+    :param node: Node of the publishers.
+    :param prefix: Prefix of the topic names.
+    :param depth: Queue depth of the publishers.
+    :param event_callbacks: Event callbacks of the publishers.
     """
 
     def __init__(self, node: Node, prefix: str, depth: int,
@@ -60,16 +60,16 @@ class Overlay:
         self._markers = markers
 
     def has_viewers(self) -> bool:
-        """Tell whether somebody subscribes to an annotated image."""
+        """Return whether an annotated image has a subscriber."""
         return any(publisher.get_subscription_count() for publisher, _ in self._pictures)
 
     def update(self, header: Header, tracked: Tracked, class_names: Sequence[str]) -> None:
         """
         Take the newest boxes, and publish them as markers.
 
-        :param header: of the image they were found in.
-        :param tracked: detections, and ids where there are any.
-        :param class_names: names by class index.
+        :param header: Header of the image of the detections.
+        :param tracked: Detections with track ids.
+        :param class_names: Class names by index.
         """
         # one assignment: another thread may draw
         self._boxes = _Boxes(nanoseconds_of(header.stamp), tracked, class_names)
@@ -81,8 +81,8 @@ class Overlay:
         """
         Publish an image with the newest boxes, if they are not too old for it.
 
-        :param header: of the image.
-        :param image_bgr: uint8, shape (height, width, 3).
+        :param header: Header of the image.
+        :param image_bgr: Image, uint8, shape (height, width, 3).
         """
         listeners = [(publisher, to_message) for publisher, to_message in self._pictures
                      if publisher.get_subscription_count()]
@@ -97,19 +97,19 @@ class Overlay:
             publisher.publish(to_message(image_bgr, header))
 
     def destroy(self) -> None:
-        """Give the publishers back."""
+        """Destroy the publishers."""
         for publisher in (*(each for each, _ in self._pictures), *self._markers):
             self._node.destroy_publisher(publisher)
 
 
 def image_marker(header: Header, detections: Detections) -> ImageMarker:
     """
-    Return boxes as one message of line segments, which replaces the message before.
+    Create one message of line segments for all boxes, which replaces the previous message.
 
     Foxglove draws it over the camera image.
 
-    :param header: of the image.
-    :param detections: boxes in pixels of the image.
+    :param header: Header of the image.
+    :param detections: Detections in pixels of the image.
     """
     points: list[Point] = []
     colors = []

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which depth belongs to which detections, by their stamps; no ROS in here."""
+"""Synchronization of depth and detections by their stamps, independent of ROS."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Generic, NamedTuple, TypeVar
 D = TypeVar('D')
 
 KEEP_S = 2.0
-"""Depth is kept for so long: detections of a slow model come later than their depth."""
+"""Time to keep depth in s, because detections of a slow model arrive later than their depth."""
 KEEP_BYTES = 64_000_000
 WAIT_S = 0.5
-"""Detections wait for depth that is late, at most so long."""
+"""Maximum time that detections wait for late depth, in s."""
 WAITING = 4
-"""At most so many detections wait."""
+"""Maximum number of waiting detections."""
 OTHER_CLOCK_S = 60.0
-"""Stamps that are further apart are of two clocks."""
+"""Minimum difference of stamps in s that means two different clocks."""
 
 
 class Pair(NamedTuple, Generic[D]):
-    """Detections, and the depth of their time or why there is none."""
+    """Detections with their depth, or with the reason why there is no depth."""
 
     detections: D
     depth: bytes | None
@@ -33,10 +33,10 @@ class Pairing(Generic[D]):
     """
     Approximate time synchronization that reports why nothing matches.
 
-    Detections wait until a depth of their time or later is there, and take the nearest.
+    Detections wait for a depth with an equal or later stamp; then they get the nearest one.
 
-    :param what: how reasons name the depth.
-    :param tolerance_s: largest difference of two stamps.
+    :param what: Name of the depth input in messages.
+    :param tolerance_s: Maximum difference of two stamps in s.
     """
 
     def __init__(self, what: str, tolerance_s: float) -> None:
@@ -47,9 +47,9 @@ class Pairing(Generic[D]):
         self._waiting: deque[tuple[int, float, D]] = deque()
 
     def add_depth(self, stamp_ns: int, data: bytes) -> None:
-        """Keep a depth message, as it came."""
+        """Store a serialized depth message."""
         if self._depths and abs(stamp_ns - self._depths[-1][0]) > KEEP_S * 1e9:
-            self._depths.clear()  # another recording, or a clock that jumped
+            self._depths.clear()  # another recording, or the clock has jumped
             self._bytes = 0
         self._depths.append((stamp_ns, data))
         self._bytes += len(data)
@@ -58,11 +58,11 @@ class Pairing(Generic[D]):
             self._bytes -= len(self._depths.popleft()[1])
 
     def add_detections(self, stamp_ns: int, detections: D, now_s: float) -> None:
-        """Let detections wait for their depth."""
+        """Store detections until their depth arrives."""
         self._waiting.append((stamp_ns, now_s, detections))
 
     def decided(self, now_s: float) -> list[Pair[D]]:
-        """Return the detections that have their depth, or have waited long enough, in order."""
+        """Return the detections that have their depth or whose waiting time is over, in order."""
         pairs = []
         while self._waiting:
             stamp_ns, since_s, detections = self._waiting[0]
@@ -86,5 +86,5 @@ class Pairing(Generic[D]):
         elif nearest == self._depths[0][0] and offset_s > 0 and len(self._depths) > 1:
             hint = 'detections come later than depth is kept; take a faster model or less depth'
         return Pair(detections, None, (
-            f'no {self._what} matches: the nearest stamp is {offset_s:+.3f} s from that of the '
-            f'detections, expected at most {self.tolerance_s:g} s; {hint}'))
+            f'no {self._what} matches: the nearest stamp is {offset_s:+.3f} s from the stamp of '
+            f'the detections; expected at most {self.tolerance_s:g} s; {hint}'))

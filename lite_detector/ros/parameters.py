@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""ROS parameters from a struct: one place for type, default, range, description and check."""
+"""ROS parameters from a struct, which defines type, default, range, description and check."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ S = TypeVar('S', bound=Spec)
 LIVE = {'live': True}
 
 
-def live_parameter(description: str, wanted: str = '', **bounds: Any) -> Meta:
+def live_parameter(description: str, expected: str = '', **bounds: Any) -> Meta:
     """
-    Describe a field whose parameter may change while the node is active.
+    Describe the field of a parameter that may change while the node is active.
 
-    :param description: for people.
-    :param wanted: what values are allowed, where the bounds do not tell.
-    :param bounds: as of ``Meta``.
+    :param description: Description for ``ros2 param describe``.
+    :param expected: Allowed values in words; empty: ``bounds`` defines them.
+    :param bounds: Keyword arguments of ``Meta``.
     """
-    return Meta(description=description, extra={**LIVE, 'wanted': wanted}, **bounds)
+    return Meta(description=description, extra={**LIVE, 'expected': expected}, **bounds)
 
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One row of the table."""
+    """One parameter of the table."""
 
     name: str
     kind: Any
@@ -47,12 +47,12 @@ class ParameterRow:
     maximum: float | None
     multiple_of: int | None
     choices: tuple[str | int, ...]
-    wanted: str
+    expected: str
 
     def range_text(self) -> str:
-        """Return what values are allowed, as people read it."""
-        if self.wanted:
-            return self.wanted
+        """Return the allowed values as text."""
+        if self.expected:
+            return self.expected
         if self.choices:
             return 'one of ' + ', '.join(map(str, self.choices))
         if self.minimum is not None:
@@ -62,11 +62,11 @@ class ParameterRow:
                                                                      'not empty')
 
     def ros_default(self) -> Any:
-        """Return the default as ROS can carry it: an empty list has no type there."""
+        """Return the default as a ROS value; an empty list has no type in ROS."""
         return self.default if self.default != () else ['']
 
     def descriptor(self, with_range: bool) -> ParameterDescriptor:
-        """Return what ROS tools show; with the range, rclpy itself refuses what is outside."""
+        """Return the descriptor for ROS tools; with the range, rclpy refuses values outside it."""
         descriptor = ParameterDescriptor(
             name=self.name, description=self.description, dynamic_typing=True,
             additional_constraints=self.range_text())
@@ -83,7 +83,7 @@ class ParameterRow:
 
     def check(self, value: Any) -> Any:
         """
-        Return the value in its own type.
+        Convert a value to the type of the parameter.
 
         :raises ConfigError: with name, value and range if it is not allowed.
         """
@@ -92,30 +92,29 @@ class ParameterRow:
         try:
             return msgspec.convert(value, self.kind)
         except msgspec.ValidationError:
-            raise ConfigError(f'{self.name}: got {value!r}, wanted '
-                              f'{self.range_text()}') from None
+            raise ConfigError(f'{self.name}: {value!r}; expected {self.range_text()}') from None
 
 
 def parameter_table(kind: type[Spec]) -> dict[str, ParameterRow]:
     """
-    Read the table of parameters off a struct.
+    Create the table of parameters of a struct.
 
-    :param kind: every field has a default and ``Annotated[..., Meta(description=...)]``.
-    :return: by name, in the order of the fields.
+    :param kind: Struct; every field has a default and ``Annotated[..., Meta(description=...)]``.
+    :return: Name -> parameter, in the order of the fields.
     """
     hints = get_type_hints(kind, include_extras=True)
     table = {}
     struct: Any = msgspec.inspect.type_info(kind)
     for field in struct.fields:
         meta, info = field.type, field.type.type
-        # msgspec sorts the values of a Literal; people want the order they were written in
+        # msgspec sorts the values of a Literal; the documentation keeps the order of the code
         literal = isinstance(info, msgspec.inspect.LiteralType)
         choices = hints[field.name].__origin__.__args__ if literal else ()
         table[field.name] = ParameterRow(
             field.name, hints[field.name], field.default,
             meta.extra_json_schema['description'], bool((meta.extra or {}).get('live')),
             getattr(info, 'ge', None), getattr(info, 'le', None),
-            getattr(info, 'multiple_of', None), choices, (meta.extra or {}).get('wanted', ''))
+            getattr(info, 'multiple_of', None), choices, (meta.extra or {}).get('expected', ''))
     return table
 
 
@@ -123,9 +122,9 @@ def declare_parameters(node: Node, table: Mapping[str, ParameterRow]) -> None:
     """
     Declare every parameter of a table.
 
-    Typing is dynamic, so that 1 passes where 1.0 is meant and an empty list where names are; the
-    check is ours. A wrong value from the command line or a file stays visible in the parameter
-    and keeps the node from being configured until it is corrected.
+    Typing is dynamic, so that 1 is valid for 1.0, and an empty list for a list of names. This
+    module checks the values. An invalid value from the command line or a file stays in the
+    parameter, and the node cannot be configured until it is corrected.
     """
     for parameter in table.values():
         default = parameter.ros_default()
@@ -136,17 +135,19 @@ def declare_parameters(node: Node, table: Mapping[str, ParameterRow]) -> None:
 
 
 def unknown_parameters(node: Node) -> list[str]:
-    """Return the names from the command line or a file that the node, now whole, has not."""
+    """Return the given names that the node has not declared; call it after all declarations."""
     return sorted(name for name in given_parameters(node)
                   if not node.has_parameter(name) and not name.startswith('qos_overrides.'))
 
 
 def current_settings(node: Node, kind: type[S], table: Mapping[str, ParameterRow]) -> S:
     """
-    Read what the node's parameters say now.
+    Read the current parameters of the node.
 
-    :param kind: the struct of the table.
-    :raises ConfigError: with name, value and range of the first that is wrong.
+    :param node: Node that has declared the parameters.
+    :param kind: Struct of the table.
+    :param table: Table of parameters.
+    :raises ConfigError: with name, value and range of the first invalid parameter.
     """
     return checked_settings({name: node.get_parameter(name).value for name in table}, kind, table)
 
@@ -154,8 +155,8 @@ def current_settings(node: Node, kind: type[S], table: Mapping[str, ParameterRow
 def checked_settings(values: Mapping[str, Any], kind: type[S],
                      table: Mapping[str, ParameterRow]) -> S:
     """
-    Check a whole set of parameter values.
+    Check a complete set of parameter values.
 
-    :raises ConfigError: with name, value and range of the first that is wrong.
+    :raises ConfigError: with name, value and range of the first invalid parameter.
     """
     return kind(**{name: parameter.check(values[name]) for name, parameter in table.items()})

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the node computes in where parameter ``precision`` is auto: measured on this board."""
+"""Choice of the precision for ``precision: auto``, measured on this board."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ import numpy as np
 
 EXACT = 'fp32'
 FASTER = ('auto', 'bf16', 'int8', 'int8_auto', 'int8_bf16')
-"""Tried beside it, the most exact first; auto is ncnn's own choice, fp16 on many ARM boards."""
+"""Candidates, the most exact first; auto is the choice of ncnn, fp16 on many ARM boards."""
 ROUNDS, SECONDS = 7, 2.0
-"""Each precision is timed as often, or for as long on the wall all together if that is less."""
+"""Number of measurements of each precision, and maximum wall time for all of them in s."""
 CAMERA = ImageSize(480, 640)
 
 
 class Probe(NamedTuple):
-    """What one precision gave on the warm-up image."""
+    """Measurement of one precision on the warm-up image."""
 
     precision: str
     ms: float
-    """CPU time of the network, which other processes disturb least."""
+    """CPU time of the network in ms, which is least affected by other processes."""
     error: float
-    """Of the outputs against fp32, percent."""
+    """Error of the outputs relative to fp32 in percent."""
 
     def __str__(self) -> str:
-        """Print as in ``bf16 8.1 ms off by 0.4 %``."""
-        return f'{self.precision} {self.ms:.1f} ms off by {self.error:.1f} %'
+        """Return a text such as ``bf16 8.1 ms, error 0.4 %``."""
+        return f'{self.precision} {self.ms:.1f} ms, error {self.error:.1f} %'
 
 
 def load_detector(folder: Path, options: Mapping[str, Any],
                   quiet: AbstractContextManager | None = None) -> tuple[Detector, str]:
     """
-    Load a model folder; where precision is auto, in what is fastest here and agrees with fp32.
+    Load a model; ``precision: auto`` becomes the fastest precision that agrees with fp32.
 
-    :param folder: with ``card.yaml`` and the weights.
-    :param options: keyword arguments of ``Detector.from_folder``.
-    :param quiet: entered while precisions are timed, and not while they load.
-    :return: the detector, and what to log on the choice; empty where there was none.
-    :raises LiteDetectorError: as ``Detector.from_folder``.
+    :param folder: Folder with ``card.yaml`` and the weights.
+    :param options: Keyword arguments of ``Detector.from_folder``.
+    :param quiet: Context manager that is active during the timing, but not while models load.
+    :return: Detector, and log message about the choice; empty if there was no choice.
+    :raises LiteDetectorError: see ``Detector.from_folder``.
     """
     if options.get('device', 'cpu') != 'cpu':
         detector = Detector.from_folder(folder, **options)
         device, chosen = detector.device, ''
-        if device.name == 'cpu':  # what auto chose
+        if device.name == 'cpu':  # device auto has chosen the CPU
             detector, chosen = load_detector(folder, {**options, 'device': 'cpu'}, quiet)
             detector.device = device
         return detector, '; '.join(filter(None, (device.report, chosen)))
@@ -66,9 +66,9 @@ def load_detector(folder: Path, options: Mapping[str, Any],
     entry = entry_of(folder, options, (FASTER, MAX_ERROR, SAME_TIME))
     known = recall(entry)
     if known and known.precision in (EXACT, *FASTER):
-        with suppress(ModelError):  # measure again
+        with suppress(ModelError):  # after an error, measure again
             return (Detector.from_folder(folder, **{**options, 'precision': known.precision}),
-                    f'{known.report}; measured at an earlier start, kept in {entry}')
+                    f'{known.report}; measured at an earlier start, stored in {entry}')
     detector, report = _measured(folder, options, quiet)
     give_memory_back()
     remember(entry, Choice(*report))
@@ -77,7 +77,7 @@ def load_detector(folder: Path, options: Mapping[str, Any],
 
 def _measured(folder: Path, options: Mapping[str, Any], quiet: AbstractContextManager | None
               ) -> tuple[Detector, tuple[str, str]]:
-    """Load all precisions; return the best one, and its name with what to log."""
+    """Load all precisions; return the best one, its name and the log message."""
     detectors = {EXACT: Detector.from_folder(folder, **{**options, 'precision': EXACT})}
     ncnn, failures = load_card(folder).runtimes.ncnn, []
     for precision in FASTER:
@@ -86,7 +86,7 @@ def _measured(folder: Path, options: Mapping[str, Any], quiet: AbstractContextMa
         try:
             detectors[precision] = Detector.from_folder(
                 folder, **{**options, 'precision': precision})
-        except ModelError as error:  # NaN in half precision, a damaged int8 file: fp32 works
+        except ModelError as error:  # NaN in half precision, or a damaged int8 file
             failures.append(f'; not {precision}: {error}')
     probes = probe(detectors, options['num_threads'], quiet)
     best = choose(probes)
@@ -96,19 +96,19 @@ def _measured(folder: Path, options: Mapping[str, Any], quiet: AbstractContextMa
 
 
 def give_memory_back() -> None:
-    """Hand memory that was freed to the system, where the C library keeps it: 30 MB here."""
-    with suppress(AttributeError, OSError):  # only glibc has it
+    """Return freed memory from the C library to the system: about 30 MB."""
+    with suppress(AttributeError, OSError):  # only glibc has malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def probe(detectors: Mapping[str, Detector], num_threads: int,
           quiet: AbstractContextManager | None = None) -> list[Probe]:
     """
-    Time the networks in turn on a picture, and compare their outputs with those of the first.
+    Time the networks, interleaved, and compare their outputs with those of the first one.
 
-    :param detectors: by precision; the first is the exact one.
-    :param num_threads: that they were loaded with.
-    :param quiet: entered while they are timed, at most for about ``SECONDS``.
+    :param detectors: Precision -> detector; the first is the exact one.
+    :param num_threads: Number of threads of the detectors.
+    :param quiet: Context manager that is active during the timing, about ``SECONDS`` at most.
     :return: in the same order, without those whose outputs are bit-identical to an earlier one's:
         they run the same code, as auto and fp32 do where the processor has no fp16 arithmetic.
     """
@@ -122,7 +122,7 @@ def probe(detectors: Mapping[str, Detector], num_threads: int,
         if not any(all(map(np.array_equal, given, earlier)) for earlier in outputs.values()):
             outputs[name] = given
     times: dict[str, list[float]] = {name: [] for name in outputs}
-    # the time of several threads is that of the process, whoever else works in it
+    # with several threads only the CPU time of the process is available
     with quiet or nullcontext():
         begin = time.perf_counter()
         for _ in range(ROUNDS):
@@ -132,6 +132,6 @@ def probe(detectors: Mapping[str, Detector], num_threads: int,
                 times[name].append(clock() - start)
             if time.perf_counter() - begin > SECONDS:
                 break
-    wanted = next(iter(outputs.values()))
-    return [Probe(name, 1000 * min(times[name]), output_error([wanted], [outputs[name]]))
+    expected = next(iter(outputs.values()))
+    return [Probe(name, 1000 * min(times[name]), output_error([expected], [outputs[name]]))
             for name in outputs]

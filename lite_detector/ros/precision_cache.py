@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What was measured for ``precision: auto``, kept for the next start.
+Cache of the choice for ``precision: auto``, for the next start of the node.
 
-Loading and timing every precision takes about as long as the rest of the start, and leaves memory
-behind. The name of an entry is a checksum of all that the choice depends on: the files of the
-model, the processor, the runtime, and the settings. If one changes, the choice is measured again.
+Loading and timing every precision takes about as long as the rest of the start, and uses memory
+that is not completely freed. The name of an entry is a checksum of everything that the choice
+depends on: model files, processor, runtime and settings. A change leads to a new measurement.
 """
 
 from __future__ import annotations
@@ -31,49 +31,49 @@ from msgspec import Meta
 FORMAT = 1
 PROCESSOR = {'model name', 'flags', 'features', 'cpu implementer', 'cpu part', 'cpu variant',
              'cpu revision', 'hardware', 'model'}
-"""Lines of /proc/cpuinfo that say which processor it is."""
+"""Keys of /proc/cpuinfo that identify the processor."""
 BOARD = Path('/proc/device-tree/model')
 
 
 class Choice(Spec):
-    """An entry."""
+    """Entry of the cache."""
 
     precision: Annotated[str, Meta(max_length=20)]
     report: Annotated[str, Meta(max_length=4000)]
-    """What was logged when it was measured."""
+    """Log message of the measurement."""
 
 
 def entry_of(folder: Path, options: Mapping[str, Any], rules: object) -> Path | None:
     """
-    Return the file of the choice for a model on this board.
+    Return the cache file for a model on this board.
 
-    :param folder: with ``card.yaml`` and the weights.
-    :param options: keyword arguments of ``Detector.from_folder``.
-    :param rules: what else decides; its text counts.
-    :return: None if a file of the model cannot be read, or is not the one that the card means.
+    :param folder: Folder with ``card.yaml`` and the weights.
+    :param options: Keyword arguments of ``Detector.from_folder``.
+    :param rules: Constants that the choice depends on; their ``repr`` is part of the checksum.
+    :return: Path; None: a model file is unreadable, or its checksum differs from the card.
     """
     settings = FORMAT, rules, options['num_threads'], options.get('input_size')
     checksum = hashlib.sha256(repr(settings).encode())
     try:
         for part in (*_model(folder), *_board(), *_runtime()):
             checksum.update(hashlib.sha256(part).digest())
-    except (OSError, ModelError):  # who loads the model says it, if the file matters
+    except (OSError, ModelError):  # loading the model reports the error, if the file is needed
         return None
     return user_cache().parent / 'precision' / f'{checksum.hexdigest()[:32]}.json'
 
 
 def recall(path: Path | None) -> Choice | None:
-    """Return the choice in a file; None if it is absent or malformed."""
+    """Read the choice in a file; return None if the file is absent or malformed."""
     if path is None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Choice)
-    except (OSError, msgspec.DecodeError):  # ValidationError is one too
+    except (OSError, msgspec.DecodeError):  # includes ValidationError
         return None
 
 
 def remember(path: Path | None, choice: Choice) -> None:
-    """Write a choice, whole or not at all; a cache that cannot be written is none."""
+    """Write a choice, complete or not at all; ignore a cache that is not writable."""
     if path is None:
         return
     with suppress(OSError):
@@ -104,7 +104,7 @@ def _board() -> Iterator[bytes]:
 
 
 def _runtime() -> Iterator[bytes]:
-    # files instead of a version: a library that was built here may keep its number
+    # files instead of the version: a local build may have the same version number
     spec = find_spec('ncnn')
     if spec and spec.origin:
         for path in sorted(Path(spec.origin).parent.glob('*.so')):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What rclpy lacks or does wrong, each with the version from which its workaround can go.
+Workarounds for faults of rclpy, each with the version that makes it unnecessary.
 
 Only this module uses private names of rclpy.
 """
@@ -27,12 +27,13 @@ from rclpy.subscription import Subscription
 
 def guard_transitions(node: LifecycleNode, state: Callable[[], str]) -> None:
     """
-    Refuse an impossible transition, where rclpy ends the process.
+    Refuse an impossible transition; rclpy would end the process.
 
-    https://github.com/ros2/rclpy/issues/1209, fixed by its pull request 1319, which Jazzy lacks
-    (rclpy 7): can go when Kilted is the oldest distribution.
+    https://github.com/ros2/rclpy/issues/1209, fixed by pull request 1319, which Jazzy (rclpy 7)
+    does not contain: remove this when Kilted is the oldest supported distribution.
 
-    :param state: returns the state of the node, for the warning.
+    :param node: Lifecycle node to guard.
+    :param state: Function that returns the state of the node, for the warning.
     """
     service = node._service_change_state
     change = service.callback
@@ -41,8 +42,8 @@ def guard_transitions(node: LifecycleNode, state: Callable[[], str]) -> None:
                 response: ChangeState.Response) -> ChangeState.Response:
         try:
             return change(request, response)
-        except RuntimeError:  # RCLError, before anything has changed
-            node.get_logger().warning(f'transition {request.transition.id} is refused: the '
+        except RuntimeError:  # RCLError, raised before the state changes
+            node.get_logger().warning(f'transition {request.transition.id}: refused, because the '
                                       f'node is {state()}')
             response.success = False
             return response
@@ -53,17 +54,17 @@ def given_parameters(node: Node) -> Iterable[str]:
     """
     Return the names of the parameters from the command line, a file or the constructor.
 
-    rclpy shows those that the node does not declare nowhere else; no version has another way.
+    No version of rclpy has a public way to find given parameters that the node does not declare.
     """
     return node._parameter_overrides
 
 
 def end_process() -> None:
     """
-    End with status 0 where a thread is still inside of C++.
+    End the process with status 0, also if a thread is still running C++ code.
 
-    The interpreter would abort the process for it: https://github.com/python/cpython/issues/87135,
-    fixed in Python 3.14, where the thread hangs instead.
+    The interpreter would abort the process: https://github.com/python/cpython/issues/87135, fixed
+    in Python 3.14, where the thread hangs instead.
     """
     if threading.active_count() > 1:
         sys.stderr.flush()
@@ -71,7 +72,7 @@ def end_process() -> None:
 
 
 class OwnThreadGroup(CallbackGroup):
-    """Callback group of entities that no executor waits for."""
+    """Callback group whose entities no executor serves."""
 
     def can_execute(self, entity: object) -> bool:
         return False
@@ -86,14 +87,15 @@ class OwnThreadGroup(CallbackGroup):
 def wait_for_messages(context: Context, subscriptions: Sequence[Subscription],
                       guard: GuardCondition, timeout_s: float) -> list[Subscription]:
     """
-    Wait until messages arrive or the guard is triggered; return the subscriptions that have some.
+    Wait until messages arrive or the guard is triggered; return the subscriptions with messages.
 
-    As in ``rclpy.wait_for_message``: no version of rclpy has a public wait set. Its executors
-    collect all entities of a node anew for each message, which takes longer than to take an image.
+    The code follows ``rclpy.wait_for_message``, because no version of rclpy has a public wait set.
+    The executors of rclpy collect all entities of a node for each message, which takes longer than
+    receiving an image.
 
     :raises InvalidHandle: if an entity is destroyed before.
     """
-    with ExitStack() as held:  # what is destroyed meanwhile is so afterwards
+    with ExitStack() as held:  # delays the destruction of entities until the wait ends
         for handle in (context.handle, guard.handle, *(each.handle for each in subscriptions)):
             held.enter_context(handle)
         wait_set = rclpy_implementation.WaitSet(len(subscriptions), 1, 0, 0, 0, 0, context.handle)
@@ -107,7 +109,7 @@ def wait_for_messages(context: Context, subscriptions: Sequence[Subscription],
 
 
 def take_serialized(subscription: Subscription) -> bytes | None:
-    """Return the next message as it came, or None; rclpy has no public way, as above."""
+    """Return the next serialized message, or None; rclpy has no public function for it."""
     with subscription.handle:
         taken = subscription.handle.take_message(subscription.msg_type, True)
     return taken and taken[0]

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The life of a process that holds one node."""
+"""Start, execution and shutdown of a process with one node."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from rclpy.utilities import remove_ros_args
 N = TypeVar('N', bound=Node)
 
 SOURCE_PLACE = re.compile(r', at \S+:\d+')
-"""Where in the sources of ROS it was found, which helps nobody here."""
+"""Pattern of a place in the sources of ROS, which is removed from errors."""
 PARAMETER_FILE = re.compile(r"params file: '--params-file (.*)'\. Error: (.*)", re.DOTALL)
-"""How ROS begins to say what is wrong in a file of parameters."""
+"""Pattern of an error of ROS about a parameter file."""
 
 
 def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
              finished: Callable[[N], bool] = lambda node: False) -> N:
     """
-    Make a node and serve it until it has finished or the process is asked to end.
+    Create a node and run it until it has finished or the process receives a signal.
 
-    :param make_node: called once ROS is up.
-    :param args: command line with the ROS arguments.
-    :param finished: asked after every callback.
-    :return: the node, destroyed; what it remembers can still be read.
-    :raises ConfigError: if the arguments are no ROS arguments, name a file of parameters that
-        ROS cannot read, or give a parameter that ROS itself declares another type.
+    :param make_node: Function that creates the node, called after the start of ROS.
+    :param args: Command line with the ROS arguments.
+    :param finished: Function that returns whether the node has finished, called after every
+        callback.
+    :return: Destroyed node; its attributes can still be read.
+    :raises ConfigError: if an argument is not a ROS argument, a parameter file is not readable by
+        ROS, or a parameter that ROS declares has another type.
     """
     stop = _Stop()
     with _asked_by_signals(stop):
@@ -48,7 +49,7 @@ def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
         try:
             try:
                 node = make_node()
-            except ParameterException as error:  # use_sim_time and the like; ours are lenient
+            except ParameterException as error:  # parameters of ROS, such as use_sim_time
                 raise ConfigError(f'ROS parameters: {error}') from None
             _serve(node, finished, stop)
             node.destroy_node()
@@ -59,7 +60,7 @@ def run_node(make_node: Callable[[], N], args: Sequence[str] | None,
 
 def _start_ros(args: Sequence[str] | None) -> None:
     try:
-        # the first word would be the name of the program
+        # remove_ros_args expects the name of the program as first argument
         stray = remove_ros_args(['program', *(args or ())])[1:]
         if not stray:
             rclpy.init(args=None if args is None else list(args),
@@ -67,12 +68,12 @@ def _start_ros(args: Sequence[str] | None) -> None:
     except Exception as error:  # its type has no public name
         raise ConfigError(_refusal(str(error))) from None
     if stray:
-        raise ConfigError(f'{stray[0]!r} is no ROS argument; give parameters as '
+        raise ConfigError(f'{stray[0]!r}: unknown argument; expected ROS arguments, e.g. '
                           '--ros-args -p name:=value')
 
 
 def _refusal(said: str) -> str:
-    """Return in one line what ROS says, perhaps in several, against its arguments."""
+    """Convert an error of ROS about its arguments to one line."""
     said = SOURCE_PLACE.sub('', said)
     found = PARAMETER_FILE.search(said)
     if not found:
@@ -83,13 +84,13 @@ def _refusal(said: str) -> str:
     except OSError as error:
         reason = error.strerror or str(error)
     except UnicodeDecodeError:
-        reason = 'it is not a text file'
-    return (f'{path}: ROS cannot read this file of parameters: {reason}; wanted YAML as in '
+        reason = 'not a text file'
+    return (f'{path}: ROS cannot read this parameter file: {reason}; expected YAML as in '
             'config/detect.yaml, without tabs and aliases')
 
 
 class _Stop:
-    """A wish that the process ends; may come before there is an executor that waits, or after."""
+    """Request to end the process; it may arrive before or after the executor starts."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -97,14 +98,15 @@ class _Stop:
         self._executor: SingleThreadedExecutor | None = None
 
     def ask(self) -> None:
-        """Let the executor look at ``asked``; from any thread."""
+        """Wake the executor so that it checks ``asked``; thread-safe."""
         with self._lock:
             self.asked = True
             if self._executor:
-                self._executor.create_task(lambda: None)  # after a mere wake it would wait on
+                # a wake without a task would not end the wait
+                self._executor.create_task(lambda: None)
 
     def watch(self, executor: SingleThreadedExecutor | None) -> None:
-        """Wake this one from now on."""
+        """Set the executor to wake."""
         with self._lock:
             self._executor = executor
 
@@ -112,14 +114,14 @@ class _Stop:
 @contextmanager
 def _asked_by_signals(stop: _Stop) -> Iterator[None]:
     """
-    Let SIGINT and SIGTERM ask for the end, and raise nothing.
+    Handle SIGINT and SIGTERM as a request to end, without exceptions.
 
     KeyboardInterrupt comes between any two steps of rclpy, whose C++ turns it into other errors,
     and the handlers of rclpy shut ROS down in a thread beside the one that is using it: one node
     in some hundreds ended with a segmentation fault, or not at all. So the interpreter writes a
     byte per signal, whichever thread meets it, and a thread reads.
     """
-    if current_thread() is not main_thread():  # Python lets no other one handle signals
+    if current_thread() is not main_thread():  # in Python only the main thread handles signals
         yield
         return
     reader, writer = socket.socketpair()
@@ -129,7 +131,7 @@ def _asked_by_signals(stop: _Stop) -> Iterator[None]:
         while reader.recv(1):
             stop.ask()
 
-    def note(*_: object) -> None:  # at once, where the main thread does not wait for ROS
+    def note(*_: object) -> None:  # immediate, if the main thread does not wait for ROS
         stop.asked = True
 
     listener = Thread(target=listen, name='signals', daemon=True)

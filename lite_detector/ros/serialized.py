@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Image messages read in place, where rclpy copies the pixels twice.
+Image messages read in place; rclpy would copy the pixels twice.
 
-A serialized message is the Common Data Representation of its fields (CDR, chapter 9.3 of the
-CORBA standard), behind four bytes that say so: numbers aligned to their size, strings and
-sequences with their length in front.
+A serialized message consists of four bytes that name the representation, and the fields in Common
+Data Representation (CDR, chapter 9.3 of the CORBA standard): numbers are aligned to their size,
+and strings and sequences begin with their length.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PREFIX_BYTES = 4
 
 
 class SerializedImage(NamedTuple):
-    """The fields of ``sensor_msgs/msg/Image``; ``data`` is a part of the serialized message."""
+    """Fields of ``sensor_msgs/msg/Image``; ``data`` is a view of the serialized message."""
 
     header: Header
     height: int
@@ -38,7 +38,7 @@ class SerializedImage(NamedTuple):
 
 
 class SerializedCompressedImage(NamedTuple):
-    """The fields of ``sensor_msgs/msg/CompressedImage``, likewise."""
+    """Fields of ``sensor_msgs/msg/CompressedImage``; ``data`` is a view of the message."""
 
     header: Header
     format: str  # noqa: A003
@@ -47,10 +47,10 @@ class SerializedCompressedImage(NamedTuple):
 
 class CdrReader:
     """
-    Reads fields one after the other.
+    Sequential reader of fields.
 
-    :param data: a serialized message.
-    :param order: of the bytes of a number, as ``struct`` writes it.
+    :param data: Serialized message.
+    :param order: Byte order of numbers in the notation of ``struct``.
     """
 
     def __init__(self, data: bytes, order: str) -> None:
@@ -62,8 +62,8 @@ class CdrReader:
         """
         Read a number.
 
-        :param code: its type, as ``struct`` writes it.
-        :raises struct.error: if the message ends before.
+        :param code: Type of the number in the notation of ``struct``.
+        :raises struct.error: if the message is too short.
         """
         size = struct.calcsize(self._order + code)
         self._place = -(-self._place // size) * size
@@ -72,22 +72,22 @@ class CdrReader:
         return value
 
     def numbers(self, count: int) -> tuple[float, ...]:
-        """Read float64 numbers; raise struct.error if the message ends before."""
+        """Read float64 numbers; raise struct.error if the message is too short."""
         self._place = -(-self._place // 8) * 8
         values = struct.unpack_from(f'{self._order}{count}d', self._view, self._place)
         self._place += 8 * count
         return values
 
     def part(self) -> memoryview:
-        """Read a sequence of bytes; raise struct.error if the message ends before."""
+        """Read a sequence of bytes; raise struct.error if the message is too short."""
         count = self.number()
         begin, self._place = self._place, self._place + count
         if self._place > len(self._view):
-            raise struct.error(f'{count} bytes, where {len(self._view) - begin} are left')
+            raise struct.error(f'{count} bytes; expected at most {len(self._view) - begin}')
         return self._view[begin:self._place]
 
     def text(self) -> str:
-        """Read a string, which ends with a zero."""
+        """Read a zero-terminated string."""
         return bytes(self.part()).rstrip(b'\0').decode(errors='replace')
 
     def header(self) -> Header:
@@ -96,7 +96,7 @@ class CdrReader:
         return Header(stamp=stamp, frame_id=self.text())
 
     def skip_header(self) -> None:
-        """Go on behind a header."""
+        """Skip a header."""
         self.number()
         self.number()
         self.part()
@@ -116,13 +116,13 @@ READERS: dict[type, Callable[[CdrReader], Any]] = {Image: _image, CompressedImag
 
 def read_in_place(data: bytes, kind: type) -> SerializedImage | SerializedCompressedImage | Any:
     """
-    Return the fields of a serialized message; the data field is no copy.
+    Return the fields of a serialized message; the data field is a view.
 
-    :param data: as a raw subscription gets it.
-    :param kind: ``Image`` or ``CompressedImage``.
-    :return: for a representation other than plain CDR, the message as rclpy makes it.
-    :raises struct.error: if the message ends before its fields do.
-    :raises Exception: as ``rclpy.serialization.deserialize_message``.
+    :param data: Serialized message from a raw subscription.
+    :param kind: Type of the message: ``Image`` or ``CompressedImage``.
+    :return: Fields; for a representation other than plain CDR, the message of rclpy.
+    :raises struct.error: if the message is too short.
+    :raises Exception: see ``rclpy.serialization.deserialize_message``.
     """
     order = PLAIN_CDR.get(data[:2])
     if order is None:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The parameters of the detector node."""
+"""Parameters of the detector node."""
 
 from __future__ import annotations
 
@@ -19,112 +19,120 @@ from lite_detector.zoo import DEFAULT_MODEL
 from msgspec import Meta
 
 NAMESPACE = r'^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$'
-"""In front of the name of a topic."""
+"""Pattern of a namespace before the name of a topic."""
 
 
 class Settings(Spec):
-    """Every parameter of the node, as in docs/reference/node.md and config/detect.yaml."""
+    """All parameters of the node, as in docs/reference/node.md and config/detect.yaml."""
 
     model: Annotated[str, live_parameter(
-        'Model folder, or name of a model in LITE_DETECTOR_MODELS, models/ or the user cache. '
-        'A new one is loaded beside the old one, which stays if the new one fails; meanwhile no '
-        'new image is taken.',
+        'Model folder, or name of a model in LITE_DETECTOR_MODELS, models/ or the user cache. If '
+        'a new model fails to load, the node keeps the old one. While a model loads, the node '
+        'processes no images.',
         min_length=1)] = DEFAULT_MODEL
     runtime: Annotated[Literal['ncnn', 'onnx'], Meta(
         description='Library that runs the network.')] = 'ncnn'
     device: Annotated[str, Meta(
-        description='Where the network runs: cpu; gpu or gpu:N (ncnn: Vulkan; onnx: TensorRT or '
-        'CUDA); auto: the fastest that agrees with the CPU; with runtime onnx also tensorrt, '
-        'cuda, openvino or coreml. What is not there is an error, but for auto.',
-        pattern=DEVICE_PATTERN, extra={'wanted': DEVICES})] = 'cpu'
+        description='Device that runs the network. cpu; gpu or gpu:N (ncnn: Vulkan; onnx: '
+        'TensorRT or CUDA); auto: the fastest device whose detections agree with the CPU; with '
+        'runtime onnx also tensorrt, cuda, openvino or coreml. A missing device is an error, '
+        'except with auto.',
+        pattern=DEVICE_PATTERN, extra={'expected': DEVICES})] = 'cpu'
     num_threads: Annotated[Annotated[int, Meta(ge=1, le=MAX_THREADS)] | Literal['auto'], Meta(
-        description='Threads per inference. More than one is faster on an idle board and slower '
-        'on a busy one. auto: 1, 2 or 4, measured at start under the load of that moment.',
-        extra={'wanted': f'1 .. {MAX_THREADS}, or auto'})] = 1
+        description='Number of threads per inference. More than one is faster on an idle board '
+        'and slower under CPU load. auto: 1, 2 or 4, measured at start.',
+        extra={'expected': f'1 .. {MAX_THREADS}, or auto'})] = 1
     precision: Annotated[Literal['auto', 'fp32', 'bf16', 'int8', 'int8_auto', 'int8_bf16'], Meta(
-        description='auto: what is fastest here and agrees with fp32, measured at start; bf16: '
-        'ncnn only; int8: folders of quantize; int8_auto, int8_bf16: ncnn only, its float layers '
-        'in fp16 where the processor has it, or in bf16.')] = 'auto'
+        description='Precision of the network. auto: the fastest one that agrees with fp32, '
+        'measured at start; bf16: ncnn only; int8: needs a model folder from quantize; '
+        'int8_auto, int8_bf16: ncnn only, float layers in fp16 if the processor has it, or in '
+        'bf16.')] = 'auto'
     input_size: Annotated[int, Meta(
-        description='Side of a square network input, a multiple of 32; 0: the size of the model '
-        'card.', ge=0, le=4096, multiple_of=32)] = 0
+        description='Side of the square network input in pixels, a multiple of 32; 0: the size '
+        'of the model card.', ge=0, le=4096, multiple_of=32)] = 0
     cameras: Annotated[tuple[Annotated[str, Meta(pattern=NAMESPACE, max_length=100)], ...], Meta(
-        description='Namespaces of several cameras that share the model: [front, rear] '
-        'subscribes front/image and rear/image and publishes front/detections and '
+        description='Namespaces of several cameras that share the model. [front, rear] '
+        'subscribes to front/image and rear/image and publishes front/detections and '
         'rear/detections. Empty: one camera, image and detections.',
-        extra={'wanted': 'list of ROS names, each once'})] = ()
+        extra={'expected': 'list of ROS names, each once'})] = ()
     transport: Annotated[Literal['auto', 'raw', 'compressed'], Meta(
-        description='auto: Image or CompressedImage, whichever type image has, else '
+        description='Transport of the images. auto: the type that is published on image, else '
         'image/compressed; raw: only Image; compressed: only CompressedImage, on '
         'image/compressed or image.')] = 'auto'
     reliability: Annotated[Literal['auto', 'best_effort', 'reliable'], Meta(
-        description='Of the image subscription; auto follows what the publishers offer.')] = 'auto'
+        description='QoS reliability of the image subscription; auto: as the publishers offer.'
+    )] = 'auto'
     score_threshold: Annotated[float, live_parameter(
-        'Lowest score that is published.', ge=0, le=1)] = Selection().score_threshold
+        'Minimum score of a published detection, 0 to 1.',
+        ge=0, le=1)] = Selection().score_threshold
     class_thresholds: Annotated[tuple[str, ...], live_parameter(
-        'Score thresholds of single classes: [person:0.5, dog:0.3]; the other classes have '
+        'Score thresholds per class, e.g. [person:0.5, dog:0.3]; other classes use '
         'score_threshold.', 'list of NAME:SCORE, score 0 .. 1, each class once')] = ()
     nms_iou_threshold: Annotated[float, live_parameter(
-        'A box goes if it overlaps a better one of its class by more than this.',
+        'IoU threshold of the per-class NMS, 0 to 1.',
         ge=0, le=1)] = Selection().nms_iou_threshold
     class_agnostic_nms: Annotated[bool, live_parameter(
-        'Whether boxes of different classes suppress each other, not only those of one class.'
+        'Application of NMS across classes (true) or per class (false).'
     )] = Selection().class_agnostic_nms
     max_detections: Annotated[int, live_parameter(
-        'At most this many boxes per image, best first.',
+        'Maximum number of detections per image, highest scores first.',
         ge=1, le=1000)] = Selection().max_detections
     classes: Annotated[tuple[str, ...], live_parameter(
-        'Names of the classes that are wanted; empty: all.')] = ()
+        'Names of the classes to publish; empty: all classes.')] = ()
     class_id_format: Annotated[Literal['name', 'index'], live_parameter(
-        'What class_id holds: the class name, or its index as in label_info.')] = 'name'
+        'Content of class_id: the class name, or the class index of label_info.')] = 'name'
     max_rate_hz: Annotated[float, live_parameter(
-        'At most this many images per second and camera, each as soon as it comes; 0: no limit.',
+        'Maximum processing rate per camera in Hz; 0: no limit.',
         ge=0, le=1000)] = 0.0
     capture_folder: Annotated[str, Meta(
-        description='Folder that frames worth a label go to, see docs/guides/recordings.md.',
-        extra={'wanted': 'folder; empty: none are kept'})] = ''
+        description='Directory for captured frames (low margin, flicker, lost track); see '
+        'docs/guides/recordings.md.',
+        extra={'expected': 'directory; empty: no capture'})] = ''
     capture_max_files: Annotated[int, Meta(
-        description='At most this many frames stay there, the most interesting.',
+        description='Maximum number of captured frames; those with the highest interest stay.',
         ge=1, le=1000000)] = 1000
     capture_max_mb: Annotated[int, Meta(
-        description='At most this many MB of frames stay there.', ge=1, le=1000000)] = 500
+        description='Maximum size of all captured frames in MB (10^6 bytes).',
+        ge=1, le=1000000)] = 500
     tiles: Annotated[str, live_parameter(
-        'For small objects: 2x2 looks at two columns and two rows of overlapping tiles one by '
-        'one, each as large as the network input; 1x1: at the whole image.',
+        'Columns x rows of overlapping tiles, for small objects. Each tile is scaled to the '
+        'network input; 1x1: no tiles, only the full image.',
         '1x1 .. 8x8', pattern='^[1-8]x[1-8]$')] = '1x1'
     tile_overlap: Annotated[float, live_parameter(
-        "What neighbouring tiles share, as part of a tile's side; small objects should fit into "
-        'it.', ge=0.05, le=0.5)] = View().overlap
+        'Overlap of adjacent tiles as a fraction of the tile side, 0.05 to 0.5; small objects '
+        'should fit into it.', ge=0.05, le=0.5)] = View().overlap
     tile_mode: Annotated[Literal['all', 'tiles_only', 'in_turn'], live_parameter(
-        'all: every tile and the whole image; tiles_only: large objects are cut; in_turn: one '
-        'tile and the whole per image, for the time of two.')] = 'all'
+        'Tiles per image. all: every tile and the full image; tiles_only: every tile, so that '
+        'large objects are cut; in_turn: the full image and one tile, round-robin.')] = 'all'
     region: Annotated[tuple[float, float, float, float], live_parameter(
-        'The part of the image that is looked at: parts of its width and height if none is over '
-        '1, else pixels.', 'left, top, right, bottom')] = View().region
+        'Region of the image to detect in: fractions of its width and height if no value is '
+        'above 1, else pixels.', 'left, top, right, bottom')] = View().region
     mask: Annotated[str, live_parameter(
-        'Image laid over the camera image; boxes whose centre lies in its black are dropped.',
+        'Mask image, scaled to the camera image; boxes with their centre in a black area are '
+        'discarded.',
         'image file; empty: none')] = ''
     rotate: Annotated[Literal[0, 90, 180, 270], live_parameter(
-        'Degrees by which the network gets the image rotated clockwise, for a camera that is '
-        'mounted upside down or sideways. Boxes, region, mask, tiles and annotated stay in pixels '
-        'of the camera image.')] = 0
+        'Clockwise rotation of the network input in degrees, for a camera that is mounted upside '
+        'down or sideways. Boxes, region, mask, tiles and annotated stay in pixels of the camera '
+        'image.')] = 0
     tracking: Annotated[bool, live_parameter(
-        'Fill id: the same number for the same object as long as it is seen every 2 s. A known '
-        'object is published down to half of score_threshold.')] = False
+        'Tracking of objects: id is the track id. A track ends after 2 s without a detection. A '
+        'tracked object is published down to half of score_threshold.')] = False
     annotate_every_frame: Annotated[bool, live_parameter(
-        'Whether annotated shows every frame of the camera with the newest boxes at once, instead '
-        'of each frame with its own boxes when they are found.')] = False
+        'Rate of annotated. true: every camera frame at once, with the newest boxes; false: each '
+        'processed frame, with its own boxes.')] = False
     autostart: Annotated[bool, Meta(
-        description='Configure and activate at start; false: wait for a lifecycle manager.'
+        description='Start of the node. true: configure and activate at start; false: wait for '
+        'a lifecycle manager.'
     )] = True
 
     def __post_init__(self) -> None:
         if len({name.strip('/') for name in self.cameras}) < len(self.cameras):
-            raise ConfigError(f'cameras: got {list(self.cameras)}, wanted each name once')
+            raise ConfigError(f'cameras: {list(self.cameras)}; expected each name once')
         parse_class_thresholds(self.class_thresholds)
 
     def selection(self) -> Selection:
-        """Return which boxes the detector is to find: with tracking, also less likely ones."""
+        """Return the selection of boxes; tracking needs lower score thresholds."""
         share = FOLLOW_SHARE if self.tracking else 1
         return Selection(
             score_threshold=self.score_threshold * share, classes=self.classes,
@@ -134,7 +142,7 @@ class Settings(Spec):
             max_detections=self.max_detections)
 
     def view(self) -> View:
-        """Return where the detector looks."""
+        """Return tiles, region, mask and rotation of the detector."""
         columns, rows = grid_of(self.tiles)
         return View(columns=columns, rows=rows, overlap=self.tile_overlap, mode=self.tile_mode,
                     region=self.region, mask=self.mask, rotate=self.rotate)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From CameraInfo and detections to arrays, and stamps of serialized messages."""
+"""Conversions of CameraInfo and detections to arrays, and stamps of serialized messages."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def calibration_of(msg: CameraInfo) -> Calibration:
 
 
 def seen_of(found: FoundObjects) -> SeenObjects:
-    """Return 2D detections as the follower and the locator take them."""
+    """Convert 2D detections to the input of the follower and the locator."""
     half = found.boxes[:, 2:] / 2
     corners = np.concatenate((found.boxes[:, :2] - half, found.boxes[:, :2] + half), axis=1)
     if not np.isfinite(corners).all():
-        raise LocateError('detections have boxes that are no numbers')
+        raise LocateError('detections have NaN or infinite boxes; expected finite numbers')
     stamp = found.header.stamp
     return SeenObjects(stamp.sec + stamp.nanosec / 1e9, corners.astype(np.float32),
                        found.class_names, found.ids)
@@ -37,12 +37,13 @@ def seen_of(found: FoundObjects) -> SeenObjects:
 
 def stamp_ns_of(data: bytes) -> int:
     """
-    Return the stamp of a serialized message that begins with a header, without unpacking it.
+    Return the stamp of a serialized message that begins with a header, without deserialization.
 
-    :raises LocateError: if it is too short for one.
+    :param data: Serialized message.
+    :raises LocateError: if the message is too short for a stamp.
     """
     if len(data) < 12:
-        raise LocateError(f'damaged message of {len(data)} bytes')
+        raise LocateError(f'malformed message of {len(data)} bytes; expected a header')
     order = '<' if data[1] & 1 else '>'  # CDR: the second byte is odd for little endian
     seconds, nanoseconds = unpack_from(f'{order}iI', data, 4)
     return seconds * 1_000_000_000 + nanoseconds

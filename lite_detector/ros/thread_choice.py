@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many threads the node uses where parameter ``num_threads`` is auto: measured at start."""
+"""Choice of the number of threads for ``num_threads: auto``, measured at start."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from lite_detector.detector import Detector
 import numpy as np
 
 COUNTS = (1, 2, 4)
-"""Tried as far as there are cores; small networks do not gain from more."""
+"""Candidates, up to the number of cores; small networks do not gain from more threads."""
 MIN_GAIN = 1.25
-"""Twice the threads must be so many times as fast: the cores are taken from other processes."""
+"""Minimum speedup by twice the threads, because other processes need the cores too."""
 ROUNDS, SECONDS = 30, 1.5
-"""Each count is timed as often, or for as long on the wall all together if that is less."""
+"""Number of measurements of each count, and maximum wall time for all of them in s."""
 LEAST_ROUNDS = 7
 CAMERA = ImageSize(480, 640)
 
 
 class Timed(NamedTuple):
-    """What a number of threads gave."""
+    """Measurement of one number of threads."""
 
     threads: int
     ms: float
-    """Median wall time of the network, under the load of this moment."""
+    """Median wall time of the network in ms under the current load."""
 
     def __str__(self) -> str:
-        """Print as in ``2: 5.1 ms``."""
+        """Return a text such as ``2: 5.1 ms``."""
         return f'{self.threads}: {self.ms:.1f} ms'
 
 
@@ -45,18 +45,18 @@ def with_threads(folder: Path, options: Mapping[str, Any],
     """
     Replace ``num_threads: auto`` by the number that suits this board and its present load.
 
-    :param folder: with ``card.yaml`` and the weights.
-    :param options: keyword arguments of ``Detector.from_folder``, but for ``num_threads``.
-    :param quiet: entered while networks are timed, and not while they load.
-    :return: options with a number, and what to log on the choice; empty where there was none.
-    :raises LiteDetectorError: as ``Detector.from_folder``.
+    :param folder: Folder with ``card.yaml`` and the weights.
+    :param options: Keyword arguments of ``Detector.from_folder``; ``num_threads`` may be auto.
+    :param quiet: Context manager that is active during the timing, but not while models load.
+    :return: Options with a number, and log message about the choice; empty if there was no choice.
+    :raises LiteDetectorError: see ``Detector.from_folder``.
     """
     if options['num_threads'] != 'auto':
         return dict(options), ''
     cores = len(os.sched_getaffinity(0))
     counts = [count for count in COUNTS if count <= cores]
     if len(counts) == 1:
-        return {**options, 'num_threads': 1}, 'num_threads auto: 1, as there is one core'
+        return {**options, 'num_threads': 1}, 'num_threads auto: chose 1, because there is 1 core'
     detectors = {count: Detector.from_folder(folder, **{**options, 'num_threads': count})
                  for count in counts}
     first = detectors[1]
@@ -72,9 +72,9 @@ def with_threads(folder: Path, options: Mapping[str, Any],
 
 def time_each(steps: Mapping[int, Callable[[], object]]) -> list[Timed]:
     """
-    Time steps in turn.
+    Time steps, interleaved.
 
-    :param steps: number of threads -> what to time.
+    :param steps: Number of threads -> function to time.
     """
     for step in steps.values():
         step()
@@ -92,9 +92,9 @@ def time_each(steps: Mapping[int, Callable[[], object]]) -> list[Timed]:
 
 def choose(timed: Sequence[Timed]) -> int:
     """
-    Return the largest number of threads up to which every step is worth its cores.
+    Return the largest number of threads up to which each increase gives the minimum speedup.
 
-    :param timed: the fewest threads first.
+    :param timed: Measurements, the fewest threads first.
     """
     best = timed[0]
     for more in timed[1:]:

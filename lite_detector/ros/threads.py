@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Threads of the node, named for ``top -H`` and with a priority."""
+"""Threads of the node with a name for ``top -H`` and a priority."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ def start_thread(name: str, work: Callable[..., object], *arguments: object,
     """
     Start a daemon thread.
 
-    :param name: at most 15 letters, which is what Linux keeps.
-    :param work: called with the arguments.
-    :param niceness: added priority of the thread on Linux, 0 .. 19; 19 comes last.
+    :param name: Name of at most 15 letters, the limit of Linux.
+    :param work: Function that the thread runs.
+    :param arguments: Arguments of ``work``.
+    :param niceness: Increase of the nice value on Linux, 0 to 19; 19 is the lowest priority.
     """
     def run() -> None:
         thread_id = threading.get_native_id()
-        with suppress(OSError):  # before 3.14 Python does not hand the name on
+        with suppress(OSError):  # Python before 3.14 does not set the name of the thread
             Path(f'/proc/self/task/{thread_id}/comm').write_text(name)
         with suppress(OSError):
-            if niceness:  # Linux knows priorities of threads
+            if niceness:  # Linux has a nice value per thread
                 os.setpriority(os.PRIO_PROCESS, thread_id, niceness)
         work(*arguments)
     thread = threading.Thread(target=run, daemon=True, name=name)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""TF: from one frame to another at a time; imported only where another frame is needed."""
+"""TF transforms between two frames at a time; imported only if another frame is needed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tf2_ros import (
 
 
 class Transform(NamedTuple):
-    """Turns and shifts points of one frame into another: rotation @ point + translation."""
+    """Transform of points between two frames: rotation @ point + translation."""
 
     rotation: npt.NDArray[np.float64]
     translation: npt.NDArray[np.float64]
     quaternion: tuple[float, float, float, float]
-    """The rotation as x, y, z, w."""
+    """Rotation as a quaternion x, y, z, w."""
 
 
 class Transforms:
     """
-    Listens to TF.
+    TF listener of a node.
 
-    :param node: owner of the subscriptions.
+    :param node: Node of the subscriptions.
     """
 
     def __init__(self, node: Node) -> None:
@@ -45,22 +45,24 @@ class Transforms:
         self._listener = TransformListener(self._buffer, self._node, spin_thread=False)
 
     def restart(self) -> None:
-        """Forget all, after a jump of the time: TF refuses what is older than what it has."""
+        """Clear the buffer after a time jump, because TF refuses older transforms."""
         self.destroy()
         self._begin()
 
     def destroy(self) -> None:
-        """Give the subscriptions back."""
+        """Destroy the subscriptions."""
         self._listener.unregister()
 
     def lookup(self, target: str, source: str, stamp: Time, tolerance_s: float) -> Transform:
         """
         Return the transform of points from one frame to another.
 
-        :param stamp: when; TF interpolates, and if it has nothing so new the newest transform
-            counts where it is at most so much older.
-        :param tolerance_s: how much older.
-        :raises LocateError: if there is none.
+        :param target: Frame of the result.
+        :param source: Frame of the points.
+        :param stamp: Time of the transform; TF interpolates. If it is newer than the newest
+            transform, the newest one is used, if it is not older than the tolerance.
+        :param tolerance_s: Maximum age of the newest transform relative to ``stamp`` in s.
+        :raises LocateError: if there is no transform.
         """
         try:
             try:
@@ -72,7 +74,7 @@ class Transforms:
                 if not 0 <= older_s <= tolerance_s:
                     raise LocateError(
                         f'no transform from {source} to {target} at the time of the detections: '
-                        f'the newest is {-older_s:+.3f} s from it, expected -{tolerance_s:g} .. 0 '
+                        f'the newest is {-older_s:+.3f} s from it; expected -{tolerance_s:g} to 0 '
                         's (sync_tolerance_s)') from None
         except (TransformException, ValueError) as error:  # ValueError: an invalid name
             reason = ' '.join(str(error).split())

@@ -217,7 +217,7 @@ def test_choice_is_measured_once_and_loads_one_network_after_that(tmp_path, meas
     again, known = load_detector(folder, AUTO)
     assert measured == [1]
     assert len(loaded) == 1
-    assert known == f'{report}; measured at an earlier start, kept in {entries()[0]}'
+    assert known == f'{report}; measured at an earlier start, stored in {entries()[0]}'
     blob = np.random.default_rng(0).uniform(0, 1, (3, 64, 96)).astype(np.float32)
     for left, right in zip(first.backend.infer(blob), again.backend.infer(blob), strict=True):
         np.testing.assert_array_equal(left, right)

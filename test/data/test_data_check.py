@@ -221,7 +221,7 @@ def test_check_data_that_finds_nothing_says_so(check_data, tmp_path):
     content['annotations'] *= 10
     annotations.write_text(json.dumps(content))
     _, printed, _ = check_data('--annotations', annotations, '--images', images)
-    assert printed.endswith('\nnothing is wrong\n')
+    assert printed.endswith('\nno faults found\n')
 
 
 def test_check_data_prints_three_of_a_kind_and_writes_all(check_data, tmp_path):
@@ -267,7 +267,7 @@ def test_check_data_draws_samples_and_histograms(check_data, tmp_path):
     status, printed, _ = check_data('--annotations', annotations, '--images', images,
                                     '--output', output)
     assert status == 0
-    assert f'pictures in {output}' in printed
+    assert f'wrote pictures to {output}' in printed
     sheet = cv2.imread(str(output / 'samples.jpg'))
     assert sheet.shape == (CELL, 4 * CELL, 3)
     assert cv2.imread(str(output / 'histograms.png')) is not None
@@ -291,7 +291,7 @@ def test_check_data_without_matplotlib_says_how_to_get_it(check_data, tmp_path, 
     (['--annotations', '{root}/absent.json', '--images', '{root}/images'], ['absent.json: no']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/absent'], ['absent: no such']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/empty'],
-     ['none of 3 images']),
+     ['0 of 3 images readable']),
     (['--annotations', '{root}/images/a.png', '--images', '{root}'], ['a.png: not valid JSON']),
     (['--annotations', '{root}/instances.json', '--images', '{root}/images',
       '--class-names', 'ant', 'ant'], ["duplicate class name 'ant'"]),

@@ -127,8 +127,8 @@ def test_compare_chooses_for_a_budget_by_the_ap_that_it_measured(options, tmp_pa
                  ]) == 0
     parameters = yaml.safe_load(output.read_text())['/**/detector']['ros__parameters']
     assert (parameters['model'], parameters['input_size']) == (options[2], 96)
-    assert 'Measured by `lite_detector compare`: ' in output.read_text()
-    assert 'For 1e+06 ms: wide at 96x96' in capsys.readouterr().out
+    assert 'Measured by `lite_detector compare` with 0 busy processes: ' in output.read_text()
+    assert 'For a budget of 1e+06 ms: wide at 96x96' in capsys.readouterr().out
 
 
 def test_plural_options_work_with_a_warning(options, tmp_path, capsys):

@@ -99,7 +99,7 @@ def test_quantize_without_a_usable_onnx_file_leaves_its_int8_form_out(tiny_nanod
                                                                       dataset, capsys, data):
     (tiny_nanodet / 'model.onnx').write_bytes(data)
     assert quantize(tiny_nanodet, tmp_path / 'small', dataset) == 0
-    assert 'no int8 form for runtime onnx: ' in capsys.readouterr().out
+    assert 'no int8 for runtime onnx: ' in capsys.readouterr().out
     assert load_card(tmp_path / 'small').runtimes.onnx.int8 is None
     assert not (tmp_path / 'small' / 'model.int8.onnx').exists()
 

@@ -65,8 +65,8 @@ BAD_IMAGES = {
     'unknown encoding': (spoiled(encoding='rgb565'), "encoding 'rgb565' is not one of"),
     'empty encoding': (spoiled(encoding=''), "encoding '' is not one of"),
     'one pixel': (one_pixel, 'image is 1x1 pixels'),
-    'zero stamp': (without_stamp, 'header.stamp is zero'),
-    'negative stamp': (before_1970, 'header.stamp is -5 s'),
+    'zero stamp': (without_stamp, 'header.stamp: 0; expected'),
+    'negative stamp': (before_1970, 'header.stamp: -5 s; expected'),
     'endless encoding': (spoiled(encoding='x' * 10000), f"encoding '{'x' * 60}' is not one of"),
 }
 

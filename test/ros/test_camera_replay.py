@@ -149,8 +149,8 @@ def test_pan_zoom_moves_all_the_time():
 
 def test_photo_files_without_the_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(DataError, match='^source photos needs the package scikit-image; install '
-                                        'it with `python3 -m pip install .*`, or set source$'):
+    with pytest.raises(DataError, match='^source: photos; expected an installed scikit-image: run '
+                                        '`python3 -m pip install .*`, or set another source$'):
         photo_files()
 
 
@@ -161,7 +161,7 @@ def use_package(monkeypatch, folder: Path) -> None:
 
 def test_photo_files_of_a_package_without_photographs_is_an_error(monkeypatch, tmp_path):
     use_package(monkeypatch, tmp_path)
-    with pytest.raises(DataError, match='needs the package scikit-image'):
+    with pytest.raises(DataError, match='expected an installed scikit-image'):
         photo_files()
 
 

@@ -236,7 +236,7 @@ def test_unknown_encoding_without_cv_bridge_names_it_and_what_is_known(monkeypat
     message = str(caught.value)
     known, _, reason = message.partition('is not one of ')[2].partition('; ')
     assert set(known.split(', ')) == set(EVERY)
-    assert reason.startswith('cv_bridge cannot help: ')
+    assert reason.startswith('cv_bridge is not available: ')
     assert '\n' not in message
 
 
@@ -254,7 +254,7 @@ def test_unknown_encoding_with_a_cv_bridge_that_does_not_import_is_an_image_erro
     (tmp_path / 'cv_bridge.py').write_text(statement + '\n')
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'cv_bridge', raising=False)
-    with pytest.raises(ImageError, match="'32FC1'.*; cv_bridge cannot help: "):
+    with pytest.raises(ImageError, match="'32FC1'.*; cv_bridge is not available: "):
         image_msg_to_bgr(unknown)
     # what stays of it must not reach another test
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
@@ -275,7 +275,7 @@ def test_unknown_encoding_that_cv_bridge_refuses_is_an_image_error(monkeypatch, 
         raise error
 
     use_cv_bridge(monkeypatch, fail)
-    with pytest.raises(ImageError, match="'32FC1'.*; cv_bridge refused it: "):
+    with pytest.raises(ImageError, match="'32FC1'.*; cv_bridge cannot convert it: "):
         image_msg_to_bgr(unknown)
 
 

@@ -99,7 +99,7 @@ def test_frame_saver_writes_pictures_and_reports_on_ctrl_c(client, tmp_path):
     assert stdout.splitlines() == [
         'street: 4 frames: person in 75% (score 0.50), car in 50% (score 0.38)',
         'yard: 1 frames: nothing',
-        f'5 pictures in {folder}']
+        f'wrote 5 pictures to {folder}']
     assert json.loads((folder / 'summary.json').read_text()) == {
         'street': {'frames': 4, 'classes': {
             'person': {'share_of_frames': 0.75, 'mean_best_score': 0.5},
@@ -117,7 +117,7 @@ def test_frame_saver_that_cannot_write_its_summary_says_so_after_the_report(clie
     process.interrupt()
     status, stdout, stderr = process.result()
     assert status == 2
-    assert stdout == f'1 pictures in {tmp_path}\n'
+    assert stdout == f'wrote 1 pictures to {tmp_path}\n'
     assert_one_error_line(stderr, 'summary.json: Is a directory')
 
 

@@ -51,7 +51,7 @@ def test_diagnostics_name_state_model_and_latency(model):
         assert float(figures['rate (Hz)']) > 0
         assert float(figures['age of last frame (s)']) < 5
         # the stamps of the test lie in 1970
-        assert figures['latency p50 (ms)'] == 'stamps are of another clock (use_sim_time?)'
+        assert figures['latency p50 (ms)'] == 'stamps are of another clock; check use_sim_time'
         assert 0 < float(figures['work p50 (ms)']) <= float(figures['work p95 (ms)']) < 60e3
         values = graph.values(graph.diagnosis('detector'))
         assert (values['state'], values['model']) == ('active', 'tiny_nanodet')
@@ -73,7 +73,7 @@ def test_diagnostics_name_a_publisher_of_another_type(model, impatient):
             stranger = rclpy.create_node('stranger', context=other)
             stranger.create_publisher(CompressedImage, 'image', 1)
             warning_of(graph,
-                       'carries sensor_msgs/msg/CompressedImage, wanted sensor_msgs/msg/Image')
+                       'has type sensor_msgs/msg/CompressedImage; expected sensor_msgs/msg/Image')
         finally:
             rclpy.shutdown(context=other)
 
@@ -131,7 +131,7 @@ def test_diagnostics_warn_while_no_frame_can_be_used_and_recover(model):
         msg = bgr_to_image_msg(SCENE, graph.header())
         msg.encoding = '32FC1'
         publisher.publish(msg)
-        warning_of(graph, 'no frame can be used, 1 dropped since the last report: encoding')
+        warning_of(graph, 'no usable frames, 1 dropped since the last report; reason: encoding')
         graph.ask(SCENE)
         graph.spin_until(lambda: graph.diagnosis('camera /image', DiagnosticStatus.OK))
 
@@ -154,7 +154,7 @@ def test_parameter_that_is_not_there_is_a_warning(model, monkeypatch):
     monkeypatch.setattr(RcutilsLogger, 'warning', lambda logger, text, **_: said.append(text))
     with running_graph(model=model, score_treshold=0.9):
         assert [text for text in said if 'parameter' in text] == [
-            "there is no parameter 'score_treshold'; see docs/reference/node.md"]
+            "unknown parameter 'score_treshold'; see docs/reference/node.md"]
 
 
 def test_diagnostics_of_two_namespaces_have_different_names(model, monkeypatch):

@@ -67,11 +67,11 @@ def metres(stamp_s: float) -> Image:
     ({'width': 640, 'height': 480}, metres, 'K has its principal point at (159.5, 119.5) of a '),
     ({'width': 160, 'height': 120, 'k': (150.0, 0.0, 79.5, 0.0, 150.0, 59.5, 0.0, 0.0, 1.0)},
      metres, 'boxes reach to (230, 150), but camera_info is for 160x120 images'),
-    ({'frame_id': 'rear'}, metres, "camera_info is of the frame 'rear', the detections of 'lens'"),
+    ({'frame_id': 'rear'}, metres, "camera_info has frame 'rear'; expected 'lens'"),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2000.0, wall_m=6000.0)), 'a median of 6000 m'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0).astype(np.uint16)), 'a median of 0.006 m'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0)[:180]), 'depth is 320x180, the camera'),
-    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), 'infra'), "depth is in the frame 'infra'"),
+    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), 'infra'), "depth has frame 'infra'"),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), encoding='bgr8'), "the encoding 'bgr8'"),
     ({}, lambda _: metres(0.3), 'check that both drivers stamp at capture'),
     ({}, lambda stamp_s: metres(stamp_s + 90), 'they are stamped by two clocks'),
@@ -85,7 +85,7 @@ def test_bad_input_is_one_reason_and_no_output(info, depth, said):
 
 def test_stamp_of_zero_is_refused():
     with running_space() as graph:
-        wait_for_reason(graph, 'detections have a stamp of zero',
+        wait_for_reason(graph, 'detections have stamp 0',
                         lambda _: play(graph, 0.0, {}, metres))
 
 
@@ -104,7 +104,7 @@ def test_camera_info_of_another_size_than_the_image_is_refused(compressed):
         def send(stamp_s: float) -> None:
             play(graph, stamp_s, {}, metres)
             publisher.publish(image)
-        wait_for_reason(graph, 'camera_info is of 320x240 images, the images are 640x480', send)
+        wait_for_reason(graph, 'camera_info has size 320x240; expected 640x480', send)
         assert located == []
         # the image was only needed once
         graph.spin_until(lambda: not publisher.get_subscription_count())
@@ -126,7 +126,7 @@ def test_missing_topics_are_reported_in_turn_with_what_there_is():
     other.create_publisher(Image, '/camera/depth', 10)
     with running_space() as graph:
         assert graph.reason() == 'no publisher on /detections'
-        wait_for_reason(graph, '/camera_info carries std_msgs/msg/String; expected sensor_msgs/'
+        wait_for_reason(graph, '/camera_info has type std_msgs/msg/String; expected sensor_msgs/'
                         'msg/CameraInfo', lambda stamp_s: play(graph, stamp_s))
         graph.send('camera_info', info_of(1.0))
         wait_for_reason(graph, 'no publisher on /depth; sensor_msgs/msg/Image is on /camera/depth:'
@@ -144,18 +144,18 @@ def test_wrong_parameter_at_start_is_an_error_until_it_is_corrected():
 
 
 def test_damaged_bytes_are_a_reason():
-    with pytest.raises(LocateError, match='damaged message of 4 bytes'):
+    with pytest.raises(LocateError, match='malformed message of 4 bytes'):
         stamp_ns_of(b'\0\1\0\0')
     good = serialize_message(metres(1.5))
     assert stamp_ns_of(good) == 1_500_000_000
-    with pytest.raises(LocateError, match='damaged message: it holds no Image'):
+    with pytest.raises(LocateError, match='malformed message; expected a serialized Image'):
         read_depth(good[:40], 'lens', None)
 
 
 @pytest.mark.parametrize('changes, said', [
-    ({'fields': []}, 'points have no field x of float32 or float64'),
-    ({'data': bytes(100)}, 'points have 100 bytes, 320x240 of 16 bytes'),
-    ({'point_step': 8}, 'points of 8 bytes have a field that ends at 16'),
+    ({'fields': []}, 'points: field x missing; expected'),
+    ({'data': bytes(100)}, 'points: 100 bytes; expected 320x240 points of 16 bytes'),
+    ({'point_step': 8}, 'points: a field ends at byte 16; expected at most 8'),
 ])
 def test_points_that_do_not_fit_their_fields_are_refused(changes, said):
     msg = cloud_of(1.0, np.zeros((HEIGHT, WIDTH, 3), np.float32))

@@ -217,7 +217,7 @@ def test_parameters_change_at_run_time_or_are_refused():
             return graph.locate.set_parameters([Parameter(name, value=value)])[0].reason
         assert change('follow', 'person') == ''
         assert 'object_sizes' in change('object_sizes', ['person'])
-        assert 'cannot change while' in change('target_frame', 'map')
+        assert 'expected unconfigured' in change('target_frame', 'map')
         assert 'min_distance_m' in change('min_distance_m', 70.0)
         assert change('object_sizes', ['person:height:1.7']) == ''
         none = np.zeros((HEIGHT, WIDTH), np.uint16)

@@ -43,10 +43,10 @@ def test_no_depth_at_all_is_the_reason():
 
 
 @pytest.mark.parametrize('depth_ms, said', [
-    (210, '+0.150 s from that of the detections, expected at most 0.05 s; check that both'),
-    (-60, '-0.120 s from that of the detections, expected at most 0.05 s; check that both'),
-    (120_000, '+119.940 s from that of the detections, expected at most 0.05 s; they are stamped '
-              'by two clocks'),
+    (210, '+0.150 s from the stamp of the detections; expected at most 0.05 s; check that both'),
+    (-60, '-0.120 s from the stamp of the detections; expected at most 0.05 s; check that both'),
+    (120_000, '+119.940 s from the stamp of the detections; expected at most 0.05 s; they are '
+              'stamped by two clocks'),
 ])
 def test_stamps_that_do_not_match_are_reported_with_their_offset(depth_ms, said):
     (pair,) = ask(pairing_with(depth_ms), 60, WAIT_S)

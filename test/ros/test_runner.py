@@ -46,9 +46,9 @@ HEAD = '/**/detector:\n  ros__parameters:\n'
 
 @pytest.mark.parametrize(('content', 'words'), [
     (f'{HEAD}    model: &name tiny\n    runtime: *name\n'.encode(), 'aliasing at line 4'),
-    (b'/**/detector:\n\tros__parameters:\n    model: tiny\n', 'line 1; wanted YAML'),
-    (b'\x7fELF\xff\0\0', 'it is not a text file'),
-    (b'\0\1\2', 'near line 0; wanted YAML'),
+    (b'/**/detector:\n\tros__parameters:\n    model: tiny\n', 'line 1; expected YAML'),
+    (b'\x7fELF\xff\0\0', 'not a text file'),
+    (b'\0\1\2', 'near line 0; expected YAML'),
     (b'model: tiny\n', 'before ros__parameters at line 1'),
     (f'{HEAD}    model: [1, a]\n'.encode(), 'Sequence should be of same type'),
     (None, 'No such file or directory'),
@@ -58,13 +58,13 @@ def test_parameter_file_that_ros_cannot_read_is_one_line(tmp_path, content, word
     if content is not None:
         path.write_bytes(content)
     message = refusal(path)
-    assert message.startswith(f'{path}: ROS cannot read this file of parameters: ')
+    assert message.startswith(f'{path}: ROS cannot read this parameter file: ')
     assert words in message
     assert message.endswith('without tabs and aliases') and '.c:' not in message
 
 
 def test_folder_as_parameter_file_is_named(tmp_path):
-    assert f'{tmp_path}: ROS cannot read this file of parameters: Is a dir' in refusal(tmp_path)
+    assert f'{tmp_path}: ROS cannot read this parameter file: Is a dir' in refusal(tmp_path)
 
 
 def test_wrong_value_of_a_parameter_that_ros_declares_is_one_line(tmp_path):

@@ -195,8 +195,8 @@ def test_node_topic_of_another_kind_is_named_with_what_there_is(model, monkeypat
         logs = graph.listen('/rosout', Log)
         camera.create_publisher(PointCloud2, '/points', 1)
         camera.create_publisher(CompressedImage, '/axis/jpeg', 1)
-        said = graph.spin_until(lambda: [log.msg for log in logs if 'carries' in log.msg])[-1]
-        assert ('/points carries sensor_msgs/msg/PointCloud2, wanted sensor_msgs/msg/Image or '
+        said = graph.spin_until(lambda: [log.msg for log in logs if 'has type' in log.msg])[-1]
+        assert ('/points has type sensor_msgs/msg/PointCloud2; expected sensor_msgs/msg/Image or '
                 'sensor_msgs/msg/CompressedImage') in said
         graph.spin_until(lambda: [log for log in logs if 'images are on /axis/jpeg: remap with -r '
                                   'image:=/axis/jpeg' in log.msg])
@@ -222,4 +222,4 @@ def test_node_grey_jpeg_works_and_says_once_where_the_colour_went(model, form, w
         graph.spin_for(0.2)
         said = [log.msg for log in logs if 'no colour in /image/compressed' in log.msg]
         assert len(said) == warnings
-        assert all('turns yuv422_yuy2 into grey' in text for text in said)
+        assert all('converts yuv422_yuy2 to grey' in text for text in said)

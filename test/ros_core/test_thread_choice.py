@@ -37,7 +37,7 @@ def test_one_core_is_one_thread_without_a_measurement(tiny_nanodet, monkeypatch)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0})
     options, chosen = with_threads(tiny_nanodet, AUTO)
     assert options == {**AUTO, 'num_threads': 1}
-    assert chosen == 'num_threads auto: 1, as there is one core'
+    assert chosen == 'num_threads auto: chose 1, because there is 1 core'
 
 
 @pytest.mark.parametrize(('cores', 'counts'), [(2, {1, 2}), (3, {1, 2}), (6, {1, 2, 4})])
