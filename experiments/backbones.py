@@ -128,7 +128,7 @@ class Maps(nn.Module):
         self.backbone = build_backbone(name, name)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps at strides 8, 16 and 32."""
+        """Return the feature maps at strides 8, 16 and 32."""
         return tuple(self.backbone(images))
 
 

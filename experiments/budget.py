@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Let the node run with a parameter file of the adviser, and hold its own figures against the budget.
+Run the node with a parameter file of `benchmark`, and compare its diagnostics with the budget.
 
     python experiments/budget.py params.yaml --budget-ms 50 --load 2
 
-Camera and node are processes beside as many busy ones as `benchmark` measured with. What counts
-is what the node says of itself in /diagnostics: the work on an image, from the message to the
-publication. The latency counts from the stamp; message and wait are no matter of the settings.
-Exit status 1 if 19 of 20 images do not keep the budget.
+Camera and node are processes, and as many busy processes run as in `benchmark`. The compared
+figure is the work time in /diagnostics, from the message to the publication. The latency counts
+from the stamp and includes transport and waiting, which do not depend on the settings. Exit status
+1 if the p95 exceeds the budget.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ SIZE = ImageSize(480, 640)
 
 def main() -> int:
     """Run the node for a while and print a table."""
-    parser = argparse.ArgumentParser(description='Hold the node against a time budget.')
-    parser.add_argument('params_file', type=Path, help='written by benchmark --output')
+    parser = argparse.ArgumentParser(description='Compare the node with a time budget.')
+    parser.add_argument('params_file', type=Path, help='parameter file from benchmark --output')
     parser.add_argument('--budget-ms', type=float, required=True, metavar='X')
     parser.add_argument('--load', type=int, default=0, metavar='N', help='busy processes (0)')
-    parser.add_argument('--seconds', type=float, default=30.0, metavar='S', help='(30)')
+    parser.add_argument('--seconds', type=float, default=30.0, metavar='S',
+                        help='duration in s (30)')
     parser.add_argument('--image', type=Path, metavar='FILE',
-                        help=f'what the camera shows (a generated picture of {SIZE})')
+                        help=f'image of the camera (a generated image of {SIZE})')
     args = parser.parse_args()
     enter_own_domain()
     if not args.budget_ms > 0:
-        parser.error(f'--budget-ms: got {args.budget_ms:g}, wanted more than 0')
+        parser.error(f'--budget-ms: {args.budget_ms:g}; expected more than 0')
     try:
         figures, detections = _watch(args)
     except (LiteDetectorError, OSError) as error:

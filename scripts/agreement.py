@@ -29,12 +29,12 @@ import numpy as np
 REFERENCE = 'x86'
 # Of a Pi 4 and a Pi 5. On the former auto is the same code as fp32 (test_precision.py).
 PROCESSORS = {REFERENCE: (), 'cortex-a72': ('bf16',), 'cortex-a76': ('bf16', 'auto')}
-"""Processor -> precisions beside fp32; of int8, those of its float layers."""
+"""Processor -> precisions to compare with fp32; with int8, precisions of the float layers."""
 
 SCORE_THRESHOLD = 0.4
-"""Boxes of this score and more have to be found again."""
+"""Minimum score of a box that must be found again."""
 IOU = 0.5
-"""A box is found again if one of its class overlaps it as much, whatever it scores."""
+"""Minimum IoU with a box of the same class, of any score, for a box that is found again."""
 LOST_PERCENT, AP_DIFFERENCE = 0.0, 0.5
 INT8_LOST_PERCENT, INT8_AP_DIFFERENCE = 5.0, 1.0
 """
@@ -46,24 +46,24 @@ images moves by more than one point when a single box changes its rank.
 
 
 class Run(msgspec.Struct):
-    """What one processor found with one model in one precision."""
+    """Detections of one model on one processor in one precision."""
 
     processor: str
     folder: str
     precision: str
     output_error: float
-    """Of the outputs for the same input blob, in percent of those of the reference."""
+    """Output error for the same input blob, in percent of the reference."""
     detections: dict[int, list[list[float]]]
     """Image id -> rows of x1, y1, x2, y2, score, class id."""
 
     def find(self, image_id: int) -> Detections:
-        """Return what was found in an image."""
+        """Return the detections in an image."""
         rows = np.array(self.detections[image_id], np.float32).reshape(-1, 6)
         return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
 
 
 def first_images(dataset: CocoDataset, names: tuple[str, ...], count: int) -> CocoDataset:
-    """Return the first images with a labelled box of a class that the model knows."""
+    """Return the first images with a labelled box of a class of the model."""
     known = {each.category_id for each in dataset.categories if each.name in names}
     shown = {box.image_id for box in dataset.annotations if box.category_id in known}
     images = [image for image in dataset.images if image.image_id in shown][:count]
@@ -140,7 +140,7 @@ def ap_difference(dataset: CocoDataset, names: tuple[str, ...], run: Run,
 
 
 def compare(args: Namespace) -> int:
-    """Print a row per run; return how many are beyond a limit."""
+    """Print a row per run; return the number of rows that exceed a limit."""
     runs = [msgspec.json.decode(path.read_bytes(), type=Run) for path in args.runs]
     references = {(run.folder, run.precision): run for run in runs if run.processor == REFERENCE}
     coco, failed = load_coco(args.annotations), 0
@@ -173,7 +173,7 @@ def compare(args: Namespace) -> int:
 
 
 def main() -> int:
-    """Answer the command line."""
+    """Run the command line."""
     parser = ArgumentParser(description='Compare what models find on several processors.')
     commands = parser.add_subparsers(dest='command', required=True)
     commands.add_parser('plan').add_argument('models', type=Path, nargs='+', metavar='DIR')
@@ -184,7 +184,7 @@ def main() -> int:
     one.add_argument('--images', type=Path, required=True, metavar='DIR')
     one.add_argument('--count', type=int, default=20, metavar='N', help='number of images (20)')
     one.add_argument('--reference', type=Path, required=True, metavar='NPZ',
-                     help='input blob and outputs to compare with; written where it is absent')
+                     help='file of input blob and outputs to compare with; written if absent')
     one.add_argument('--output', type=Path, required=True, metavar='JSON')
     table = commands.add_parser('compare')
     table.add_argument('runs', type=Path, nargs='+', metavar='JSON')

@@ -53,11 +53,11 @@ RUNS = len(MODELS) * (2 + len(LOADS))
 def main() -> int:
     """Measure, print, and write the tables to a file if one is named."""
     parser = argparse.ArgumentParser(description='Measure the speed on this machine.')
-    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the tables here too')
+    parser.add_argument('--markdown', type=Path, metavar='FILE', help='file for the tables')
     parser.add_argument('--image', type=Path, metavar='FILE',
-                        help='source image (a collage of photographs)')
+                        help='source image (a collage of sample photographs)')
     parser.add_argument('--seconds', type=float, default=10.0, metavar='S',
-                        help=f'for each of {RUNS} runs (10)')
+                        help=f'time of each of {RUNS} runs in s (10)')
     args = parser.parse_args()
     enter_own_domain()
     try:
@@ -82,9 +82,9 @@ class Bench:
     """
     The measurements; each gives the lines of a section.
 
-    :param image_bgr: uint8, shape (height, width, 3).
-    :param seconds: for each run.
-    :param progress: told the seconds as they pass.
+    :param image_bgr: Image, uint8, shape (height, width, 3).
+    :param seconds: Time of each run in s.
+    :param progress: Function called with the time since the last call in s.
     """
 
     def __init__(self, image_bgr: ImageArray, seconds: float, progress: Progress) -> None:
@@ -133,8 +133,8 @@ class Bench:
             yield f'| {model} | {np.median(timings["base"].wall_ms):.2f} | {" | ".join(ratios)} |'
 
     def load_table(self) -> Iterator[str]:
-        """Compare one and two threads beside other busy processes."""
-        yield '\n## Beside other busy processes\n'
+        """Compare one and two threads under CPU load."""
+        yield '\n## Under CPU load\n'
         yield 'Wall time from image to detections in ms, median (and 90th percentile).\n'
         yield (f'| model | threads | {" | ".join(f"{load} busy" for load in LOADS)} |\n'
                f'|---|---|{"---|" * len(LOADS)}')
@@ -167,7 +167,7 @@ class Bench:
         blob = detector.make_blob(self._image_bgr, detector.fit(self._image_bgr))
         steps = {'forward': lambda: detector.backend.infer(blob),
                  'end to end, image to detections': self._detect(detector)}
-        if model != DEFAULT_MODEL:  # exported here, it lacks the final layers of public files
+        if model != DEFAULT_MODEL:  # an exported model lacks the final layers of public files
             plain = PlainPipeline(find_model(model))
             steps['plain numpy pipeline'] = lambda: plain.detect(self._image_bgr)
         return steps
@@ -184,7 +184,7 @@ def _source(path: Path | None) -> tuple[ImageArray, str]:
     """Return the source image and a sentence about it."""
     if path:
         return _fit(read_image(path), SOURCE_SIZE), f'Source: {path.name}, {SOURCE_SIZE}.'
-    # found without an import, which would want the library's own dependencies
+    # found without an import, which would need the dependencies of the library
     spec = find_spec('skimage')
     if spec is None or spec.origin is None:
         return generated_image(SOURCE_SIZE), (f'Source: a generated picture, {SOURCE_SIZE}, with '

@@ -63,7 +63,7 @@ def run_block(commands: str, folder: str, timeout_s: float) -> str | None:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
             env={**os.environ, 'OMP_NUM_THREADS': '1'})
     except subprocess.TimeoutExpired:
-        return f'no end after {timeout_s} s'
+        return f'not finished after {timeout_s} s'
     return done.stdout[-4000:] if done.returncode else None
 
 
@@ -71,8 +71,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('pages', nargs='*', type=Path)
     parser.add_argument('--have', nargs='*', default=['network'],
-                        help='needs that this machine fulfils (network)')
-    parser.add_argument('--timeout', type=float, default=1800.0, help='seconds for each block')
+                        help='requirements that this machine fulfils, e.g. network')
+    parser.add_argument('--timeout', type=float, default=1800.0,
+                        help='time limit of each block in s (1800)')
     options = parser.parse_args()
     pages = options.pages or [ROOT / 'README.md', *sorted(ROOT.glob('docs/guides/*.md'))]
     with TemporaryDirectory(prefix='docs-data-') as data:

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The locate node under the stop-watch: its work on the messages of one image."""
+"""Measurement of the locate node: its work on the messages of one image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class LocateProbe:
     """
     An active node whose subscription callbacks are called by hand.
 
-    :param calibration: of the camera.
-    :param boxes_xyxy: of the detections, shape (n, 4).
-    :param depth_mm: uint16, shape (height, width).
+    :param calibration: Calibration of the camera.
+    :param boxes_xyxy: Boxes of the detections in pixels, shape (n, 4).
+    :param depth_mm: Depth in mm, uint16, shape (height, width).
     """
 
     def __init__(self, calibration: Calibration, boxes_xyxy: np.ndarray,
@@ -56,6 +56,6 @@ class LocateProbe:
         self._node.destroy_node()
 
     def step(self) -> None:
-        """Do everything that the node does with one image: read, locate, publish."""
+        """Process one image as the node does: read, locate, publish."""
         self._node._on_depth(self._depth)
         self._node._on_detections(self._detections)

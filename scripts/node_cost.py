@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the node's CPU time goes: by thread of the process, and by step of one frame."""
+"""CPU time of the node by thread of the process, and by step of one frame."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ STEPS = {
     'publish': (Camera, 'publish'),
     'draw': (Overlay, 'draw'),
 }
-"""Step -> the method that does it."""
+"""Step -> its method."""
 
 
 class Case(NamedTuple):
-    """What the node is asked for."""
+    """Configuration of the node and its cameras."""
 
     size: ImageSize = ImageSize(480, 640)
     transport: str = 'raw'
     cameras: int = 1
     viewer: bool = False
-    """Somebody subscribes to annotated."""
+    """True: annotated has a subscriber."""
 
     def __str__(self) -> str:
         return (f'{self.transport} {self.size}' + ', 2 cameras' * (self.cameras == 2)
@@ -59,19 +59,19 @@ def cost_tables(model: str, image_bgr: ImageArray, seconds: float) -> Iterator[s
     """
     Measure all cases.
 
-    :param model: name or folder.
-    :param image_bgr: what the cameras show, enlarged where a case asks for it.
-    :param seconds: for each case, and again as a process.
+    :param model: Name or folder of a model.
+    :param image_bgr: Image of the cameras, uint8, shape (h, w, 3), enlarged for some cases.
+    :param seconds: Time for each case in s, and again for each process.
     :return: lines of two Markdown sections.
     """
-    yield '\n## The node by step\n'
+    yield '\n## CPU time of the node by step\n'
     yield (f'{model}, CPU time of the worker per frame in ms, medians; under it the ratio to the '
            'network of the same row.\n')
     yield (f'| camera | {" | ".join(STEPS)} | rest | all |\n|---|{"---|" * len(STEPS)}---|---|')
     for case in CASES:
         if case.cameras == 1:
             yield from _step_row(model, case, enlarged(image_bgr, case.size), seconds)
-    yield '\n## The node by thread\n'
+    yield '\n## CPU time of the node by thread\n'
     yield (f'{model}, the node as a process beside cameras of {CAMERA_RATE_HZ:.0f} Hz: CPU ms per '
            'detection. `detect` is the worker, `messages` takes the images, `executor` is the '
            'main thread with the rest, `DDS` all threads of the middleware.\n')

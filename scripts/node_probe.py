@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The node under the stop-watch: its work on one message, and its life as a process."""
+"""Measurement of the node: its work on one message, and as a process."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class NodeProbe:
     """
     A configured node whose worker is called by hand.
 
-    :param model: name or folder.
-    :param image_bgr: the image in every message, uint8, shape (height, width, 3).
-    :param precision: as the parameter of the node.
-    :param transport: likewise.
+    :param model: Name or folder of a model.
+    :param image_bgr: Image in every message, uint8, shape (height, width, 3).
+    :param precision: Parameter ``precision`` of the node.
+    :param transport: Parameter ``transport`` of the node.
     """
 
     def __init__(self, model: str, image_bgr: ImageArray, precision: str,
@@ -74,11 +74,11 @@ class NodeProbe:
         rclpy.shutdown()
 
     def step(self) -> None:
-        """Do everything the worker does with one message: unpack, detect, publish."""
+        """Process one message as the worker does: deserialize, detect, publish."""
         self._node.process(self._camera, self._received)
 
     def listen(self, topic: str, kind: type) -> None:
-        """Subscribe to an output of the camera, so that it is made."""
+        """Subscribe to an output of the camera, so that the node publishes it."""
         self._node.create_subscription(kind, f'probe/{topic}', lambda msg: None, 1)
         end = time.monotonic() + START_TIMEOUT_S
         while not self._camera.overlay.has_viewers() and time.monotonic() < end:
@@ -89,9 +89,9 @@ def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator
     """
     Start the node and a camera as processes, and watch from outside.
 
-    :param model: name or folder.
-    :param image_bgr: what the camera shows.
-    :param seconds: how long to watch.
+    :param model: Name or folder of a model.
+    :param image_bgr: Image of the camera, uint8, shape (h, w, 3).
+    :param seconds: Duration of the measurement in s.
     :return: lines of a Markdown section.
     """
     detector = load_model(model)
@@ -102,7 +102,7 @@ def process_table(model: str, image_bgr: ImageArray, seconds: float) -> Iterator
         cv2.imwrite(str(picture), image_bgr)
         with reader() as (executor, ages_s, diagnostics), started(
                 'camera_replay', source=picture, rate_hz=CAMERA_RATE_HZ):
-            time.sleep(2)  # the camera is up before the node, as on a robot
+            time.sleep(2)  # the camera starts before the node, as on a robot
             _time_passes(detector, blob, passes_ms)
             start = time.monotonic()
             with started('detect_node', model=model) as node:
@@ -155,8 +155,8 @@ def reader(topics: Sequence[str] = ('detections',), pictures: str | None = None)
     """
     Listen: an executor, the ages in seconds of all detections, and what diagnostics say.
 
-    :param topics: of the detections.
-    :param pictures: topic of annotated images to subscribe too.
+    :param topics: Topics of the detections.
+    :param pictures: Topic of annotated images to subscribe to.
     """
     rclpy.init()
     node = rclpy.create_node('probe')
@@ -186,7 +186,7 @@ def reader(topics: Sequence[str] = ('detections',), pictures: str | None = None)
 
 
 def spin(executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], Any]) -> None:
-    """Serve an executor for a while, or until it is enough."""
+    """Run an executor for some time, or until a condition is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not enough():
         executor.spin_once(timeout_sec=0.05)
@@ -198,8 +198,8 @@ def started(command: str | Path, *ros_args: str,
     """
     Run a node as a process.
 
-    :param command: of the package, or a script.
-    :param ros_args: arguments of ROS.
+    :param command: Command of the package, or a script.
+    :param ros_args: ROS arguments.
     """
     pairs = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     words = [command] if isinstance(command, Path) else ['-m', 'lite_detector', command]

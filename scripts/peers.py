@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The node beside what people write themselves: process CPU per detection, and ages."""
+"""Comparison of the node with a minimal node: process CPU time per detection, and ages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy as np
 from plain_pipeline import PlainPipeline
 
 MODEL = 'nanodet_m_320'
-"""A public network whose file has the final layers that plain code reads."""
+"""Public network whose file has the final layers that the minimal code needs."""
 PLAIN_NODE = Path(__file__).parent / 'plain_node.py'
 PEERS = {'this package': 'detect_node', 'minimal rclpy node': PLAIN_NODE}
 CASES = (Case(), Case(ImageSize(1080, 1920), 'compressed'))
@@ -31,11 +31,11 @@ def peers_table(image_bgr: ImageArray, seconds: float) -> Iterator[str]:
     """
     Start each node as a process beside a camera, in turn.
 
-    :param image_bgr: what the camera shows.
-    :param seconds: for each node and camera.
+    :param image_bgr: Image of the camera, uint8, shape (h, w, 3).
+    :param seconds: Time for each node and camera in s.
     :return: lines of a Markdown section.
     """
-    yield '\n## Beside a minimal node\n'
+    yield '\n## Comparison with a minimal node\n'
     yield (f'{MODEL}, one camera of {CAMERA_RATE_HZ:.0f} Hz in another process, medians of '
            f'{ROUNDS} rounds in turn. `minimal rclpy node` is scripts/plain_node.py: messages as '
            'objects, full decode, default executor, plain numpy pipeline. `plain numpy pipeline` '
@@ -56,7 +56,7 @@ def peers_table(image_bgr: ImageArray, seconds: float) -> Iterator[str]:
 
 def _measured(case: Case, image_bgr: ImageArray, command: str | Path,
               seconds: float) -> tuple[float, float, float]:
-    """Return the CPU ms per detection, the detections per second, and p95 of the ages in ms."""
+    """Return CPU time per detection in ms, detections per second, and p95 of the ages in ms."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cv2.imwrite(str(folder / 'camera.png'), image_bgr)

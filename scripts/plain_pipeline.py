@@ -28,14 +28,14 @@ FINAL_OUTPUTS = {
     'nanodet_plus': ('output',),
     'yolov5_lite': ('output', '1111', '2222'),
 }
-"""By family; the model cards name the convolutions before them."""
+"""Family -> final layers; the model cards name the convolutions before them."""
 
 
 class PlainPipeline:
     """
     Detects with one thread.
 
-    :param folder: a model folder with ncnn weights of one of the families above.
+    :param folder: Model folder with ncnn weights of one of the families above.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,7 +49,7 @@ class PlainPipeline:
         self._net.load_model(str(folder / files.bin))
 
     def detect(self, image_bgr: ImageArray) -> Detections:
-        """Find objects; the twin of ``Detector.detect``."""
+        """Detect objects, like ``Detector.detect``."""
         blob, scale = self._blob(image_bgr)
         with self._net.create_extractor() as extractor:
             extractor.input(self._input, ncnn.Mat(blob).clone())

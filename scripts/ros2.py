@@ -22,13 +22,13 @@ def find_launch_file(names: list[str]) -> Path:
     """
     Find the launch file that `ros2 launch` was asked for.
 
-    :param names: a path, or a package and the name of a launch file below its share folder.
-    :raises ValueError: if there is no such file, or more than one.
+    :param names: Path, or a package and the name of a launch file in its share folder.
+    :raises ValueError: if the file does not exist, or there are several.
     """
     if len(names) == 1:
         path = Path(names[0])
         if not path.is_file():
-            raise ValueError(f'no launch file {path}')
+            raise ValueError(f'{path}: not found; expected a launch file')
         return path
     package, file_name = names
     try:
@@ -37,7 +37,7 @@ def find_launch_file(names: list[str]) -> Path:
         raise ValueError(f'no package {package!r} in this environment') from None
     found = [path for path in share.rglob(file_name) if path.is_file()]
     if len(found) != 1:
-        raise ValueError(f'package {package!r} has {len(found)} files {file_name!r}, wanted one')
+        raise ValueError(f'package {package!r}: {len(found)} files {file_name!r}; expected one')
     return found[0]
 
 
@@ -59,21 +59,21 @@ def run_launch_file(path: Path, arguments: list[str]) -> int:
         AnyLaunchDescriptionSource(str(path)),
         launch_arguments=[tuple(argument.split(':=', maxsplit=1)) for argument in arguments],
     )
-    # From a terminal, Ctrl-C reaches the nodes by itself; otherwise the launch has to pass it on.
+    # In a terminal, the nodes receive Ctrl-C directly; otherwise the launch has to pass it on.
     service = LaunchService(argv=arguments, noninteractive=not sys.stdin.isatty())
     service.include_launch_description(LaunchDescription([include]))
     return service.run()
 
 
 def launch(words: list[str]) -> int:
-    """Answer `ros2 launch`."""
+    """Run `ros2 launch`."""
     parser = ArgumentParser(
         prog='ros2 launch',
         description='Run a launch file.',
         usage='%(prog)s [-h] [-s] (PACKAGE FILE | PATH) [NAME:=VALUE ...]',
     )
     parser.add_argument('words', nargs='+', help=SUPPRESS)
-    parser.add_argument('-s', '--show-args', action='store_true', help='show what can be set')
+    parser.add_argument('-s', '--show-args', action='store_true', help='show the launch arguments')
     options = parser.parse_args(words)
     names = [word for word in options.words if ':=' not in word]
     arguments = [word for word in options.words if ':=' in word]

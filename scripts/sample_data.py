@@ -1,6 +1,6 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
-"""Small data for the commands of the guides: images, labels, a video and a recording."""
+"""Create small data for the commands of the guides: images, labels, a video and a recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rosbags.typesys import get_typestore, Stores
 PHOTOS = ('astronaut.png', 'chelsea.png', 'coffee.png')
 SIZE = (640, 480)
 FRAMES = 12
-"""Views of each photograph; every third one is for validation."""
+"""Number of views of each photograph; every third one is for validation."""
 
 
 def views() -> list[np.ndarray]:
@@ -78,7 +78,7 @@ def write_sample_data(folder: Path) -> None:
     """
     Write photos/, photo.jpg, images/, train.json, val.json, video.mp4 and flight/.
 
-    :param folder: an empty folder.
+    :param folder: Empty folder.
     """
     images = views()
     (folder / 'photos').mkdir()

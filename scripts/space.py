@@ -28,7 +28,7 @@ REPEATS = 300
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print tables of both."""
+    """Print the tables of errors and CPU time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--scenes', type=int, default=500, metavar='N')
     parser.add_argument('--seed', type=int, default=0)
@@ -53,7 +53,7 @@ def report(title: str, measured: list[Scene],
         for scene in measured:
             camera = camera_of(scene)
             depth = depth_of(scene, camera)
-            # the others see the same depth image as the locator
+            # the other estimators receive the same depth image as the locator
             shown = scene._replace(depth=depth._replace(pixels=resized(depth, scene.size)))
             found = located_at(name, shown, camera, depth)
             distance = np.linalg.norm(scene.points_m, axis=1)
@@ -68,7 +68,7 @@ def report(title: str, measured: list[Scene],
 
 
 def located_at(name: str, scene: Scene, camera: CameraModel, depth: DepthImage) -> np.ndarray:
-    """Return positions by one of the estimators, shape (n, 3)."""
+    """Return the positions of one estimator in metres, shape (n, 3)."""
     boxes = scene.boxes_xyxy.astype(np.float32)
     if name == 'locate':
         return locate(boxes, [''] * len(boxes), camera, depth, {}, LIMITS_M).positions
@@ -78,14 +78,14 @@ def located_at(name: str, scene: Scene, camera: CameraModel, depth: DepthImage) 
 
 
 def camera_of(scene: Scene) -> CameraModel:
-    """Return the camera that a scene was rendered with."""
+    """Return the camera of a rendered scene."""
     x, y = scene.center
     return CameraModel(Calibration(scene.size, (scene.focal, 0, x - 0.5, 0, scene.focal, y - 0.5,
                                                 0, 0, 1)))
 
 
 def resized(depth: DepthImage, size: ImageSize) -> np.ndarray:
-    """Return the pixels at the size of the camera; holes are 0."""
+    """Return the depth at the size of the camera; holes are 0."""
     height, width = depth.pixels.shape
     rows = np.arange(size.height) * height // size.height
     columns = np.arange(size.width) * width // size.width
@@ -94,13 +94,13 @@ def resized(depth: DepthImage, size: ImageSize) -> np.ndarray:
 
 
 class Image(NamedTuple):
-    """What the cost is measured on."""
+    """Input of the CPU measurement."""
 
     calibration: Calibration
     boxes_xyxy: np.ndarray
-    """float32, shape (n, 4)."""
+    """Boxes in pixels, float32, shape (n, 4)."""
     depth_mm: np.ndarray
-    """uint16, shape (height, width), a tenth of it holes."""
+    """Depth in mm, uint16, shape (height, width); one tenth of it are holes."""
 
 
 def image_of(objects: int) -> Image:
@@ -128,7 +128,7 @@ def cost(objects: int) -> None:
     try:
         import rclpy
     except ImportError:
-        print('locate_node was not measured: there is no ROS')
+        print('locate_node not measured: ROS not found')
         return
     from locate_probe import LocateProbe
     rclpy.init()

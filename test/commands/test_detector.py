@@ -291,7 +291,7 @@ def test_nms_threshold_of_the_selection_decides_about_overlaps(tmp_path):
         assert len(detector.postprocess(candidates, detector.fit(image))) == count
 
 
-# a cell is 32 pixels of the input: with 32 x 32 the whole picture, with 192 x 128 half a cell
+# a cell is 32 pixels of the input: with 32 x 32 the full image, with 192 x 128 half a cell
 @pytest.mark.parametrize(('size', 'extent'), [
     (ImageSize(32, 32), (96, 64)), (ImageSize(128, 192), (16, 16)),
 ], ids=str)

@@ -26,20 +26,20 @@ MODEL = 'person_tiny_320'
 SHORT_MINUTES = 0.5
 SCENARIOS = {
     'soak': (soak, 'two cameras, nothing else: memory, drops, ages'),
-    'rivals': (rivals, 'the same beside two busy processes'),
+    'rivals': (rivals, 'like soak, with two busy processes'),
     'swap': (swap, 'another model every second, with tiles and tracks'),
     'churn': (churn, 'publishers, subscribers and DDS participants come and go'),
     'pause': (pause, 'SIGSTOP and SIGCONT'),
     'clock': (clock, 'simulated time jumps and stands still'),
     'full_disk': (full_disk, 'captures into a full disk'),
-    'fuzz': (fuzz, 'messages, cards and parameters as nobody should send them'),
+    'fuzz': (fuzz, 'malformed messages, cards and parameters'),
 }
 LENGTHS = {
-    'soak': ('--minutes', 1.0, 'how long (1; 30 is a real one)'),
-    'rivals': ('--minutes', SHORT_MINUTES, 'how long (0.5)'),
-    'swap': ('--minutes', SHORT_MINUTES, 'how long (0.5)'),
-    'churn': ('--minutes', SHORT_MINUTES, 'how long (0.5)'),
-    'fuzz': ('--messages', 10_000, 'how many (10000; 100000 is a real one)'),
+    'soak': ('--minutes', 1.0, 'duration in minutes (1; 30 for a long run)'),
+    'rivals': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
+    'swap': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
+    'churn': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
+    'fuzz': ('--messages', 10_000, 'number of messages (10000; 100000 for a long run)'),
 }
 
 

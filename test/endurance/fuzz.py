@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rubbish for the node, in this process and in its own, for its parameters and for cards."""
+"""Malformed messages, parameters and cards for the node, in this and in a separate process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fuzz(model: str, length: int) -> Iterator[Figure]:
 
 def fuzz_graph(model: str, messages: int, seed: int) -> Iterator[Figure]:
     """
-    Publish rubbish between the images of two cameras.
+    Publish malformed messages between the images of two cameras.
 
     :param messages: how many.
     """
@@ -58,6 +58,6 @@ def fuzz_graph(model: str, messages: int, seed: int) -> Iterator[Figure]:
             flying.fly(0.3 / RATE_HZ)
         flying.fly(1)
         sent = sum(stream.sent for stream in flying.streams)
-        yield told('graph: spoiled messages between sound ones', f'{messages}, {sent}')
+        yield told('graph: malformed messages between valid ones', f'{messages}, {sent}')
         yield at_most('graph: first detections afterwards', flying.answered_s(10), BACK_S, 's')
         yield from flying.health(GROWTH_MB, unusable=messages)

@@ -34,7 +34,7 @@ Random = np.random.Generator
 
 PARAMETER_FILE = CONFIG / 'detect.yaml'
 FUZZED = set(PARAMETERS) - {'autostart'}
-"""Without autostart a node says nothing, as it should."""
+"""Without autostart a node logs nothing, as intended."""
 
 LARGEST_INPUT = 1024
 """A card may ask for 4096, which is sound and takes seconds and gigabytes."""
@@ -54,12 +54,12 @@ ODD_PARAMETERS = (True, False, 0, 1, -1, 3, 32, 64, 2 ** 62, -2 ** 63, 0.5, 1.0,
 
 def fuzz_cards(model: str, cards: int, seed: int, scratch: Path) -> Iterator[Figure]:
     """
-    Load copies of a model folder whose card is spoiled in one to three places.
+    Load copies of a model folder whose card is corrupted in one to three places.
 
     :param cards: how many.
     """
     random = np.random.default_rng(seed)
-    folder = scratch / 'spoiled'
+    folder = scratch / 'corrupted'
     shutil.copytree(find_model(model), folder)
     (folder / 'loop').symlink_to('loop')
     text = (folder / CARD_FILE).read_text(encoding='utf-8')
@@ -83,14 +83,14 @@ def fuzz_cards(model: str, cards: int, seed: int, scratch: Path) -> Iterator[Fig
                 crude.append(str(error))
         except Exception as error:  # which is what is looked for
             crude.append(f'{type(error).__name__}: {" ".join(str(error).split())}')
-    yield told('cards: spoiled, of them with a working detector', f'{cards}, {works}')
+    yield told('cards: corrupted, of them with a working detector', f'{cards}, {works}')
     yield none_of('cards: errors that are not one clear line', crude)
     yield none_of('cards: wrong boxes', wrong)
 
 
 def fuzz_parameter_files(model: str, files: int, seed: int, scratch: Path) -> Iterator[Figure]:
     """
-    Start nodes with ``config/detect.yaml`` of which some bytes are spoiled.
+    Start nodes with ``config/detect.yaml`` of which some bytes are corrupted.
 
     :param files: how many.
     """
@@ -112,7 +112,7 @@ def fuzz_parameter_files(model: str, files: int, seed: int, scratch: Path) -> It
                 crude += [str(error)] if '\n' in str(error) else []
             except Exception as error:  # which is what is looked for
                 crude.append(f'{type(error).__name__}: {error}')
-    yield told('parameter files: spoiled, of them refused, with an active node',
+    yield told('parameter files: corrupted, of them refused, with an active node',
                f'{files}, {refused}, {active}')
     yield none_of('parameter files: starts without a clear reason', crude)
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Image messages as no driver should send them, from a seed.
+Malformed image messages from a seed.
 
-Half of them begin as sound messages of every encoding and are then spoiled in none to three
-places, because what is wrong everywhere is refused by the first check.
+Half of them begin as valid messages of every encoding and are then corrupted in none to three
+places, because the first check refuses a message that is wrong everywhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BYTES_PER_PIXEL = {'mono16': 2, '16UC1': 2, 'bgra8': 4, 'rgba8': 4, 'bgr8': 3, '
 
 
 def random_image(random: Random, header: Header) -> Image:
-    """Return a message that may be sound or spoiled."""
+    """Return a message that may be valid or corrupted."""
     height, width = random_sides(random)
     encoding = str(random.choice(known_encodings()))
     step = width * BYTES_PER_PIXEL.get(encoding, 1) + int(random.choice((0, 0, 1, 64)))
@@ -51,7 +51,7 @@ def random_image(random: Random, header: Header) -> Image:
 
 
 def random_compressed(random: Random, header: Header) -> CompressedImage:
-    """Return a compressed image of a format that is read, or rubbish."""
+    """Return a compressed image of a supported format, or noise."""
     height, width = random_sides(random)
     kind = str(random.choice(('.jpg', '.png', '.bmp', '.tiff', '.webp', 'noise')))
     if kind == 'noise':
@@ -83,7 +83,7 @@ def random_transport(random: Random, msg: Image | CompressedImage) -> bytes:
 
 
 def random_count(random: Random) -> int:
-    """Return in how many places a message is spoiled."""
+    """Return the number of corrupted places of a message."""
     return int(random.choice((0, 1, 2, 3), p=(0.5, 0.3, 0.15, 0.05)))
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Long flights: memory, drops and ages, alone or beside busy neighbours."""
+"""Long flights: memory, drops and ages, without and with CPU load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from passes import forward_passes
 RIVALS = 2
 WARM_UP_S = 2.0
 DIAGNOSED_S = 3.0
-"""In which the node tells its counters, once a second."""
+"""Time for the diagnostics with the counters of the node, which come once a second."""
 GROWTH_MB = 5.0
 PASSES = 2.0
 """Oldest detections, in forward passes: one may be under way when an image arrives."""
@@ -60,7 +60,7 @@ def _soak(model: str, length: float, limit: float) -> Iterator[Figure]:
 
 def _ages(flying: Flight, passes_s: list[float], limit: float) -> Iterator[Figure]:
     """
-    Hold ages against passes of the same rank: what slows the one slows the other.
+    Compare ages with forward passes of the same rank, because load slows both.
 
     The median is told, not judged: a raw image takes its time to come whatever the network.
     """

@@ -63,7 +63,7 @@ def rows_of(encoding: str, height: int, width: int, colour: str) -> np.ndarray:
 
 def scene_msg(encoding: str, height: int = 4, width: int = 6, colour: str = 'white',
               padding: int = 0) -> Image:
-    """Make an image of one colour; there is rubbish in the padding."""
+    """Create an image of one colour, with random bytes in the padding."""
     rows = rows_of(encoding, height, width, colour).astype(np.uint8)
     if encoding in YUV444:  # a row of chroma is as long as two of luma, and so is its padding
         luma, chroma = np.split(rows, [height])

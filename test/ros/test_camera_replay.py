@@ -42,7 +42,7 @@ def write_video(path: Path, levels: list[int], rate_hz: float = 25.0) -> Path:
 
 
 def cut_video(path: Path) -> Path:
-    """Leave of a video what it says about itself, and none of its frames."""
+    """Keep the header of a video, and remove its frames."""
     data = write_video(path, [40]).read_bytes()
     path.write_bytes(data[:data.index(b'movi') + 4])
     return path

@@ -93,7 +93,7 @@ class TestDetectLaunch(unittest.TestCase):
         return messages
 
     def check_fields(self, messages: list[Detection2DArray], tolerance_px: float) -> None:
-        """Hold every field against the pictures that were replayed."""
+        """Compare every field with the replayed pictures."""
         now_s = time.time()
         self.assertEqual({msg.header.frame_id for msg in messages}, {'object', 'nothing'})
         stamps = [msg.header.stamp.sec + msg.header.stamp.nanosec / 1e9 for msg in messages]

@@ -49,7 +49,7 @@ def endpoints(node) -> set[tuple[str, str, str]]:
 
 
 def settled_endpoints(graph, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
-    """Wait for the endpoints that are wanted: the graph learns of a new one a moment later."""
+    """Wait for the expected endpoints, because a new one appears in the graph with a delay."""
     end = time.monotonic() + TIMEOUT_S
     while (found := endpoints(graph.detector)) != wanted and time.monotonic() < end:
         graph.spin_for(0.05)

@@ -1,7 +1,7 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the node says about itself: figures, why nothing arrives, and QoS that follows."""
+"""Health of the node: figures, reasons why nothing arrives, and QoS of the publishers."""
 
 import subprocess
 

@@ -13,7 +13,7 @@ from tiny_models import square_image, write_tiny_nanodet, write_tiny_yolov5
 BLUE, DIM_BLUE, GREEN = (255, 0, 0), (128, 0, 0), (0, 255, 0)
 EMPTY = np.zeros((128, 192, 3), np.uint8)
 SMALL = square_image(128, 192, top=96, left=160)
-"""A quarter of a cell for the whole image, a cell for one of 2x2 tiles."""
+"""A quarter of a cell in the full image, a cell in one of 2x2 tiles."""
 
 
 def scene(color: tuple[int, int, int] = BLUE) -> np.ndarray:

@@ -93,7 +93,7 @@ def test_object_of_another_class_does_not_stand_in():
 
 
 def test_track_that_is_lost_is_worth_half_of_its_last_score_more():
-    # somebody of its class stands in the same place: no flicker
+    # another object of its class is in the same place: no flicker
     now = view((0.9, BESIDE), stamp_ms=33, lost=((0.4, MIDDLE), (0.6, MIDDLE)))
     interest = interest_of(now, view((0.9, MIDDLE)))
     assert (interest.reason, interest.value) == ('lost', pytest.approx(0.8))
@@ -147,7 +147,7 @@ def open_capture(tmp_path, warnings):
 
 
 def look(capture: Capture, second: int, score: float, camera: str = 'front') -> None:
-    """Show a frame of a score, and wait until the disk has had its turn."""
+    """Pass a frame with a score, and wait until it is written."""
     capture.look(camera, IMAGE, view((score, MIDDLE), stamp_ms=1000 * second))
     capture._jobs.join()
 
