@@ -62,7 +62,7 @@ def test_benchmark_writes_ros_parameters(options, tiny_nanodet, tmp_path, capsys
     assert yaml.safe_load(path.read_text()) == {'/**/detector': {'ros__parameters': {
         'model': str(tiny_nanodet), 'num_threads': 1, 'input_size': 192, 'runtime': 'ncnn',
         'precision': 'auto', 'device': 'cpu'}}}
-    assert f'parameters in {path}' in capsys.readouterr().out
+    assert f'wrote parameters to {path}' in capsys.readouterr().out
 
 
 def test_benchmark_at_the_size_of_the_card_leaves_it_to_the_card(options, tmp_path):

@@ -123,7 +123,7 @@ def test_frame_saver_that_cannot_write_its_summary_says_so_after_the_report(clie
 
 @pytest.mark.parametrize(('parameters', 'parts'), [
     ({'output_dir': 'a_file/below'}, ['output_dir', 'below: Not a directory']),
-    ({'output_dir': 'fine', 'max_frames': -1}, ['max_frames: got -1, wanted 0 .. 1000000']),
+    ({'output_dir': 'fine', 'max_frames': -1}, ['max_frames: -1; expected 0 .. 1000000']),
 ], ids=['below a file', 'parameter'])
 def test_frame_saver_with_a_wrong_parameter_ends_with_one_line(
         run_python, tmp_path, parameters, parts):

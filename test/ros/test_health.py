@@ -146,7 +146,7 @@ def test_diagnostics_name_the_other_transport_and_the_cameras_own_topic(model, i
                 'camera rear', DiagnosticStatus.WARN).message)
         says('remap with -r rear/image:=/rear/image_raw')
         graph.client.create_publisher(CompressedImage, '/rear/image/compressed', 1)
-        says('; there is /rear/image/compressed: set transport to auto')
+        says('; /rear/image/compressed has a publisher: set transport to auto')
 
 
 def test_parameter_that_is_not_there_is_a_warning(model, monkeypatch):

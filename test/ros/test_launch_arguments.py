@@ -98,7 +98,7 @@ def test_include_is_told_the_values_of_its_parent_where_they_are_given(started):
 
 
 def test_include_in_docs_works_as_it_stands(started, tmp_path):
-    code = re.search(r'```python\n(.*?)```', (ROOT / 'docs' / 'node.md').read_text(), re.S)[1]
+    code = re.search(r'```python\n(.*?)```', (ROOT / 'docs/guides/camera.md').read_text(), re.S)[1]
     path = tmp_path / 'bringup.launch.py'
     path.write_text(code)
     run(*declared(), IncludeLaunchDescription(AnyLaunchDescriptionSource(str(path))))

@@ -48,5 +48,5 @@ def test_name_below_each_camera_is_in_its_namespace(locate_topics):
 def test_topic_beside_the_cameras_is_refused(locate_topics):
     with pytest.raises(RuntimeError, match='expected an absolute topic or a topic in rear/'):
         locate_topics('rear', 'front', 'rear', image='front/image,other/image')
-    with pytest.raises(RuntimeError, match='depth: got 3 topics for 2 cameras'):
+    with pytest.raises(RuntimeError, match='depth: 3 topics for 2 cameras'):
         locate_topics('rear', 'front', 'rear', depth='/a,/b,/c')

@@ -72,7 +72,7 @@ def metres(stamp_s: float) -> Image:
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0).astype(np.uint16)), 'a median of 0.006 m'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0)[:180]), 'depth is 320x180, the camera'),
     ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), 'infra'), "depth has frame 'infra'"),
-    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), encoding='bgr8'), "the encoding 'bgr8'"),
+    ({}, lambda stamp_s: depth_of(stamp_s, scene(2.0), encoding='bgr8'), "has encoding 'bgr8'"),
     ({}, lambda _: metres(0.3), 'check that both drivers stamp at capture'),
     ({}, lambda stamp_s: metres(stamp_s + 90), 'they are stamped by two clocks'),
 ])
