@@ -80,6 +80,6 @@ setup(
         'test': requirements('test'),
     },
     zip_safe=True,
-    # Every command is the same function: it looks at the name that it was called by.
+    # Every command is the same function, which reads the name of the script.
     entry_points={'console_scripts': [f'{name} = {PACKAGE}.cli:script' for name in COMMANDS]},
 )

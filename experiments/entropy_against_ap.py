@@ -77,17 +77,18 @@ def tell(args: argparse.Namespace) -> None:
     try:
         rows = {row['name']: row for row in json.loads((args.output / FILE).read_text())}
     except (OSError, ValueError) as error:
-        raise ConfigError(f'{args.output / FILE}: {error}; wanted what draw writes') from None
+        raise ConfigError(f'{args.output / FILE}: {error}; expected the file that draw '
+                          'writes') from None
     for folder in args.models:
         card = load_card(folder)
         if card.name not in rows or 'ap' not in card.metrics:
-            raise ConfigError(f'{folder}: got a card of {card.name} '
-                              f'{"with" if "ap" in card.metrics else "without"} an AP, '
-                              f'wanted one with an AP of {", ".join(rows)}')
+            raise ConfigError(f'{folder}: card of {card.name} '
+                              f'{"with" if "ap" in card.metrics else "without"} an AP; '
+                              f'expected one with an AP of {", ".join(rows)}')
         rows[card.name]['ap'] = card.metrics['ap']
     trained = [row for row in rows.values() if 'ap' in row]
     if len(trained) < 2:
-        raise ConfigError('one network has no order; wanted two or more')
+        raise ConfigError('one network; expected two or more')
     print('| network | entropy | ms predicted | ms measured | MACs, M | layers | AP |\n'
           '|---|---|---|---|---|---|---|')
     for row in trained:

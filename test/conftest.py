@@ -119,7 +119,7 @@ def run_python():
 
 @pytest.fixture
 def one_line_error(capsys):
-    """Return a function: from the arguments of a command that is refused to the line it says."""
+    """Return a function that runs a command that must fail and returns its line of error."""
     def run(arguments: Sequence[str]) -> str:
         try:
             status = main(arguments)

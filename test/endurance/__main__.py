@@ -20,13 +20,13 @@ from figures import Figure, none_of, table
 from flight import NoFlightError
 from fuzz import fuzz
 from lite_detector.ros.domain import enter_own_domain
-from soak import rivals, soak
+from soak import soak, under_load
 
 MODEL = 'person_tiny_320'
 SHORT_MINUTES = 0.5
 SCENARIOS = {
     'soak': (soak, 'two cameras, nothing else: memory, drops, ages'),
-    'rivals': (rivals, 'like soak, with two busy processes'),
+    'busy': (under_load, 'like soak, with two busy processes'),
     'swap': (swap, 'another model every second, with tiles and tracks'),
     'churn': (churn, 'publishers, subscribers and DDS participants come and go'),
     'pause': (pause, 'SIGSTOP and SIGCONT'),
@@ -36,7 +36,7 @@ SCENARIOS = {
 }
 LENGTHS = {
     'soak': ('--minutes', 1.0, 'duration in minutes (1; 30 for a long run)'),
-    'rivals': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
+    'busy': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
     'swap': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
     'churn': ('--minutes', SHORT_MINUTES, 'duration in minutes (0.5)'),
     'fuzz': ('--messages', 10_000, 'number of messages (10000; 100000 for a long run)'),

@@ -13,14 +13,14 @@ from lite_detector.bench.load import busy_processes
 import numpy as np
 from passes import forward_passes
 
-RIVALS = 2
+BUSY_PROCESSES = 2
 WARM_UP_S = 2.0
 DIAGNOSED_S = 3.0
 """Time for the diagnostics with the counters of the node, which come once a second."""
 GROWTH_MB = 5.0
 PASSES = 2.0
 """Oldest detections, in forward passes: one may be under way when an image arrives."""
-PASSES_BESIDE_RIVALS = 4.0
+PASSES_UNDER_LOAD = 4.0
 """The process that measures passes sleeps most of the time, so the system serves it sooner than
 the node, which hardly ever does."""
 FEW_DROPS = 0.01
@@ -38,10 +38,10 @@ def soak(model: str, length: float) -> Iterator[Figure]:
     yield from _soak(model, length, PASSES)
 
 
-def rivals(model: str, length: float) -> Iterator[Figure]:
-    """Fly beside processes that compute without a pause."""
-    with busy_processes(RIVALS):
-        yield from _soak(model, length, PASSES_BESIDE_RIVALS)
+def under_load(model: str, length: float) -> Iterator[Figure]:
+    """Fly with processes that compute without a pause."""
+    with busy_processes(BUSY_PROCESSES):
+        yield from _soak(model, length, PASSES_UNDER_LOAD)
 
 
 def _soak(model: str, length: float, limit: float) -> Iterator[Figure]:

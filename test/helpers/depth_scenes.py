@@ -24,9 +24,9 @@ class Scene(NamedTuple):
     center: tuple[float, float]
     size: ImageSize
     depth: DepthImage
-    """With noise and holes, as a camera sees it."""
+    """Depth image with the noise and holes of a camera."""
     boxes_xyxy: np.ndarray
-    """As a detector finds them: each side is off by 4 %."""
+    """Boxes of a detector: each side is off by 4 %."""
     depths_m: np.ndarray
     """Median depth of the visible part of each object."""
     points_m: np.ndarray
@@ -36,7 +36,7 @@ class Scene(NamedTuple):
     background_m: np.ndarray
     """Depth behind each object: median of the wall or floor in its box."""
     points: np.ndarray
-    """What a LiDAR above the camera sees, in the optical frame, shape (n, 3)."""
+    """Points of a LiDAR above the camera, in the optical frame, shape (n, 3)."""
 
 
 def rays(size: ImageSize, focal: float, center: tuple[float, float]) -> np.ndarray:

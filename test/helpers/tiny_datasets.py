@@ -114,7 +114,7 @@ WRITERS: dict[str, Callable[[Path], tuple[Path, Path]]] = {
 
 
 def assert_refused(annotations, images, *words: str, class_names=None) -> None:
-    """Check that the dataset is refused by one line that says these words."""
+    """Check that the dataset is refused by one line with these words."""
     with pytest.raises(DataError) as caught:
         open_dataset(annotations, images, class_names)
     message = str(caught.value)

@@ -132,8 +132,8 @@ def write_gather_nanodet(folder: Path) -> Path:
     Write a model folder whose ONNX shuffles channels by Gather before the head of stride 32.
 
     OpenVINO folds that Gather into the convolution after it with the inverse permutation, and so
-    gives wrong outputs without a word (2025.4 and 2026.4). The ncnn files compute the same in one
-    convolution.
+    gives wrong outputs without an error (2025.4 and 2026.4). The ncnn files compute the same in
+    one convolution.
     """
     num_classes, hidden = 2, 24
     channels = num_classes + 4 * (REG_MAX + 1)

@@ -56,6 +56,10 @@ def test_shellcheck_finds_nothing():
 def test_prose_has_no_banned_words():
     pages = sorted([*ROOT.glob('*.md'), *ROOT.glob('*/README.md'), *ROOT.glob('docs/**/*.md')])
     assert_silent([sys.executable, 'scripts/prose.py', *map(str, pages)])
+    files = [path for name in SOURCES for path in [ROOT / name, *(ROOT / name).rglob('*.py')]
+             if path.suffix == '.py' and path.name != 'prose.py']  # which lists these words
+    assert files
+    assert_silent([sys.executable, 'scripts/prose.py', '--python', *map(str, files)])
 
 
 def test_codespell_finds_nothing():

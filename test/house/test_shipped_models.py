@@ -32,7 +32,7 @@ def folder(request) -> Path:
 
 
 def require_origin(card: ModelCard) -> None:
-    """Check that a card says how its model came about, and how good it is."""
+    """Check that a card describes the training, accuracy and parity of its model."""
     sections = (('training', card.training, TRAINING), ('metrics', card.metrics, METRICS),
                 ('parity', card.parity, ('images', 'ncnn', 'onnx')))
     missing = [f'{name}.{key}' for name, section, keys in sections for key in keys
