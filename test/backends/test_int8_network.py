@@ -145,7 +145,7 @@ def test_table_may_leave_a_layer_in_float_and_have_empty_lines(tmp_path):
     (b'first_param_0 254\n', 'no line with the scale of an input'),
     (b'first 2\nthird 2\n', "line 2: the network has no convolution 'third'"),
     (b'deep 2\n', 'no line with the scale of an input'),  # depthwise, which stays in float
-    (b'first\n', 'line 1: wanted first and one scale above 0'),
+    (b'first\n', "line 1: 'first'; expected first and one scale above 0"),
     (b'first 2 3\n', 'one scale above 0'),
     (b'first 0\n', 'one scale above 0'),
     (b'first nan\n', 'one scale above 0'),
