@@ -286,7 +286,7 @@ def test_fetch_model_with_wrong_content_leaves_nothing(server, published):
 def test_fetch_model_command_downloads_and_then_lists_as_ready(published, capsys):
     assert main(['fetch_model']) == 0
     assert 'no weights' in next(line for line in capsys.readouterr().out.splitlines()
-                                    if line.startswith('tiny '))
+                                if line.startswith('tiny '))
     assert main(['fetch_model', 'tiny']) == 0
     assert capsys.readouterr().out == f'tiny: {user_cache() / "tiny"}\n'
     assert main(['fetch_model']) == 0

@@ -118,5 +118,5 @@ def test_node_rotate_changes_at_run_time_and_boxes_stay_in_camera_pixels(model, 
         graph.spin_until(lambda: list(kept.glob('*_margin_*.jpg')))
         assert {cv2.imread(str(path)).shape for path in kept.glob('*.jpg')} == {(128, 192, 3)}
         for wrong in (45, -90, 360, 'up'):
-            assert 'rotate: 45; expected' in (reason := graph.change(rotate=wrong)), reason
+            assert f'rotate: {wrong!r}; expected' in (reason := graph.change(rotate=wrong)), reason
             assert 'one of 0, 90, 180, 270' in reason

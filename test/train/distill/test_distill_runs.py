@@ -47,8 +47,8 @@ def test_distilled_run_resumes_bit_for_bit_into_a_plain_checkpoint(labels, teach
                'save_every_minutes': 1e-9}
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
     assert train(whole, labels, teacher, **options) == 0
-    assert ('teacher tiny_nanodet, nanodet 1.0x, strides 8, 16, 32: mgd of feature maps; scores of '
-            '2 classes and distances' in capsys.readouterr().out)
+    assert ('teacher tiny_nanodet, nanodet 1.0x, strides 8, 16, 32: mgd of feature maps; scores '
+            'of 2 classes and distances' in capsys.readouterr().out)
     step = Learner.step
 
     def stop_at_third(self, batch, iteration, epoch):

@@ -140,7 +140,8 @@ def edit_card(folder: Path, change) -> None:
 
 @pytest.mark.parametrize(('change', 'words'), [
     (lambda card: card['class_names'].append('more'),
-     ['not a nanodet of 3 classes', 'closest variant is 0.5x', 'a 1x1 convolution 96 -> 34', '96 -> 35']),
+     ['not a nanodet of 3 classes', 'closest variant is 0.5x', 'a 1x1 convolution 96 -> 34',
+      '96 -> 35']),
     (lambda card: card['decode'].update(reg_max=8), ['96 -> 34', '96 -> 38']),
     (lambda card: card.update(family='nanodet_plus'), ['not a nanodet_plus of 2 classes']),
     (lambda card: card['decode'].update(strides=[4, 8, 16]), ['(4, 8, 16)', '(8, 16, 32)']),
