@@ -25,7 +25,7 @@ NO_AUGMENTATION = {'flip': 0.0, 'scale': [1, 1], 'stretch': [1, 1], 'translate':
     # its batch norm has momentum 0.03: the statistics need some 200 steps to follow the weights
     ('yolov5_lite_e_320', 'e', 120, 0.004), ('yolof_05x_dc5_320', '0.5x-dc5', 90, 0.06),
     ('damo_yolo_ns_416', 'ns', 60, 0.004)])
-def test_network_learns_eight_images_by_heart(config, variant, epochs, rate, tmp_path):
+def test_network_overfits_eight_images(config, variant, epochs, rate, tmp_path):
     labels = write_shapes(tmp_path / 'data', height=96, width=128)
     assert main(train_arguments(
         tmp_path / 'run', labels, '--no-export', config=config, network__variant=variant,
