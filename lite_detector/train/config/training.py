@@ -221,7 +221,8 @@ class TrainConfig(Spec, kw_only=True):
     batch_size: AtLeastOne = 16
     """Images per step, in all processes together."""
     precision: Literal['fp32', 'fp16', 'bf16'] = 'fp32'
-    """Number format of the forward pass on a GPU; on a CPU fp32 is as fast."""
+    """Number format of convolutions in training. bf16 is faster on a GPU and on a CPU with bf16
+    instructions (avx512_bf16 or amx_bf16 in /proc/cpuinfo); fp16 needs a GPU."""
     seed: Annotated[int, Meta(ge=0, lt=2 ** 32)] = 0
     """Seed of all random numbers of the run."""
     validation: ValidationSpec = ValidationSpec()

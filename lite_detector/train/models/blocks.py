@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from lite_detector.train.models.depthwise import DepthwiseConv2d
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -32,8 +33,11 @@ def conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, *, stride
 
     :param activation: Activation after the batch norm, or None.
     """
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2,
-                     groups=groups, bias=False)
+    if 1 < groups == in_channels == out_channels:
+        conv: nn.Conv2d = DepthwiseConv2d(in_channels, kernel_size, stride)
+    else:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2,
+                         groups=groups, bias=False)
     layers = [conv, nn.BatchNorm2d(out_channels)]
     return layers if activation is None else [*layers, activation()]
 

@@ -1,16 +1,25 @@
 # Copyright 2026 lite_detector authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Inspect a network in a forward pass: the order of its layers, and their cost."""
+"""Inspect a network: the order of its layers, their cost, and the graph of its operations."""
 
 from __future__ import annotations
 
 from lite_detector.core.types import ImageSize
 import torch
-from torch import nn, Tensor
+from torch import fx, nn, Tensor
 
 SMALLEST = ImageSize(64, 64)
 """Size whose sides are multiples of every stride."""
+
+
+class LayerTracer(fx.Tracer):
+    """A tracer for which every convolution and batch norm is one operation, also a subclass."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        """Return whether a module is one operation of the graph."""
+        return isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(
+            module, name)
 
 
 @torch.no_grad()

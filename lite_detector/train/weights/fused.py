@@ -14,7 +14,7 @@ from lite_detector.train.models.backbones.squeezenet import FIRES, SqueezeNetCla
 from lite_detector.train.models.batch_norm import only_add
 from lite_detector.train.models.blocks import bias_of
 from lite_detector.train.models.build import build_model
-from lite_detector.train.models.layers import run_order
+from lite_detector.train.models.layers import LayerTracer, run_order
 from lite_detector.train.weights.conv_graph import reads_in_order
 from lite_detector.train.weights.conv_weights import ConvShape, ConvWeights
 import torch
@@ -100,11 +100,7 @@ def traced_convolutions(model: nn.Module) -> dict[ConvAndNorm, frozenset[ConvAnd
             for node, found in reads.items()}
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(
-            module, name)
-
+class _Tracer(LayerTracer):
     def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:  # noqa: A003
         if obj.node.op != 'get_attr':
             return super().iter(obj)

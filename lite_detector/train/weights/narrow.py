@@ -18,6 +18,7 @@ import operator
 from typing import Any, NamedTuple
 
 from lite_detector.core.errors import ModelError
+from lite_detector.train.models.layers import LayerTracer
 import torch
 from torch import fx, nn, Tensor
 from torch.nn import functional
@@ -111,7 +112,7 @@ def subset_weights(wide: nn.Module, narrow: nn.Module, outputs: str) -> dict[str
 def _steps(wide: nn.Module, narrow: nn.Module) -> Iterator[tuple[fx.Node, fx.Node]]:
     """Yield the operations of both networks in order of execution, in pairs."""
     try:
-        wide_nodes, nodes = ([*fx.Tracer().trace(model).nodes] for model in (wide, narrow))
+        wide_nodes, nodes = ([*LayerTracer().trace(model).nodes] for model in (wide, narrow))
     except fx.proxy.TraceError:
         raise ModelError('cannot trace the channels of this network') from None
     for wide_node, node in zip(wide_nodes, nodes, strict=False):
