@@ -9,10 +9,11 @@ from collections.abc import Callable
 import threading
 import time
 
+from lite_detector.ros.memory import keep_freed_memory
 from lite_detector.ros.rclpy_workarounds import (
     OwnThreadGroup,
     take_serialized,
-    wait_for_messages,
+    waiting_for,
 )
 from lite_detector.ros.threads import start_thread
 from rclpy.exceptions import InvalidHandle
@@ -68,6 +69,7 @@ class MessageThread:
         with self.lock:
             self._callbacks[subscription] = on_data
             if self._thread is None:
+                keep_freed_memory()
                 self._guard = self._node.create_guard_condition(lambda: None, self._group)
                 self._thread = start_thread('messages', self._work, self._guard)
             self._wake()
@@ -90,20 +92,25 @@ class MessageThread:
 
     def _work(self, guard: GuardCondition) -> None:
         while self._node.context.ok():
-            with self.lock:
-                subscriptions = list(self._callbacks)
+            subscriptions = self._subscriptions()
             if not subscriptions:
                 return
             try:
-                for subscription in wait_for_messages(self._node.context, subscriptions, guard,
-                                                      WAIT_S):
-                    self._take(subscription)
+                with waiting_for(self._node.context, subscriptions, guard) as wait:
+                    while subscriptions == self._subscriptions() and self._node.context.ok():
+                        wait(WAIT_S)
+                        for subscription in subscriptions:
+                            self._take(subscription)
             except InvalidHandle:  # unsubscribed between the two
                 pass
             except Exception as error:  # RCLError has no public name
                 if self._node.context.ok():
                     self._node.get_logger().error(f'cannot receive a message: {error}')
                     time.sleep(RETRY_S)
+
+    def _subscriptions(self) -> list[Subscription]:
+        with self.lock:
+            return list(self._callbacks)
 
     def _take(self, subscription: Subscription) -> None:
         with self.lock:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-import ctypes
 from pathlib import Path
 import time
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from lite_detector.core.errors import ModelError
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import FloatArray, ImageSize
 from lite_detector.detector import Detector
+from lite_detector.ros.memory import give_memory_back
 from lite_detector.ros.precision_cache import Choice, entry_of, recall, remember
 import numpy as np
 
@@ -93,12 +93,6 @@ def _measured(folder: Path, options: Mapping[str, Any], quiet: AbstractContextMa
     report = (f'precision auto: chose {best.precision} of ' + ', '.join(map(str, probes))
               + ''.join(failures))
     return detectors[best.precision], (best.precision, report)
-
-
-def give_memory_back() -> None:
-    """Return freed memory from the C library to the system: about 30 MB."""
-    with suppress(AttributeError, OSError):  # only glibc has malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def probe(detectors: Mapping[str, Detector], num_threads: int,

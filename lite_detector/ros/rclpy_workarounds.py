@@ -9,8 +9,8 @@ Only this module uses private names of rclpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, ExitStack
 import os
 import sys
 import threading
@@ -84,28 +84,30 @@ class OwnThreadGroup(CallbackGroup):
         """Do nothing."""
 
 
-def wait_for_messages(context: Context, subscriptions: Sequence[Subscription],
-                      guard: GuardCondition, timeout_s: float) -> list[Subscription]:
+@contextmanager
+def waiting_for(context: Context, subscriptions: Sequence[Subscription],
+                guard: GuardCondition) -> Iterator[Callable[[float], None]]:
     """
-    Wait until messages arrive or the guard is triggered; return the subscriptions with messages.
+    Yield a function that waits for a message or the guard, for at most a number of seconds.
 
     The code follows ``rclpy.wait_for_message``, because no version of rclpy has a public wait set.
-    The executors of rclpy collect all entities of a node for each message, which takes longer than
-    receiving an image.
+    The executors of rclpy collect all entities of the node for each message, which takes longer
+    than receiving an image. Entities are destroyed only after the end of this context.
 
     :raises InvalidHandle: if an entity is destroyed before.
     """
-    with ExitStack() as held:  # delays the destruction of entities until the wait ends
+    with ExitStack() as held:
         for handle in (context.handle, guard.handle, *(each.handle for each in subscriptions)):
             held.enter_context(handle)
         wait_set = rclpy_implementation.WaitSet(len(subscriptions), 1, 0, 0, 0, 0, context.handle)
-        wait_set.clear_entities()
-        wait_set.add_guard_condition(guard.handle)
-        for subscription in subscriptions:
-            wait_set.add_subscription(subscription.handle)
-        wait_set.wait(round(timeout_s * 1e9))
-        ready = wait_set.get_ready_entities('subscription')
-        return [each for each in subscriptions if each.handle.pointer in ready]
+
+        def wait(timeout_s: float) -> None:
+            wait_set.clear_entities()  # a wait removes entities that are not ready
+            wait_set.add_guard_condition(guard.handle)
+            for subscription in subscriptions:
+                wait_set.add_subscription(subscription.handle)
+            wait_set.wait(round(timeout_s * 1e9))
+        yield wait
 
 
 def take_serialized(subscription: Subscription) -> bytes | None:
