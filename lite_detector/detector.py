@@ -20,6 +20,7 @@ from lite_detector.core.model_card import (
     load_card,
     NetworkCard,
     PreprocessSpec,
+    RECT_RESIZES,
     SizeSpec,
 )
 from lite_detector.core.nms import MAX_CANDIDATES, nms
@@ -217,21 +218,22 @@ class Detector:
 
     def warm_up(self) -> None:
         """
-        Run the network once and check its outputs; with letterbox_rect also at a second size.
+        Run the network once and check its outputs; with a rect resize mode also at a second size.
 
         :raises ModelError: if outputs do not match the card, are not finite, or the network
             supports only one input size.
         """
         height, width = self.input_size
         self._dummy_forward(ImageSize(height, width))
-        if self.card.preprocess.resize != 'letterbox_rect':
+        resize = self.card.preprocess.resize
+        if resize not in RECT_RESIZES:
             return
         try:
             self._dummy_forward(ImageSize(max(MIN_SIDE, height // 2), width))
         except ModelError as error:
             raise ModelError(f'{self.card.name}: the network supports only the input size '
-                             f'{self.input_size}; set resize to letterbox_square instead of '
-                             f'letterbox_rect in its card: {error}') from None
+                             f'{self.input_size}; set resize to letterbox_square or stretch '
+                             f'instead of {resize} in its card: {error}') from None
 
     def _dummy_forward(self, source: ImageSize) -> None:
         letterbox = Letterbox.fit(source, self.input_size, self.card.preprocess,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lite_detector.core.model_card import NetworkCard
+from lite_detector.core.geometry import ceil_to
+from lite_detector.core.model_card import NetworkCard, RECT_RESIZES
 from lite_detector.core.types import ImageSize
 
 
@@ -28,7 +29,9 @@ class InputShapes(NamedTuple):
         :param resize: Resize mode of the preprocessing.
         """
         size, step = input_size or card.size, card.padded_to
-        if resize != 'letterbox_rect':
+        if resize not in RECT_RESIZES:
             return cls(size, size, size)
-        height = max(step, size.width * 3 // 4 // step * step)  # for 4:3 cameras
-        return cls(ImageSize(step, step), ImageSize(min(size.height, height), size.width), size)
+        largest = ImageSize(ceil_to(size.height, step), ceil_to(size.width, step))
+        height = ceil_to(size.width * 3 // 4, step)  # for 4:3 cameras
+        return cls(ImageSize(step, step),
+                   ImageSize(min(largest.height, height), largest.width), largest)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROW_HEIGHT, HEAD_HEIGHT, PANEL_HEIGHT, HEAT_HEIGHT, WIDTH = 0.24, 1.2, 6.0, 2.2, 11.0
 """Sizes in the figure in inches."""
-MARKERS = {'letterbox_rect': 'o', 'letterbox_square': 's', 'stretch': '^'}
+MARKERS = {'letterbox_rect': 'o', 'stretch_rect': 'v', 'letterbox_square': 's', 'stretch': '^'}
 
 
 def draw_sweep(figure: Figure, sweep: Sweep, budget_ms: float | None,

@@ -17,6 +17,7 @@ from lite_detector.backends.base import BACKENDS, PRECISIONS
 from lite_detector.core.atomic_files import atomic_file
 from lite_detector.core.config import from_mapping
 from lite_detector.core.errors import ConfigError
+from lite_detector.core.model_card import RESIZES
 from lite_detector.core.selection import parse_class_thresholds
 from lite_detector.core.tiling import grid_of, View
 from lite_detector.core.types import DEVICES, ImageSize, MAX_SIDE, MIN_SIDE
@@ -26,7 +27,6 @@ from lite_detector.zoo import find_model
 
 CHECKPOINT_SUFFIX = '.pt'
 PICTURE_SUFFIXES = ('.png', '.svg', '.pdf', '.jpg')
-RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
 
 
 class RenamedOption(argparse.Action):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.model_card import PreprocessSpec, RECT_RESIZES
 from lite_detector.core.types import FloatArray, ImageSize
 import numpy as np
 
@@ -107,21 +107,19 @@ class Letterbox:
         Compute how the model's preprocessing fits an image into the network input.
 
         :param source_size: Size of the camera image in pixels.
-        :param input_size: Size of the network input; for ``letterbox_rect`` the bounding size.
+        :param input_size: Size of the network input; for the rect modes the bounding size.
         :param spec: Preprocessing: resize mode and position of the padding.
-        :param stride: Multiple that ``letterbox_rect`` pads both sides to.
+        :param stride: Multiple that the rect modes round both sides up to.
         """
-        scale_x = input_size.width / source_size.width
-        scale_y = input_size.height / source_size.height
-        if spec.resize == 'stretch':
-            return cls(source_size, input_size, input_size, 0, 0, scale_x, scale_y)
-        resized = _fit_inside(source_size, input_size)
+        resized, padded = _fit_inside(source_size, input_size), input_size
+        if spec.resize in RECT_RESIZES:
+            padded = ImageSize(ceil_to(resized.height, stride), ceil_to(resized.width, stride))
+        if spec.resize in ('stretch', 'stretch_rect'):
+            return cls(source_size, padded, padded, 0, 0, padded.width / source_size.width,
+                       padded.height / source_size.height)
         # One scale for both axes, as in training and in the reference decoders, although the
         # short side is rounded down to a full network pixel.
-        scale = min(scale_x, scale_y)
-        padded = input_size
-        if spec.resize == 'letterbox_rect':
-            padded = ImageSize(ceil_to(resized.height, stride), ceil_to(resized.width, stride))
+        scale = min(input_size.width / source_size.width, input_size.height / source_size.height)
         left = top = 0
         if spec.pad == 'center':
             left = (padded.width - resized.width) // 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args, Literal
 
 from lite_detector.core.config import load_yaml, Spec
 from lite_detector.core.errors import ModelError
@@ -35,6 +35,12 @@ Sha256 = Annotated[str, Meta(pattern='^[0-9a-f]{64}$')]
 HttpsUrl = Annotated[str, Meta(pattern='^https://')]
 
 
+Resize = Literal['letterbox_rect', 'stretch_rect', 'letterbox_square', 'stretch']
+RESIZES = get_args(Resize)
+RECT_RESIZES = ('letterbox_rect', 'stretch_rect')
+"""Resize modes with a network input as small as the aspect ratio of the image permits."""
+
+
 class SizeSpec(Spec):
     """Network input in pixels; both sides are multiples of 32."""
 
@@ -45,9 +51,9 @@ class SizeSpec(Spec):
 class PreprocessSpec(Spec):
     """Preprocessing from camera pixels to network input: ``(pixel - mean) / std`` per channel."""
 
-    resize: Literal['letterbox_rect', 'letterbox_square', 'stretch']
-    """Resize mode: keep the ratio and pad to the largest stride, keep it and pad to input_size, or
-    stretch."""
+    resize: Resize
+    """Resize mode: keep the ratio and pad to the largest stride; the same size, but stretched
+    instead of padded; keep the ratio and pad to input_size; or stretch to input_size."""
     color: Literal['bgr', 'rgb']
     mean: tuple[Level, Level, Level]
     std: tuple[Positive, Positive, Positive]

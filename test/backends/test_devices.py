@@ -13,6 +13,7 @@ from lite_detector.core.errors import ConfigError, ModelError
 from lite_detector.core.model_card import load_card
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import Detector
+import msgspec
 import pytest
 from tiny_models import square_image
 
@@ -45,8 +46,13 @@ def test_input_shapes_cover_images_of_any_ratio(tiny_nanodet):
     card = load_card(tiny_nanodet)  # 64 high, 96 wide
     assert InputShapes.of(card, None, 'letterbox_rect') == (
         ImageSize(32, 32), ImageSize(64, 96), ImageSize(64, 96))
-    assert InputShapes.of(card, ImageSize(320, 320), 'letterbox_rect') == (
-        ImageSize(32, 32), ImageSize(224, 320), ImageSize(320, 320))
+    for resize in ('letterbox_rect', 'stretch_rect'):
+        assert InputShapes.of(card, ImageSize(320, 320), resize) == (
+            ImageSize(32, 32), ImageSize(256, 320), ImageSize(320, 320))
+    deep = msgspec.structs.replace(card, decode=msgspec.structs.replace(
+        card.decode, strides=(8, 16, 32, 64)))
+    assert InputShapes.of(deep, ImageSize(416, 416), 'letterbox_rect') == (
+        ImageSize(64, 64), ImageSize(320, 448), ImageSize(448, 448))
     assert InputShapes.of(card, ImageSize(32, 32), 'letterbox_rect') == (ImageSize(32, 32),) * 3
     assert InputShapes.of(card, None, 'letterbox_square') == (ImageSize(64, 96),) * 3
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import lite_detector
 from lite_detector.core.errors import ConfigError, ImageError, ModelError
+from lite_detector.core.model_card import RESIZES
 from lite_detector.core.tiling import View
 from lite_detector.core.types import Detections, ImageSize
 from lite_detector.detector import Detector, Selection
@@ -218,7 +219,7 @@ def test_detect_in_what_is_no_image_says_what_it_got(tiny_nanodet, image, messag
 
 
 @pytest.mark.parametrize('size', [(8, 8), (8, 16384), (16384, 8)], ids=str)
-@pytest.mark.parametrize('resize', ['letterbox_rect', 'letterbox_square', 'stretch'])
+@pytest.mark.parametrize('resize', RESIZES)
 def test_detect_in_a_picture_of_extreme_size_finds_it_all_white(tiny_nanodet, size, resize):
     detector = load(tiny_nanodet, resize=resize, selection=Selection(score_threshold=0))
     found = detector.detect(np.full((*size, 3), 255, np.uint8))
@@ -319,6 +320,10 @@ def test_input_size_off_the_grid_of_the_network_is_refused(tiny_nanodet):
 def test_resize_that_is_not_the_cards_is_used(tiny_nanodet):
     detector = load(tiny_nanodet, resize='stretch')
     assert detector.fit(np.zeros((64, 64, 3), np.uint8)).input_size == ImageSize(64, 96)
+    wide = np.zeros((40, 80, 3), np.uint8)  # 48 x 96 in the input, padded or stretched to 64 x 96
+    assert load(tiny_nanodet).fit(wide).resized_size == ImageSize(48, 96)
+    filled = load(tiny_nanodet, resize='stretch_rect').fit(wide)
+    assert filled.resized_size == filled.input_size == ImageSize(64, 96)
     assert load(tiny_nanodet).fit(np.zeros((64, 64, 3), np.uint8)).input_size == ImageSize(64, 64)
 
 
@@ -343,7 +348,7 @@ def test_load_of_weights_that_are_no_numbers_is_refused(tiny_nanodet):
         load(tiny_nanodet)
 
 
-@pytest.mark.parametrize('resize', ['letterbox_square', 'letterbox_rect'])
+@pytest.mark.parametrize('resize', ['letterbox_square', 'letterbox_rect', 'stretch_rect'])
 def test_load_of_a_network_of_one_input_size_is_refused_where_images_have_their_own(
         tiny_nanodet, resize):
     model = onnx.load(tiny_nanodet / 'model.onnx')
@@ -355,7 +360,7 @@ def test_load_of_a_network_of_one_input_size_is_refused_where_images_have_their_
             square_image(64, 96, 32, 64)), (64, 32, 96, 64))
         return
     with pytest.raises(ModelError, match='supports only the input size 96x64; '
-                                         'set resize to letterbox_square'):
+                                         'set resize to letterbox_square or stretch instead of '):
         load(tiny_nanodet, runtime='onnx', resize=resize)
 
 

@@ -15,7 +15,7 @@ from lite_detector.detector import ROTATIONS
 import numpy as np
 import pytest
 
-RESIZES = ('letterbox_rect', 'letterbox_square', 'stretch')
+RESIZES = ('letterbox_rect', 'stretch_rect', 'letterbox_square', 'stretch')
 PADS = ('center', 'bottom_right')
 
 
@@ -132,6 +132,24 @@ def test_stretch_scales_each_axis_by_itself():
     assert (letterbox.scale_y, letterbox.scale_x) == (320 / 480, 416 / 640)
     np.testing.assert_allclose(letterbox.to_source(boxes((0, 0, 416, 320))),
                                [[0, 0, 640, 480]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(('source', 'box', 'stride', 'filled'), [
+    ((480, 640), (320, 320), 64, (256, 320)),
+    ((427, 640), (320, 320), 64, (256, 320)),
+    ((640, 427), (320, 320), 64, (320, 256)),
+    ((720, 1280), (320, 320), 64, (192, 320)),
+    ((320, 320), (320, 320), 64, (320, 320)),
+    ((10, 5000), (320, 320), 32, (32, 320)),
+])
+def test_stretch_rect_fills_the_size_of_letterbox_rect(source, box, stride, filled):
+    letterbox = fit(source, box, 'stretch_rect', stride=stride)
+    assert letterbox.resized_size == letterbox.input_size == ImageSize(*filled)
+    assert letterbox.input_size == fit(source, box, 'letterbox_rect', stride=stride).input_size
+    assert (letterbox.left, letterbox.top) == (0, 0)
+    corner = boxes((0, 0, filled[1], filled[0]))
+    np.testing.assert_allclose(letterbox.to_source(corner), [[0, 0, source[1], source[0]]],
+                               rtol=1e-6)
 
 
 def test_to_source_by_hand():

@@ -81,6 +81,7 @@ class EpochLoader:
     :param dataset: ``Dataset`` or ``CachedDataset``.
     :param preprocess: Preprocessing of the card.
     :param input_size: Input size in network pixels.
+    :param stride: Multiple of the sides of the input, see :meth:`Letterbox.fit`.
     :param augment: Augmentation of this epoch: ``AugmentSpec.at(epoch, epochs)``.
     :param batch_size: Images per step in all processes together.
     :param seed: Seed of the run, at least 0.
@@ -96,6 +97,7 @@ class EpochLoader:
     dataset: Sequence[Sample]
     preprocess: PreprocessSpec
     input_size: ImageSize
+    stride: int
     augment: AugmentSpec
     batch_size: int
     seed: int
@@ -142,7 +144,7 @@ class EpochLoader:
         """
         rng = np.random.default_rng((self.seed, self.epoch, index))
         return make_training_sample(self.dataset, index, rng, self.augment, self.preprocess,
-                                    self.input_size, buffers)
+                                    self.input_size, self.stride, buffers)
 
     def make_batch(self, number: int) -> Batch:
         """

@@ -72,7 +72,7 @@ class Engine:
         self._accelerator, self._console = accelerator, console
         self._is_main = accelerator.is_main_process
         self._validation = None if select is None else self._measuring(to_coco(select), Path('/'))
-        self.plan = Plan(config, samples, network.card.preprocess, accelerator, console)
+        self.plan = Plan(config, samples, network.card, accelerator, console)
         self.learner = Learner(config, network, self.plan.total_steps, accelerator, teacher)
         distillation = self.learner.objective.distillation
         if distillation is not None:

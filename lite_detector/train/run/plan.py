@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 from accelerate import Accelerator
-from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.model_card import NetworkCard
 from lite_detector.core.types import ImageSize
 from lite_detector.data.dataset import Sample
 from lite_detector.train.config.training import PhaseSpec, TrainConfig
@@ -42,16 +42,16 @@ class Plan:
 
     :param config: Configuration of the run.
     :param samples: Training samples, one for each index in an epoch.
-    :param preprocess: Preprocessing of the card.
+    :param card: Card of the network.
     :param accelerator: Devices and processes.
     :param console: Output of a warning if memory is short.
     """
 
-    def __init__(self, config: TrainConfig, samples: Sequence[Sample], preprocess: PreprocessSpec,
+    def __init__(self, config: TrainConfig, samples: Sequence[Sample], card: NetworkCard,
                  accelerator: Accelerator, console: Console) -> None:
         self.samples = samples
         self._config = config
-        self._preprocess = preprocess
+        self._card = card
         self._accelerator = accelerator
         self._console = console
         self._is_short_of_memory = False
@@ -74,8 +74,9 @@ class Plan:
         world = self._accelerator.num_processes
         image_size = ImageSize(config.zoom * size.height, config.zoom * size.width)
         return EpochLoader(
-            self.samples, self._preprocess, image_size, augment, epoch.batch_size, config.seed,
-            epoch.number, rank=self._accelerator.process_index, world=world,
+            self.samples, self._card.preprocess, image_size, config.zoom * self._card.padded_to,
+            augment, epoch.batch_size, config.seed, epoch.number,
+            rank=self._accelerator.process_index, world=world,
             workers=self._workers(image_size, epoch.batch_size // world), start_batch=start_batch)
 
     def _workers(self, size: ImageSize, images: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
 from lite_detector.core.errors import ConfigError
-from lite_detector.core.types import ImageSize
+from lite_detector.core.model_card import NetworkCard
 from lite_detector.data.dataset import Sample
 from lite_detector.data.image_check import unusable_paths
 from lite_detector.data.repeat import RepeatedDataset
@@ -117,7 +117,8 @@ def make_engine(config: TrainConfig, folder: RunFolder, accelerator: Accelerator
     if resume:
         network = _started_before(config, folder)
     else:
-        network = prepare(config, samples, lambda: _some_batches(config, drawn), console.say)
+        card = config.card(datasets.train.class_names)
+        network = prepare(config, samples, lambda: _some_batches(config, card, drawn), console.say)
     size = network.card.size
     console.say(f'{network.card.name}: {network.spec.label}, '
                 f'{count_parameters(network.model) / 1e6:.2f} M parameters, '
@@ -171,10 +172,10 @@ def _cache_side(config: TrainConfig) -> int:
     return int(CACHE_ROOM * config.zoom * side)
 
 
-def _some_batches(config: TrainConfig, samples: Sequence[Sample]) -> Iterator[Tensor]:
-    size = config.network.input_size
-    loader = EpochLoader(samples, config.network.preprocess, ImageSize(size.height, size.width),
-                         config.augment, config.batch_size, config.seed, epoch=0)
+def _some_batches(config: TrainConfig, card: NetworkCard, samples: Sequence[Sample]
+                  ) -> Iterator[Tensor]:
+    loader = EpochLoader(samples, card.preprocess, card.size, card.padded_to, config.augment,
+                         config.batch_size, config.seed, epoch=0)
     seen = 0
     for batch in loader:
         if seen >= MEASURED_IMAGES:

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from scenes import INPUT, noise, painted, PLAIN
 
+STRIDE = 32
 WILD = AugmentSpec(rotate=10, hue=20, mosaic=0.5, mixup=0.5, scale=(0.3, 3), translate=0.4)
 
 
 def make(samples, augment=WILD, seed=0, preprocess=PLAIN):
     return make_training_sample(samples, 0, np.random.default_rng(seed), augment, preprocess,
-                                INPUT)
+                                INPUT, STRIDE)
 
 
 @pytest.mark.parametrize('size', [ImageSize(427, 640), ImageSize(640, 427), ImageSize(100, 90),
@@ -43,6 +44,25 @@ def test_without_change_it_is_what_serving_makes(size, resize, pad):
     np.testing.assert_allclose(got.ignored_xyxy, wanted[sample.ignore], atol=1)
     np.testing.assert_array_equal(got.class_ids, sample.class_ids[~sample.ignore])
     assert got.blob.dtype == got.boxes_xyxy.dtype == got.ignored_xyxy.dtype == np.float32
+
+
+@pytest.mark.parametrize(('size', 'height', 'width'), [
+    ((213, 320), 224, 320), ((320, 213), 96, 64), ((96, 320), 96, 320), ((10, 320), 32, 320)])
+def test_stretch_rect_has_the_size_of_serving_in_the_middle_of_the_batch(size, height, width):
+    spec = msgspec.structs.replace(PLAIN, resize='stretch_rect', pad_value=77)
+    sample = noise(ImageSize(*size), 0)
+    sample.image_bgr[:] = 200
+    batch_size = ImageSize(224, 320) if width > 64 else ImageSize(96, 320)
+    got = make_training_sample([sample], 0, np.random.default_rng(0), AugmentSpec.none(), spec,
+                               batch_size, STRIDE)
+    serving = Letterbox.fit(ImageSize(*size), batch_size, spec, STRIDE).input_size
+    assert serving == ImageSize(height, width)
+    bright = got.blob[0] > (140 - spec.mean[0]) / spec.std[0]
+    rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+    top, left = (batch_size.height - height) // 2, (batch_size.width - width) // 2
+    assert (rows[0], rows[-1] + 1) == (top, top + height)
+    assert (columns[0], columns[-1] + 1) == (left, left + width)
+    assert bright[top:top + height, left:left + width].all()
 
 
 def test_boxes_and_classes_stay_in_step_over_many_draws():
@@ -85,7 +105,7 @@ def test_same_chance_same_sample_and_buffers_change_nothing():
     first, again = make(samples, seed=(1, 2, 3)), make(samples, seed=(1, 2, 3))
     buffers = sample_buffers(PLAIN, INPUT)
     buffered = make_training_sample(samples, 0, np.random.default_rng((1, 2, 3)), WILD, PLAIN,
-                                    INPUT, buffers)
+                                    INPUT, STRIDE, buffers)
     for other in (again, buffered):
         for one, two in zip(first[:4], other[:4], strict=True):
             np.testing.assert_array_equal(one, two)

@@ -112,9 +112,9 @@ def test_box_follows_the_pixels(name, tile):
         size = size_of(sample.image_bgr)
         if tile:
             window = draw_mosaic_windows(rng, INPUT)[seed % 4]
-            step = draw_tile(rng, spec, size, window, INPUT, PLAIN)
+            step = draw_tile(rng, spec, size, window, INPUT, PLAIN, 32)
         else:
-            step = draw_view(rng, spec, size, INPUT, PLAIN)
+            step = draw_view(rng, spec, size, INPUT, PLAIN, 32)
         labels = labels_in_view(sample, step, 0, 4)
         if len(labels.boxes_xyxy):
             seen += 1

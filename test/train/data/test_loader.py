@@ -38,7 +38,7 @@ def dataset(tmp_path) -> Dataset:
 
 
 def loader(dataset, **more) -> EpochLoader:
-    arguments = {'dataset': dataset, 'preprocess': PLAIN, 'input_size': INPUT,
+    arguments = {'dataset': dataset, 'preprocess': PLAIN, 'input_size': INPUT, 'stride': 32,
                  'augment': AUGMENT, 'batch_size': 4, 'seed': 3, 'epoch': 5}
     return EpochLoader(**{**arguments, **more})
 

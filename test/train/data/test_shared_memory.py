@@ -25,7 +25,7 @@ class Zeros(EpochLoader):
 
 print(fitting_workers(2, 16_000_000))
 try:
-    for batch in Zeros(range(4), None, None, None, 1, 0, 0, workers=1):
+    for batch in Zeros(range(4), None, None, 32, None, 1, 0, 0, workers=1):
         print(batch.images.shape)
 except DataError as error:
     print(error)

@@ -34,14 +34,14 @@ def draw_color(rng: np.random.Generator, spec: AugmentSpec) -> ColorStep:
 
 
 def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize,
-              input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
+              input_size: ImageSize, preprocess: PreprocessSpec, stride: int) -> GeometryStep:
     """
     Draw the position and size of an image in the network input, relative to the letterbox.
 
     The shift is limited by the room that the change of size leaves, so that an enlarged image
     shows any part equally often. ``translate`` extends the limit.
     """
-    base = serving_frame(image_size, input_size, preprocess)
+    base = serving_frame(image_size, input_size, preprocess, stride)
     width, height = _draw_extent(rng, spec, base, 1.0)
     reach_x = abs(width - base.width) / 2 + spec.translate * input_size.width
     reach_y = abs(height - base.height) / 2 + spec.translate * input_size.height
@@ -51,9 +51,9 @@ def draw_view(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize
 
 
 def draw_tile(rng: np.random.Generator, spec: AugmentSpec, image_size: ImageSize, window: Region,
-              input_size: ImageSize, preprocess: PreprocessSpec) -> GeometryStep:
+              input_size: ImageSize, preprocess: PreprocessSpec, stride: int) -> GeometryStep:
     """Draw the position of an image in its quarter of a mosaic; it fills it or fits in it."""
-    base = serving_frame(image_size, input_size, preprocess)
+    base = serving_frame(image_size, input_size, preprocess, stride)
     width, height = _draw_extent(rng, spec, base, factor_between(rng, spec.mosaic_scale))
     # The room is negative if the image is larger: then its edges stay outside.
     room_x = window.right - window.left - width
@@ -71,17 +71,19 @@ def draw_mosaic_windows(rng: np.random.Generator, input_size: ImageSize) -> tupl
             Region(0, y, x, input_size.height), Region(x, y, *input_size[::-1]))
 
 
-def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: PreprocessSpec
-                  ) -> Extent:
+def serving_frame(image_size: ImageSize, input_size: ImageSize, preprocess: PreprocessSpec,
+                  stride: int) -> Extent:
     """
     Return the rectangle of an image in the deployment pipeline.
 
-    All images of a batch share one size, so ``letterbox_rect`` is padded to the full input.
+    All images of a batch share one size, so the rect modes are padded to the full input.
     """
     if preprocess.resize == 'letterbox_rect':
         preprocess = replace(preprocess, resize='letterbox_square')
-    box = Letterbox.fit(image_size, input_size, preprocess, 1)
+    box = Letterbox.fit(image_size, input_size, preprocess, stride)
     height, width = box.resized_size
+    if preprocess.resize == 'stretch_rect':
+        return Extent(input_size.width / 2, input_size.height / 2, width, height)
     return Extent(box.left + width / 2, box.top + height / 2, width, height)
 
 

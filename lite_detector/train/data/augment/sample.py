@@ -70,7 +70,7 @@ class Scene(NamedTuple):
 
 def make_training_sample(samples: Sequence[Sample], index: int, rng: np.random.Generator,
                          augment: AugmentSpec, preprocess: PreprocessSpec, input_size: ImageSize,
-                         buffers: BlobBuffers | None = None) -> TrainingSample:
+                         stride: int, buffers: BlobBuffers | None = None) -> TrainingSample:
     """
     Make one training sample; all random numbers come from the generator.
 
@@ -80,10 +80,11 @@ def make_training_sample(samples: Sequence[Sample], index: int, rng: np.random.G
     :param augment: Augmentation of this epoch.
     :param preprocess: Preprocessing of the card.
     :param input_size: Input size in network pixels.
+    :param stride: Multiple of the sides of the input, see :meth:`Letterbox.fit`.
     :param buffers: Memory from :func:`sample_buffers`; it holds the blob until its next use.
     :raises LiteDetectorError: if an image cannot be read.
     """
-    painter = _Painter(samples, rng, augment, preprocess, input_size)
+    painter = _Painter(samples, rng, augment, preprocess, input_size, stride)
     scene = painter.paint(index)
     if rng.random() < augment.mixup:
         scene = mix(scene, painter.paint(painter.other()), rng.uniform(*MIXUP_SHARE))
@@ -118,6 +119,7 @@ class _Painter(NamedTuple):
     augment: AugmentSpec
     preprocess: PreprocessSpec
     input_size: ImageSize
+    stride: int
 
     def other(self) -> int:
         return int(self.rng.integers(len(self.samples)))
@@ -131,7 +133,7 @@ class _Painter(NamedTuple):
         sample = self.samples[index]
         canvas = self._blank()
         step = draw_view(self.rng, self.augment, size_of(sample.image_bgr), self.input_size,
-                         self.preprocess)
+                         self.preprocess, self.stride)
         return Scene(canvas, self._apply(sample, step, canvas), (sample.image_path,))
 
     def _paint_mosaic(self, index: int) -> Scene:
@@ -141,7 +143,7 @@ class _Painter(NamedTuple):
         for window in draw_mosaic_windows(self.rng, self.input_size):
             sample = self.samples[self.other() if labels else index]
             step = draw_tile(self.rng, self.augment, size_of(sample.image_bgr), window,
-                             self.input_size, self.preprocess)
+                             self.input_size, self.preprocess, self.stride)
             labels.append(self._apply(sample, step, canvas))
             image_paths.append(sample.image_path)
         return Scene(canvas, join(labels), tuple(image_paths))
