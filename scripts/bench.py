@@ -11,7 +11,7 @@ all of it alike: trust the ratios, and times only beside times of the same table
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,10 +44,11 @@ Name = TypeVar('Name')
 
 MODELS = (DEFAULT_MODEL, 'nanodet_m_320', 'nanodet_plus_m_320', 'yolov5_lite_e_320')
 SOURCE_SIZE = ImageSize(480, 640)
+LARGE_SIZE = ImageSize(720, 1280)
 PHOTOS = ('motorcycle_left.png', 'astronaut.png', 'coffee.png', 'chelsea.png')
 LOADS = (0, 1, 2)
 SELECTION = '\nAP against time, of every model at several sizes: [selection.md](selection.md).'
-RUNS = len(MODELS) * (2 + len(LOADS))
+RUNS = len(MODELS) * (2 + len(LOADS)) + 1
 
 
 def main() -> int:
@@ -109,9 +110,9 @@ class Bench:
                 except ImportError as error:
                     remark = f'\nThe node was not measured: {error}.'
                 timings = self._run(steps)
-            for step, timing in timings.items():
-                yield (f'| {model} | {step} | {np.median(timing.cpu_ms):.2f} | '
-                       f'{timing.cpu_ratio(timings["forward"]):.2f} |')
+            yield from _overhead_rows(model, timings)
+        large = self._run(_steps(load_model(DEFAULT_MODEL), _fit(self._image_bgr, LARGE_SIZE)))
+        yield from _overhead_rows(f'{DEFAULT_MODEL}, image of {LARGE_SIZE}', large)
         yield ('\n`plain numpy pipeline` is scripts/plain_pipeline.py: square letterbox, final '
                'outputs, whole grid decoded in numpy.' + remark)
 
@@ -164,9 +165,7 @@ class Bench:
 
     def _pipelines(self, model: str) -> dict[str, Callable[[], object]]:
         detector = load_model(model)
-        blob = detector.make_blob(self._image_bgr, detector.fit(self._image_bgr))
-        steps = {'forward': lambda: detector.backend.infer(blob),
-                 'end to end, image to detections': self._detect(detector)}
+        steps = _steps(detector, self._image_bgr)
         if model != DEFAULT_MODEL:  # an exported model lacks the final layers of public files
             plain = PlainPipeline(find_model(model))
             steps['plain numpy pipeline'] = lambda: plain.detect(self._image_bgr)
@@ -178,6 +177,18 @@ class Bench:
     def _run(self, steps: dict[Name, Callable[[], object]]) -> dict[Name, Timing]:
         with single_threaded_opencv():
             return interleave(steps, self._seconds, time.thread_time, self._progress)
+
+
+def _steps(detector: Detector, image_bgr: ImageArray) -> dict[str, Callable[[], object]]:
+    blob = detector.make_blob(image_bgr, detector.fit(image_bgr))
+    return {'forward': lambda: detector.backend.infer(blob),
+            'end to end, image to detections': lambda: detector.detect(image_bgr)}
+
+
+def _overhead_rows(title: str, timings: Mapping[str, Timing]) -> Iterator[str]:
+    for step, timing in timings.items():
+        yield (f'| {title} | {step} | {np.median(timing.cpu_ms):.2f} | '
+               f'{timing.cpu_ratio(timings["forward"]):.2f} |')
 
 
 def _source(path: Path | None) -> tuple[ImageArray, str]:
