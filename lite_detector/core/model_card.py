@@ -37,6 +37,7 @@ HttpsUrl = Annotated[str, Meta(pattern='^https://')]
 
 Resize = Literal['letterbox_rect', 'stretch_rect', 'letterbox_square', 'stretch']
 RESIZES = get_args(Resize)
+"""Methods of fitting an image to the network input."""
 RECT_RESIZES = ('letterbox_rect', 'stretch_rect')
 """Resize modes with a network input as small as the aspect ratio of the image permits."""
 

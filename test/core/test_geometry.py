@@ -9,13 +9,12 @@ from lite_detector.core.geometry import (
     Letterbox,
     rotate_boxes_back,
 )
-from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.model_card import PreprocessSpec, RESIZES
 from lite_detector.core.types import ImageSize
 from lite_detector.detector import ROTATIONS
 import numpy as np
 import pytest
 
-RESIZES = ('letterbox_rect', 'stretch_rect', 'letterbox_square', 'stretch')
 PADS = ('center', 'bottom_right')
 
 

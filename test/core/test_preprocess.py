@@ -3,13 +3,12 @@
 
 import cv2
 from lite_detector.core.geometry import Letterbox
-from lite_detector.core.model_card import PreprocessSpec
+from lite_detector.core.model_card import PreprocessSpec, RESIZES
 from lite_detector.core.preprocess import blank_blob, BlobBuffers, BlobCache, make_blob
 from lite_detector.core.types import ImageSize, size_of
 import numpy as np
 import pytest
 
-RESIZES = ('letterbox_rect', 'stretch_rect', 'letterbox_square', 'stretch')
 INPUT_SIZE = ImageSize(height=64, width=96)
 SOURCES = [(48, 64), (64, 48), (64, 96), (97, 203), (8, 1000), (1000, 8), (8, 8)]
 
