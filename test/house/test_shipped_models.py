@@ -79,8 +79,8 @@ def test_shipped_model_beats_its_start(folder):
         pytest.skip(f'{folder.name} was trained before there was a selection set')
     assert training['gain'] > 0
     assert training['data']['select']['images'] > 0
-    # once for the weights, and once more where the resize mode was changed afterwards
-    assert training['report_measured'] in (1, 2)
+    # once for the weights, and once more for each later change of the resize mode
+    assert training['report_measured'] in (1, 2, 3)
 
 
 def test_shipped_model_can_be_made_again(folder):
