@@ -61,7 +61,10 @@ def train(config: TrainConfig, folder: Path, resume: bool = False,
     elif accelerator.is_main_process:
         run_folder.start()
     engine = make_engine(config, run_folder, accelerator, console, resume)
-    return engine.run(resume)
+    best = engine.run(resume)
+    # Threads of a process group that lives until the interpreter ends can abort the process.
+    accelerator.end_training()
+    return best
 
 
 @explained()
