@@ -68,6 +68,7 @@ class AssignGuidance(nn.Module):
 def _tower(channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(STACKED_CONVS):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-                   nn.GroupNorm(NORM_GROUPS, channels), LEAKY_RELU()]
+        conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        nn.init.normal_(conv.weight, std=0.01)
+        layers += [conv, nn.GroupNorm(NORM_GROUPS, channels), LEAKY_RELU()]
     return nn.Sequential(*layers)

@@ -81,6 +81,10 @@ class GhostPan(nn.Module):
             GhostBottleneck(2 * channels, channels) for _ in range(steps))
         self.extra_in = _halving(channels) if extra else None
         self.extra_out = _halving(channels) if extra else None
+        for name, layer in self.named_modules():
+            # as the authors do; ghost bottlenecks keep the default of torch
+            if isinstance(layer, nn.Conv2d) and not name.startswith(('top_down', 'bottom_up')):
+                nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Return one map per feature map, and the optional one of half the coarsest size."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
+from lite_detector.train.models.backbones.shufflenet_v2 import init_as_in_nanodet, ShuffleNetV2
 from lite_detector.train.models.blocks import bias_of, LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.pyramid_network import PyramidNetwork
@@ -61,6 +62,8 @@ class NanoDet(PyramidNetwork):
         channels = PAN_CHANNELS[spec.family][spec.variant]
         self.level_channels = (channels,) * len(self.strides)
         self.backbone = build_backbone(spec.backbone, f'shufflenet_v2_{spec.variant}', LEAKY_RELU)
+        if isinstance(self.backbone, ShuffleNetV2):
+            init_as_in_nanodet(self.backbone)
         self.pan = Pan(self.backbone.out_channels, channels)
         self.head = GflHead(channels, len(self.strides), 3, spec)
 

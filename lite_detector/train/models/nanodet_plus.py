@@ -9,7 +9,11 @@ from collections.abc import Sequence
 
 from lite_detector.train.config.model import ModelSpec, PAN_CHANNELS
 from lite_detector.train.models.backbones.build import build_backbone
-from lite_detector.train.models.backbones.shufflenet_v2 import CHANNELS, ShuffleNetV2
+from lite_detector.train.models.backbones.shufflenet_v2 import (
+    CHANNELS,
+    init_as_in_nanodet,
+    ShuffleNetV2,
+)
 from lite_detector.train.models.blocks import LEAKY_RELU
 from lite_detector.train.models.gfl_head import GflHead
 from lite_detector.train.models.ghost_pan import GhostPan, KERNEL_SIZE
@@ -40,6 +44,8 @@ class NanoDetPlus(PyramidNetwork):
         width = WIDTHS[spec.variant]
         self.backbone = (ShuffleNetV2(CHANNELS[width], LEAKY_RELU, coarse=True) if coarse else
                          build_backbone(spec.backbone, f'shufflenet_v2_{width}', LEAKY_RELU))
+        if isinstance(self.backbone, ShuffleNetV2):
+            init_as_in_nanodet(self.backbone)
         self.pan = GhostPan(self.backbone.out_channels, channels, extra=not coarse)
         self.head = GflHead(channels, len(self.strides), KERNEL_SIZE, spec)
 

@@ -100,6 +100,36 @@ def test_fresh_gfl_head_scores_the_prior_everywhere(family):
     torch.testing.assert_close(scores, torch.full_like(scores, 0.01), atol=0.005, rtol=0)
 
 
+# Fresh weights as in the authors' files, with 116 channels at stride 8 and 96 in the neck. Normal
+# with 1 / input channels per group: 1/3 of a pixel, 1 of a depthwise kernel, 1/58 of half of 116.
+# Kaiming by fan-out: sqrt(2 / 96) of 1x1 to 96, sqrt(2 / (96 * 25)) of a depthwise 5x5.
+@pytest.mark.parametrize(('name', 'deviation'), [
+    ('backbone.conv1.0', 0.3333), ('backbone.stage2.1.branch2.0', 0.01724),
+    ('backbone.stage3.0.branch1.0', 1.0), ('pan.laterals.0.0', 0.1443),
+    ('pan.downs.0.0', 0.02887), ('pan.extra_out.3', 0.1443), ('head.towers.0.0', 0.01)])
+def test_fresh_nanodet_plus_has_the_deviations_of_the_authors(name, deviation):
+    weight = build_model(ModelSpec('nanodet_plus', 'm', 1)).get_submodule(name).weight
+    assert weight.std().item() == pytest.approx(deviation, rel=0.15)
+    assert abs(weight.mean().item()) < 5 * deviation / weight.numel() ** 0.5
+    assert weight.abs().max() > 2.5 * weight.std()  # normal; a uniform one ends at 1.73
+
+
+@pytest.mark.parametrize('family', ['nanodet', 'nanodet_plus', 'yolov5_lite'])
+def test_fresh_shufflenet_v2_has_the_weights_of_its_family(family):
+    backbone = build_model(ModelSpec(family, VARIANTS[family][-1], 1)).backbone
+    norm, kernel = backbone.stage3[0].branch1[1], backbone.stage3[0].branch1[0].weight
+    nanodet = family != 'yolov5_lite'
+    assert norm.bias.eq(0.0001 if nanodet else 0.0).all()
+    assert kernel.std().item() == pytest.approx(1.0 if nanodet else 0.19245, rel=0.1)  # 27 ** -0.5
+
+
+def test_fresh_guide_has_the_deviations_of_the_authors():
+    model = build_model(ModelSpec('nanodet_plus', 'm', 1))
+    guide = AssignGuidance(model.pan, 4, 1, 7)
+    for name in ('score_tower.0', 'distance_tower.9', 'scores', 'distances'):
+        assert guide.get_submodule(name).weight.std().item() == pytest.approx(0.01, rel=0.1)
+
+
 @pytest.mark.parametrize('num_classes', [1, 80])
 def test_fresh_yolov5_lite_expects_eight_objects_per_image(num_classes):
     model = build_model(ModelSpec('yolov5_lite', 'e', num_classes))
