@@ -109,5 +109,5 @@ def test_two_processes_learn_from_a_teacher_as_one(labels, teacher, tmp_path, ru
     two = losses('two', 'torch.distributed.run', '--nproc-per-node=2', '--standalone', '-m')
     for first, second in zip(one, two, strict=True):
         assert second.pop('loss/distill_features') == pytest.approx(
-            first.pop('loss/distill_features'), rel=0.05)
+            first.pop('loss/distill_features'), rel=0.1)
         assert second == pytest.approx(first, rel=5e-3)
